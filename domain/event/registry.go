@@ -1,0 +1,124 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Registry knows how to read every version of every event type that was ever
+// written. It is filled once while a program is wired and is then safe for
+// concurrent use.
+type Registry struct {
+	readers map[Type]reader
+}
+
+// reader decodes one version of a type into the payload of its current version.
+type reader struct {
+	current bool
+	decode  func([]byte) (Payload, error)
+}
+
+// NewRegistry is an empty registry. Fill it with [Register] and [Upcast].
+func NewRegistry() *Registry { return &Registry{readers: map[Type]reader{}} }
+
+// Register makes the current version of a type readable. It panics if the type
+// was registered before or its name is invalid: that is a defect of the wiring.
+func Register[P Payload](r *Registry) {
+	var zero P
+	t := zero.EventType()
+	r.add(t, reader{current: true, decode: func(data []byte) (Payload, error) {
+		var p P
+		if err := json.Unmarshal(data, &p); err != nil {
+			return nil, err
+		}
+		return p, nil
+	}})
+}
+
+// Upcast makes the version before the current one readable: old values are
+// decoded as O and turned into N, the current payload, by a pure function.
+func Upcast[O any, N Payload](r *Registry, oldType Type, f func(O) (N, error)) {
+	r.add(oldType, reader{decode: func(data []byte) (Payload, error) {
+		var o O
+		if err := json.Unmarshal(data, &o); err != nil {
+			return nil, err
+		}
+		return f(o)
+	}})
+}
+
+// Chain makes an old version readable whose successor nextType is old, too: the
+// value made by f is encoded and read again as nextType.
+func Chain[O, N any](r *Registry, oldType, nextType Type, f func(O) (N, error)) {
+	r.add(oldType, reader{decode: func(data []byte) (Payload, error) {
+		var o O
+		if err := json.Unmarshal(data, &o); err != nil {
+			return nil, err
+		}
+		n, err := f(o)
+		if err != nil {
+			return nil, err
+		}
+		next, err := json.Marshal(n)
+		if err != nil {
+			return nil, fmt.Errorf("encoding as %s: %w", nextType, err)
+		}
+		return r.decode(nextType, next)
+	}})
+}
+
+func (r *Registry) add(t Type, d reader) {
+	if err := t.Validate(); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	if _, twice := r.readers[t]; twice {
+		panic("BUG: event type " + string(t) + " registered twice")
+	}
+	r.readers[t] = d
+}
+
+// Types lists the registered types, old ones included, in order of their names.
+func (r *Registry) Types() []Type {
+	types := make([]Type, 0, len(r.readers))
+	for t := range r.readers {
+		types = append(types, t)
+	}
+	slices.Sort(types)
+	return types
+}
+
+// IsCurrent tells whether t is the newest version of a registered type.
+func (r *Registry) IsCurrent(t Type) bool { return r.readers[t].current }
+
+// Knows tells whether events of the type can be read.
+func (r *Registry) Knows(t Type) bool {
+	_, ok := r.readers[t]
+	return ok
+}
+
+// Decode reads the value of an event in its current version. It fails with
+// [CodeNotFound] for a type that is not registered, and with [CodePoisoned] for
+// a value that cannot be read or a tombstone, which has none.
+func (r *Registry) Decode(e Event) (Payload, error) {
+	if e.IsTombstone() {
+		return nil, Errorf(CodePoisoned, "event %s: a tombstone has no value to decode", e.Key())
+	}
+	p, err := r.decode(e.Type, e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", e.Key(), err)
+	}
+	return p, nil
+}
+
+func (r *Registry) decode(t Type, data []byte) (Payload, error) {
+	d, ok := r.readers[t]
+	if !ok {
+		return nil, Errorf(CodeNotFound, "no reader for event type %s: it was written by a newer Muster or is misspelt", t)
+	}
+	p, err := d.decode(data)
+	if err != nil {
+		return nil, Errorf(CodePoisoned, "reading a value of type %s: %w", t, err)
+	}
+	return p, nil
+}
