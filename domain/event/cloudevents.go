@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 	HeaderActor         = "ce_actor"
 	HeaderCorrelationID = "ce_correlationid"
 	HeaderCausationID   = "ce_causationid"
+	HeaderVersion       = "ce_streamversion"
 	HeaderTraceParent   = "traceparent"
 	HeaderPolicy        = "ce_retentionpolicy"
 	HeaderCutOff        = "ce_retentioncutoff"
@@ -61,6 +63,9 @@ func (e Event) Headers() []Header {
 	add(HeaderActor, e.Actor)
 	add(HeaderCorrelationID, e.CorrelationID)
 	add(HeaderCausationID, e.CausationID)
+	if e.Version > 0 {
+		add(HeaderVersion, strconv.FormatInt(e.Version, 10))
+	}
 	add(HeaderTraceParent, e.TraceParent)
 	if e.Expiry != nil {
 		add(HeaderPolicy, e.Expiry.Policy)
@@ -99,6 +104,8 @@ func FromRecord(key string, headers []Header, value []byte) (Event, error) {
 			e.CorrelationID = h.Value
 		case HeaderCausationID:
 			e.CausationID = h.Value
+		case HeaderVersion:
+			e.Version, err = strconv.ParseInt(h.Value, 10, 64)
 		case HeaderTraceParent:
 			e.TraceParent = h.Value
 		case HeaderPolicy:

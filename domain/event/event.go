@@ -40,6 +40,9 @@ type Event struct {
 	CorrelationID string
 	// CausationID is the id of the event that led to this one; may be empty.
 	CausationID string
+	// Version numbers the decisions of a stream: commands have a single writer,
+	// who counts from 1. It is zero for observations.
+	Version int64
 	// TraceParent is the W3C trace context of the append; may be empty.
 	TraceParent string
 	// Data is the JSON of the value. It is nil for a tombstone and only there.
