@@ -1,0 +1,105 @@
+# Every target is listed by `make help`, from the text after "##" beside it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+GO ?= go
+LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
+BINARY := bin/muster
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Packages tested at the same time: each may start a Postgres, a ClickHouse and a broker of its own.
+TEST_PARALLEL ?= 2
+# Longest time for the tests of one package; a hang ends with the stacks of all goroutines.
+TEST_TIMEOUT ?= 10m
+CHAOS_ROUNDS ?= 20
+# The tests get their engines from the same binary that users run.
+TEST_ENV := MUSTER_TEST_BINARY="$(CURDIR)/$(BINARY)"
+
+##@ Using it
+
+.PHONY: help
+help: ## List every target
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: build engines ## Start Muster with its engines, the simulators and an example organisation
+	exec $(BINARY) up --demo
+
+.PHONY: build
+build: ## Build bin/muster, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/muster
+
+.PHONY: engines
+engines: ## Fetch the embedded Postgres and ClickHouse once, into a cache folder
+	deploy/engines/fetch.sh
+
+.PHONY: engines-kafka
+engines-kafka: ## Fetch Apache Kafka for the tests once, needs Maven
+	deploy/engines/fetch.sh kafka
+
+##@ Working on it
+
+.PHONY: check
+check: format vet lint modules shell unit ## Everything that needs no engine: format, vet, lint, modules, tests of the domain
+
+.PHONY: test
+test: build engines engines-kafka ## All tests, race detector on, engines and the real Kafka broker required
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_REQUIRE_KAFKA=1 \
+		$(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: unit
+unit: ## The tests of the domain, in seconds
+	$(GO) test -short -timeout 2m ./domain/...
+
+.PHONY: chaos
+chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_CHAOS_ROUNDS="$(CHAOS_ROUNDS)" \
+		$(GO) test -count=1 -timeout 60m -run '^TestChaos' -v ./cmd/muster
+
+.PHONY: bench
+bench: build engines ## Measure folding and replay against the bare engines, as ratios
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 \
+		$(GO) test -count=1 -timeout 30m -run '^$$' -bench . ./cmd/muster
+
+.PHONY: fmt
+fmt: ## Format every Go file
+	$(LINT) fmt
+
+.PHONY: format
+format: ## Fail if a Go file is not formatted (fmt repairs it)
+	@unformatted=$$(git ls-files -z --cached --others --exclude-standard -- '*.go' | xargs -0 -r gofmt -l); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run "make fmt":\n%s\n' "$$unformatted" >&2; exit 1; fi
+
+.PHONY: vet
+vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: ## golangci-lint with the rules of .golangci.yml, the import rule among them
+	$(LINT) run
+
+.PHONY: modules
+modules: ## Fail if a module in the cache differs from go.sum
+	$(GO) mod verify
+	cd tools && $(GO) mod verify
+
+.PHONY: shell
+shell: ## Fail if a shell script does not parse
+	sh -n deploy/engines/fetch.sh
+	bash -n .ci/run
+
+.PHONY: cover
+cover: build engines ## Coverage of all tests, as cover.html
+	$(TEST_ENV) $(GO) test -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) tool cover -html=cover.out -o cover.html
+	$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: clean
+clean: ## Remove what was built; fetched engines and data folders stay
+	rm -rf -- bin cover.out cover.html
