@@ -25,7 +25,7 @@ TEST_ENV := MUSTER_TEST_BINARY="$(CURDIR)/$(BINARY)"
 help: ## List every target
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: build engines ## Start Muster with its engines, the simulators and an example organisation
