@@ -1,0 +1,3 @@
+package enginetest
+
+type clickhouseServer struct{ dsn string }
