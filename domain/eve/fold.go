@@ -1,0 +1,192 @@
+package eve
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// Model is the state of all characters that follows from their events: the
+// plainest possible read model, against which the real ones are checked. An event
+// applied twice counts once. It is not safe for concurrent use.
+type Model struct {
+	characters map[int64]*Character
+	applied    map[uuid.UUID]struct{}
+}
+
+// Character is what the events of one character add up to.
+type Character struct {
+	ID     int64
+	Name   string
+	UserID string
+	// OwnerHash is EVE's, as of the registration.
+	OwnerHash string
+	Scopes    []string
+	// Registered is false for a character of which only observations exist.
+	Registered bool
+	Orphaned   bool
+	Disabled   bool
+	Sections   map[Section]SectionState
+	// Failing has the spell of failures that each section is in.
+	Failing map[Section]SectionFailed
+	// Journal has the entries by their ids.
+	Journal map[int64]JournalLine
+}
+
+// SectionState is the last observation of a section.
+type SectionState struct {
+	EventID     uuid.UUID
+	ContentHash string
+	ObservedAt  time.Time
+	Value       json.RawMessage
+}
+
+// JournalLine is what matters of a journal entry to sums.
+type JournalLine struct {
+	Date    time.Time
+	RefType string
+	// Amount is zero if ESI sent none.
+	Amount ISK
+	// Balance is nil if ESI sent none.
+	Balance *ISK
+}
+
+// NewModel is the model of no events.
+func NewModel() *Model {
+	return &Model{characters: map[int64]*Character{}, applied: map[uuid.UUID]struct{}{}}
+}
+
+// Character is the character with the id; nil if no event was about it. The
+// model keeps owning it.
+func (m *Model) Character(id int64) *Character { return m.characters[id] }
+
+// IDs are the ids of all characters, ascending.
+func (m *Model) IDs() []int64 { return slices.Sorted(maps.Keys(m.characters)) }
+
+// Apply folds the next event of a character's stream; p is its decoded payload.
+// Payloads of other kinds of streams are passed over. It fails with
+// [event.CodePoisoned] for what cannot be folded, and then has changed nothing.
+func (m *Model) Apply(e event.Event, p event.Payload) error {
+	if _, twice := m.applied[e.ID]; twice {
+		return nil
+	}
+	id, ok := e.Stream.CharacterID()
+	if !ok {
+		return nil
+	}
+	c := m.characters[id]
+	if c == nil {
+		c = &Character{
+			ID:       id,
+			Sections: map[Section]SectionState{},
+			Failing:  map[Section]SectionFailed{},
+			Journal:  map[int64]JournalLine{},
+		}
+	}
+	if err := c.apply(e, p); err != nil {
+		return err
+	}
+	m.characters[id] = c
+	m.applied[e.ID] = struct{}{}
+	return nil
+}
+
+func (c *Character) apply(e event.Event, p event.Payload) error {
+	switch p := p.(type) {
+	case CharacterRegistered:
+		c.Registered, c.Orphaned = true, false
+		c.UserID, c.OwnerHash, c.Scopes = p.UserID, p.OwnerHash, p.Scopes
+		if p.Name != "" {
+			c.Name = p.Name
+		}
+	case CharacterReclaimed:
+		c.Registered, c.Orphaned = true, false
+		c.UserID, c.OwnerHash, c.Scopes = p.UserID, p.OwnerHash, p.Scopes
+	case CharacterOrphaned:
+		c.Orphaned, c.UserID = true, ""
+	case CharacterDisabled:
+		c.Disabled = true
+	case CharacterEnabled:
+		c.Disabled = false
+	case SectionFailed:
+		c.Failing[p.Section] = p
+	case SectionRecovered:
+		delete(c.Failing, p.Section)
+	case SectionObserved:
+		return c.observe(e, p)
+	case JournalRecorded:
+		return c.record(e, p)
+	}
+	return nil
+}
+
+func (c *Character) observe(e event.Event, p SectionObserved) error {
+	if p.Encoding != EncodingFull {
+		return event.Errorf(event.CodePoisoned, "event %s: encoding %q of section %s cannot be read by this Muster", e.Key(), p.Encoding, p.Section)
+	}
+	if p.Section == SectionDetails {
+		details, err := DecodeDetails(p.Value)
+		if err != nil {
+			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
+		}
+		c.Name = details.Name
+	}
+	c.Sections[p.Section] = SectionState{
+		EventID:     e.ID,
+		ContentHash: p.ContentHash,
+		ObservedAt:  p.FetchedAt,
+		Value:       p.Value,
+	}
+	return nil
+}
+
+func (c *Character) record(e event.Event, p JournalRecorded) error {
+	lines := make([]JournalLine, len(p.Entries))
+	for i, entry := range p.Entries {
+		line, err := entry.line()
+		if err != nil {
+			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
+		}
+		lines[i] = line
+	}
+	for i, entry := range p.Entries {
+		// An entry never changes, so the first record of it stands.
+		if _, known := c.Journal[entry.ID]; !known {
+			c.Journal[entry.ID] = lines[i]
+		}
+	}
+	return nil
+}
+
+func (j JournalEntry) line() (JournalLine, error) {
+	line := JournalLine{Date: j.Date, RefType: j.RefType}
+	if j.Amount != "" {
+		amount, err := ParseISK(j.Amount)
+		if err != nil {
+			return line, event.Errorf(event.CodeInvalid, "amount of journal entry %d: %w", j.ID, err)
+		}
+		line.Amount = amount
+	}
+	if j.Balance != "" {
+		balance, err := ParseISK(j.Balance)
+		if err != nil {
+			return line, event.Errorf(event.CodeInvalid, "balance of journal entry %d: %w", j.ID, err)
+		}
+		line.Balance = &balance
+	}
+	return line, nil
+}
+
+// JournalSum is the sum of the amounts of all journal entries.
+func (c *Character) JournalSum() ISK {
+	var sum ISK
+	for _, line := range c.Journal {
+		sum += line.Amount
+	}
+	return sum
+}

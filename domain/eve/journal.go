@@ -1,0 +1,182 @@
+package eve
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// dayLayout is how a UTC day is written in events.
+const dayLayout = time.DateOnly
+
+// maxEntries bounds the entries of one event, so that even long descriptions
+// stay far below the size that the log accepts. A longer day has several events.
+const maxEntries = 2000
+
+// JournalReading is one complete reading of a character's wallet journal.
+type JournalReading struct {
+	CharacterID int64
+	// FetchedAt is when the answer was received, UTC.
+	FetchedAt time.Time
+	// Pages are the bodies of all pages, each a JSON list of entries. An entry
+	// may be on two pages; it counts once.
+	Pages [][]byte
+}
+
+// NewJournalFacts finds the entries of a reading that are not known yet and
+// makes one event of type [TypeJournalRecorded] for each UTC day of them
+// (several for a day of thousands), in order of the days. The events' ids form a chain that starts at last, the id of
+// the character's last such event; the id to go on from is returned. known is
+// not changed: add the events' entries to it with [KnownEntries.Add] once they
+// are recorded. It fails with [event.CodeInvalid] if a page cannot be read; then no
+// page counts.
+func NewJournalFacts(source string, r JournalReading, known *KnownEntries, last uuid.UUID) ([]event.Event, []JournalEntry, uuid.UUID, error) {
+	entries, err := newEntries(r.Pages, known)
+	if err != nil {
+		return nil, nil, last, err
+	}
+	var events []event.Event
+	stream := event.Character(r.CharacterID)
+	for day := range slices.Values(byDay(entries)) {
+		payload := JournalRecorded{
+			CharacterID: r.CharacterID,
+			Day:         day[0].Date.Format(dayLayout),
+			FetchedAt:   r.FetchedAt.UTC(),
+			Entries:     day,
+		}
+		hash, err := journalHash(payload)
+		if err != nil {
+			return nil, nil, last, err
+		}
+		id := event.ObservationID(stream, TypeJournalRecorded, last, hash)
+		e, err := event.New(id, stream, source, r.FetchedAt, payload)
+		if err != nil {
+			return nil, nil, last, err
+		}
+		events, last = append(events, e), id
+	}
+	return events, entries, last, nil
+}
+
+// journalHash hashes what was recorded, not when it was fetched.
+func journalHash(p JournalRecorded) (string, error) {
+	content, err := json.Marshal(p.Entries)
+	if err != nil {
+		return "", event.Errorf(event.CodeInvalid, "hashing journal entries of %s: %w", p.Day, err)
+	}
+	return hashOf(string(SectionWalletJournal)+"/"+p.Day, content), nil
+}
+
+// newEntries reads the entries that are not known, in order of day and id.
+func newEntries(pages [][]byte, known *KnownEntries) ([]JournalEntry, error) {
+	var entries []JournalEntry
+	seen := map[int64]bool{}
+	for i, page := range pages {
+		var raws []json.RawMessage
+		if trimmed := bytes.TrimSpace(page); len(trimmed) == 0 || trimmed[0] != '[' {
+			return nil, event.Errorf(event.CodeInvalid, "journal page %d: must be a JSON list", i+1)
+		}
+		if err := json.Unmarshal(page, &raws); err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "journal page %d: %w", i+1, err)
+		}
+		for n, raw := range raws {
+			var head struct {
+				ID int64 `json:"id"`
+			}
+			if err := json.Unmarshal(raw, &head); err != nil {
+				return nil, event.Errorf(event.CodeInvalid, "journal page %d, entry %d: %w", i+1, n+1, err)
+			}
+			if seen[head.ID] || known.Has(head.ID) {
+				continue
+			}
+			entry, err := DecodeJournalEntry(raw)
+			if err != nil {
+				return nil, event.Errorf(event.CodeInvalid, "journal page %d, entry %d: %w", i+1, n+1, err)
+			}
+			seen[entry.ID] = true
+			entries = append(entries, entry)
+		}
+	}
+	slices.SortFunc(entries, func(a, b JournalEntry) int {
+		if c := dayOf(a.Date).Compare(dayOf(b.Date)); c != 0 {
+			return c
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return entries, nil
+}
+
+// byDay splits entries that are in order of their days, and long days further.
+func byDay(entries []JournalEntry) [][]JournalEntry {
+	var days [][]JournalEntry
+	for start := 0; start < len(entries); {
+		end := start + 1
+		for end < len(entries) && end-start < maxEntries && dayOf(entries[end].Date).Equal(dayOf(entries[start].Date)) {
+			end++
+		}
+		days = append(days, entries[start:end])
+		start = end
+	}
+	return days
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// DecodeJournalEntry reads one entry as ESI sends it. Fields that Muster does
+// not know are kept in Extra. It fails with [event.CodeInvalid] if the id, the date or the
+// ref type is missing, or a field is of another type.
+func DecodeJournalEntry(raw []byte) (JournalEntry, error) {
+	var entry JournalEntry
+	if err := json.Unmarshal(raw, &entry); err != nil {
+		return JournalEntry{}, event.Errorf(event.CodeInvalid, "reading a journal entry: %w", err)
+	}
+	switch {
+	case entry.ID <= 0:
+		return JournalEntry{}, lacks(SectionWalletJournal, "id")
+	case entry.Date.IsZero():
+		return JournalEntry{}, lacks(SectionWalletJournal, "date")
+	case entry.RefType == "":
+		return JournalEntry{}, lacks(SectionWalletJournal, "ref_type")
+	}
+	entry.Date = entry.Date.UTC()
+	for _, amount := range []json.Number{entry.Amount, entry.Balance, entry.Tax} {
+		if amount == "" {
+			continue
+		}
+		if _, err := ParseISK(amount); err != nil {
+			return JournalEntry{}, event.Errorf(event.CodeInvalid, "journal entry %d: %w", entry.ID, err)
+		}
+	}
+	extra, err := unknownFields(raw)
+	if err != nil {
+		return JournalEntry{}, err
+	}
+	entry.Extra = extra
+	return entry, nil
+}
+
+// unknownFields are the fields of an entry that [JournalEntry] has no place for.
+func unknownFields(raw []byte) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "reading a journal entry: %w", err)
+	}
+	for _, name := range []string{
+		"id", "date", "ref_type", "amount", "balance", "first_party_id", "second_party_id",
+		"description", "reason", "context_id", "context_id_type", "tax", "tax_receiver_id",
+	} {
+		delete(fields, name)
+	}
+	if len(fields) == 0 {
+		return nil, nil //nolint:nilnil // No unknown fields is the usual case, not a failure.
+	}
+	return fields, nil
+}
