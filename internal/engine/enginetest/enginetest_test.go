@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -47,4 +48,22 @@ func produceAndConsume(t *testing.T, brokers []string) {
 	fetches := client.PollFetches(ctx)
 	require.NoError(t, fetches.Err())
 	require.Equal(t, "a fact", string(fetches.Records()[0].Value))
+}
+
+func TestClickHouseGivesEachTestItsOwnDatabase(t *testing.T) {
+	for range 2 {
+		t.Run("database", func(t *testing.T) {
+			t.Parallel()
+			options, err := clickhouse.ParseDSN(enginetest.ClickHouse(t))
+			require.NoError(t, err)
+			conn, err := clickhouse.Open(options)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, conn.Close()) }()
+			require.NoError(t, conn.Exec(t.Context(), "create table only_here (id UInt64) engine = MergeTree order by id"))
+			require.NoError(t, conn.Exec(t.Context(), "insert into only_here values (7)"))
+			var id uint64
+			require.NoError(t, conn.QueryRow(t.Context(), "select id from only_here").Scan(&id))
+			require.Equal(t, uint64(7), id)
+		})
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -44,12 +43,9 @@ type Spec struct {
 	StopSignal syscall.Signal
 	// StopTimeout is how long it may take before it is killed. Zero is 30 s.
 	StopTimeout time.Duration
-	// OrphanSignal is what the kernel sends the child when this process dies without stopping it. Zero is SIGKILL. Linux only; elsewhere
-	// see HoldStdin.
+	// OrphanSignal is what the kernel sends the child when this process dies without stopping it. Zero is SIGKILL. Linux only: elsewhere
+	// Prepare must deal with a predecessor that lives on.
 	OrphanSignal syscall.Signal
-	// HoldStdin gives the child a standard input that never says anything and ends when this process is gone, for children that
-	// watch it.
-	HoldStdin bool
 
 	// Level gives the log level of a line that the child wrote. Nil is Info for all.
 	Level func(line string) slog.Level
@@ -311,7 +307,6 @@ func (c *Child) ready(ctx context.Context) error {
 // process is one run of the child. err is set before exited is closed.
 type process struct {
 	cmd    *exec.Cmd
-	stdin  io.Closer
 	exited chan struct{}
 	err    error
 }
@@ -331,13 +326,6 @@ func (c *Child) launch() (*process, error) {
 	// Grandchildren may hold the output open for a moment after the child is gone.
 	cmd.WaitDelay = 3 * time.Second
 	p := &process{cmd: cmd, exited: make(chan struct{})}
-	if c.spec.HoldStdin {
-		stdin, err := cmd.StdinPipe()
-		if err != nil {
-			return nil, err
-		}
-		p.stdin = stdin
-	}
 	launched := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
