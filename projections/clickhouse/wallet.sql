@@ -1,0 +1,53 @@
+CREATE TABLE IF NOT EXISTS {database}.wallet_journal
+(
+    character_id    Int64,
+    id              Int64,
+    date            DateTime('UTC'),
+    ref_type        LowCardinality(String),
+    amount          Decimal(20, 2),
+    balance         Nullable(Decimal(20, 2)),
+    tax             Decimal(20, 2),
+    first_party_id  Int64,
+    second_party_id Int64,
+    tax_receiver_id Int64,
+    context_id      Int64,
+    context_id_type LowCardinality(String),
+    description     String CODEC(ZSTD(1)),
+    reason          String CODEC(ZSTD(1)),
+    event_id        UUID,
+    log_partition   Int32,
+    log_offset      Int64,
+    precedence      UInt64 MATERIALIZED toUInt64(9223372036854775807 - log_offset)
+)
+ENGINE = ReplacingMergeTree(precedence)
+PARTITION BY toYYYYMM(date)
+ORDER BY (character_id, date, id)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE IF NOT EXISTS {database}.affiliations
+(
+    character_id   Int64,
+    since          DateTime64(3, 'UTC'),
+    corporation_id Int64,
+    alliance_id    Int64,
+    event_id       UUID,
+    log_partition  Int32,
+    log_offset     Int64
+)
+ENGINE = ReplacingMergeTree(log_offset)
+ORDER BY (character_id, since)
+SETTINGS non_replicated_deduplication_window = 10000;
+
+CREATE TABLE IF NOT EXISTS {database}.balances
+(
+    character_id  Int64,
+    observed_at   DateTime64(3, 'UTC'),
+    balance       Decimal(20, 2),
+    event_id      UUID,
+    log_partition Int32,
+    log_offset    Int64
+)
+ENGINE = ReplacingMergeTree(log_offset)
+PARTITION BY toYYYYMM(observed_at)
+ORDER BY (character_id, observed_at)
+SETTINGS non_replicated_deduplication_window = 10000;

@@ -1,0 +1,235 @@
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/runner"
+)
+
+//go:embed characters.sql
+var charactersSchema string
+
+// CharactersName is the name of the projection of users and characters.
+const CharactersName = "characters"
+
+// Characters is the projection of users, characters and their sections as they
+// are now.
+func Characters() runner.Projection {
+	shape := newCharactersShape()
+	return runner.Projection{
+		Name:    CharactersName,
+		Version: 1,
+		Topics:  []string{event.TopicEVE, event.TopicAccess},
+		Schema:  charactersSchema,
+		Tables: []runner.Table{
+			{Name: "users", Key: "user_id"},
+			{Name: "mains", Key: "user_id"},
+			{Name: "owners", Key: "character_id"},
+			{Name: "registrations", Key: "character_id"},
+			{Name: "orphans", Key: "character_id"},
+			{Name: "switches", Key: "character_id"},
+			{Name: "details", Key: "character_id"},
+			{Name: "sections", Key: "character_id, section"},
+			{Name: "failures", Key: "character_id, section"},
+		},
+		NewBatch: func() runner.Batch { return shape.empty() },
+	}
+}
+
+type userRow struct {
+	access.UserRegistered
+	place
+}
+
+type mainRow struct {
+	access.MainSet
+	place
+}
+
+type ownerRow struct {
+	id           int64
+	userID, hash string
+	scopes       []string
+	since        time.Time
+	place
+}
+
+type registrationRow struct {
+	id                    int64
+	name                  string
+	corporation, alliance int64
+	place
+}
+
+// flagRow is a row of orphans or switches.
+type flagRow struct {
+	id     int64
+	set    bool
+	reason string
+	since  time.Time
+	place
+}
+
+type sectionKey struct {
+	id      int64
+	section eve.Section
+}
+
+type sectionRow struct {
+	sectionKey
+	hash       string
+	observedAt time.Time
+	value      *string
+	place
+}
+
+type failureRow struct {
+	sectionKey
+	failing bool
+	eve.SectionFailed
+	place
+}
+
+// charactersBatch folds events of users and characters.
+type charactersBatch struct {
+	users         table[string, userRow]
+	mains         table[string, mainRow]
+	owners        table[int64, ownerRow]
+	registrations table[int64, registrationRow]
+	orphans       table[int64, flagRow]
+	switches      table[int64, flagRow]
+	details       table[int64, registrationRow]
+	sections      table[sectionKey, sectionRow]
+	failures      table[sectionKey, failureRow]
+}
+
+func newCharactersShape() *charactersBatch {
+	byUser, byCharacter, bySection := []string{"user_id"}, []string{"character_id"}, []string{"character_id", "section"}
+	flags := func(name, flag string) table[int64, flagRow] {
+		return newTable[int64](name, byCharacter, func(r *flagRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *flagRow) int64 { return r.id }),
+			col(flag, "boolean[]", func(r *flagRow) bool { return r.set }),
+			col("reason", "text[]", func(r *flagRow) string { return r.reason }),
+			col("since", "timestamptz[]", func(r *flagRow) time.Time { return r.since }))
+	}
+	identity := func(name string) table[int64, registrationRow] {
+		return newTable[int64](name, byCharacter, func(r *registrationRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *registrationRow) int64 { return r.id }),
+			col("name", "text[]", func(r *registrationRow) string { return r.name }),
+			col("corporation_id", "bigint[]", func(r *registrationRow) int64 { return r.corporation }),
+			col("alliance_id", "bigint[]", func(r *registrationRow) int64 { return r.alliance }))
+	}
+	return &charactersBatch{
+		users: newTable[string]("users", byUser, func(r *userRow) place { return r.place },
+			col("user_id", "text[]", func(r *userRow) string { return r.UserID }),
+			col("name", "text[]", func(r *userRow) string { return r.Name }),
+			col("superuser", "boolean[]", func(r *userRow) bool { return r.Superuser }),
+			col("active", "boolean[]", func(r *userRow) bool { return r.Active }),
+			col("state", "text[]", func(r *userRow) string { return r.State }),
+			list("permissions", func(r *userRow) []string { return r.Permissions })),
+		mains: newTable[string]("mains", byUser, func(r *mainRow) place { return r.place },
+			col("user_id", "text[]", func(r *mainRow) string { return r.UserID }),
+			col("character_id", "bigint[]", func(r *mainRow) *int64 { return r.CharacterID })),
+		owners: newTable[int64]("owners", byCharacter, func(r *ownerRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *ownerRow) int64 { return r.id }),
+			col("user_id", "text[]", func(r *ownerRow) string { return r.userID }),
+			col("owner_hash", "text[]", func(r *ownerRow) string { return r.hash }),
+			list("scopes", func(r *ownerRow) []string { return r.scopes }),
+			col("since", "timestamptz[]", func(r *ownerRow) time.Time { return r.since })),
+		registrations: identity("registrations"),
+		details:       identity("details"),
+		orphans:       flags("orphans", "orphaned"),
+		switches:      flags("switches", "disabled"),
+		sections: newTable[sectionKey]("sections", bySection, func(r *sectionRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *sectionRow) int64 { return r.id }),
+			col("section", "text[]", func(r *sectionRow) string { return string(r.section) }),
+			col("content_hash", "text[]", func(r *sectionRow) string { return r.hash }),
+			col("observed_at", "timestamptz[]", func(r *sectionRow) time.Time { return r.observedAt }),
+			col("value", "json[]", func(r *sectionRow) *string { return r.value })),
+		failures: newTable[sectionKey]("failures", bySection, func(r *failureRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *failureRow) int64 { return r.id }),
+			col("section", "text[]", func(r *failureRow) string { return string(r.section) }),
+			col("failing", "boolean[]", func(r *failureRow) bool { return r.failing }),
+			col("class", "text[]", func(r *failureRow) string { return string(r.Class) }),
+			col("status", "integer[]", func(r *failureRow) int { return r.Status }),
+			col("message", "text[]", func(r *failureRow) string { return r.Message }),
+			col("since", "timestamptz[]", func(r *failureRow) time.Time { return r.Since })),
+	}
+}
+
+func (b *charactersBatch) empty() *charactersBatch {
+	return &charactersBatch{
+		users: b.users.empty(), mains: b.mains.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
+		orphans: b.orphans.empty(), switches: b.switches.empty(), details: b.details.empty(),
+		sections: b.sections.empty(), failures: b.failures.empty(),
+	}
+}
+
+// Add implements [runner.Batch].
+func (b *charactersBatch) Add(e runner.Event) error {
+	at := placeOf(e)
+	switch p := e.Payload.(type) {
+	case access.UserRegistered:
+		b.users.put(p.UserID, userRow{p, at})
+	case access.MainSet:
+		b.mains.put(p.UserID, mainRow{p, at})
+	case eve.CharacterRegistered:
+		b.registrations.put(p.CharacterID, registrationRow{p.CharacterID, p.Name, p.CorporationID, p.AllianceID, at})
+		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
+	case eve.CharacterReclaimed:
+		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
+	case eve.CharacterOrphaned:
+		b.orphans.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
+	case eve.CharacterDisabled:
+		b.switches.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
+	case eve.CharacterEnabled:
+		b.switches.put(p.CharacterID, flagRow{p.CharacterID, false, p.Reason, e.Time, at})
+	case eve.SectionObserved:
+		return b.observe(e, p)
+	case eve.JournalRecorded:
+		key := sectionKey{p.CharacterID, eve.SectionWalletJournal}
+		b.sections.put(key, sectionRow{sectionKey: key, observedAt: p.FetchedAt, place: at})
+	case eve.SectionFailed:
+		key := sectionKey{p.CharacterID, p.Section}
+		b.failures.put(key, failureRow{key, true, p, at})
+	case eve.SectionRecovered:
+		key := sectionKey{p.CharacterID, p.Section}
+		b.failures.put(key, failureRow{key, false, eve.SectionFailed{Since: p.Since}, at})
+	}
+	return nil
+}
+
+func (b *charactersBatch) own(id int64, userID, hash string, scopes []string, e runner.Event) {
+	at := placeOf(e)
+	b.owners.put(id, ownerRow{id, userID, hash, scopes, e.Time, at})
+	b.orphans.put(id, flagRow{id, false, "", e.Time, at})
+}
+
+func (b *charactersBatch) observe(e runner.Event, p eve.SectionObserved) error {
+	if p.Encoding != eve.EncodingFull {
+		return event.Errorf(event.CodePoisoned, "encoding %q of section %s cannot be read by this Muster: upgrade it", p.Encoding, p.Section)
+	}
+	if p.Section == eve.SectionDetails {
+		d, err := eve.DecodeDetails(p.Value)
+		if err != nil {
+			return err
+		}
+		b.details.put(p.CharacterID, registrationRow{p.CharacterID, d.Name, d.CorporationID, d.AllianceID, placeOf(e)})
+	}
+	value := string(p.Value)
+	key := sectionKey{p.CharacterID, p.Section}
+	b.sections.put(key, sectionRow{sectionKey: key, hash: p.ContentHash, observedAt: p.FetchedAt, value: &value, place: placeOf(e)})
+	return nil
+}
+
+// Write implements [runner.PostgresBatch].
+func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
+	return send(ctx, tx, &b.users, &b.mains, &b.owners, &b.registrations, &b.orphans, &b.switches, &b.details, &b.sections, &b.failures)
+}

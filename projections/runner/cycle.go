@@ -1,0 +1,220 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/eventlog"
+)
+
+// Limits bound one batch.
+type Limits struct {
+	// Records is the most records of a batch.
+	Records int
+	// Linger is how long a batch that is not full waits for more.
+	Linger time.Duration
+}
+
+// span is a range of offsets of one partition: what a batch has read.
+type span struct {
+	// from is the checkpoint before the batch, to the one after it.
+	from, to   int64
+	recordTime time.Time
+	records    int64
+}
+
+// prepared is a batch that was read, decoded and folded, but not yet written.
+type prepared struct {
+	spans    map[eventlog.Partition]span
+	batch    Batch
+	versions map[string]int64
+	parked   []parkedEvent
+	records  int
+	folded   int
+	foldTime time.Duration
+}
+
+// errPoisoned stops a rebuild at an event that cannot be applied.
+var errPoisoned = errors.New("poisoned event")
+
+// fold is the state of one run over one generation. It is rebuilt from the
+// control tables whenever the run starts, so whatever goes wrong, the remedy is
+// to start again.
+type fold struct {
+	projection Projection
+	generation Generation
+	registry   *event.Registry
+	metrics    *metrics
+	// next is the offset after the last prepared record of each partition.
+	next map[eventlog.Partition]int64
+	// versions are the last applied decisions by stream.
+	versions map[string]int64
+	// waiting are the sequences that wait behind a poisoned event.
+	waiting map[string]struct{}
+	skipped map[event.Position]struct{}
+	// stopOnPoison is set while rebuilding.
+	stopOnPoison bool
+	// retrying is set while parked events are tried again: later decisions of
+	// their stream may have been applied meanwhile.
+	retrying bool
+}
+
+// prepare decodes and folds records into a new batch.
+func (f *fold) prepare(records []eventlog.Record) (*prepared, error) {
+	started := time.Now()
+	p := &prepared{
+		spans:    map[eventlog.Partition]span{},
+		batch:    f.projection.NewBatch(),
+		versions: map[string]int64{},
+		records:  len(records),
+	}
+	for i := range records {
+		r := &records[i]
+		if err := f.add(p, r); err != nil {
+			return nil, err
+		}
+		at := r.Partition()
+		s, ok := p.spans[at]
+		if !ok {
+			s.from = f.next[at]
+		}
+		s.to, s.recordTime = r.Offset+1, r.Timestamp
+		s.records++
+		p.spans[at] = s
+		f.next[at] = s.to
+	}
+	p.foldTime = time.Since(started)
+	return p, nil
+}
+
+func (f *fold) add(p *prepared, r *eventlog.Record) error {
+	position := r.Position
+	if _, skip := f.skipped[position]; skip {
+		return nil
+	}
+	e, err := r.Event()
+	if err != nil {
+		return f.park(p, Event{Recorded: event.Recorded{Event: unreadable(r), Position: position}}, err)
+	}
+	recorded := Event{Recorded: event.Recorded{Event: e, Position: position}}
+	if e.IsTombstone() {
+		f.metrics.tombstones.WithLabelValues(f.projection.Name).Inc()
+		return nil
+	}
+	if e.Version > 0 && e.Version <= f.versions[string(e.Stream)] && !f.retrying {
+		// A second copy of a decision: the forwarder repeats after a crash.
+		f.metrics.duplicates.WithLabelValues(f.projection.Name).Inc()
+		return nil
+	}
+	if !f.registry.Knows(e.Type) {
+		f.metrics.unknown.WithLabelValues(f.projection.Name, string(e.Type)).Inc()
+		f.decided(p, e)
+		return nil
+	}
+	recorded.Payload, err = f.registry.Decode(e)
+	if err != nil {
+		return f.park(p, recorded, err)
+	}
+	sequence := f.projection.sequence(recorded)
+	if _, wait := f.waiting[sequence]; wait {
+		p.parked = append(p.parked, parkedEvent{event: recorded, sequence: sequence})
+		return nil
+	}
+	if err := p.batch.Add(recorded); err != nil {
+		return f.park(p, recorded, err)
+	}
+	f.decided(p, e)
+	p.folded++
+	return nil
+}
+
+// decided notes that a decision of a stream has been applied.
+func (f *fold) decided(p *prepared, e event.Event) {
+	if e.Version <= f.versions[string(e.Stream)] {
+		return
+	}
+	f.versions[string(e.Stream)] = e.Version
+	p.versions[string(e.Stream)] = e.Version
+}
+
+// park sets an event aside that can never be applied, and with it all later
+// ones of its sequence; a rebuild stops instead.
+func (f *fold) park(p *prepared, e Event, cause error) error {
+	if f.stopOnPoison {
+		return fmt.Errorf("%w: %s of stream %q at %s cannot be applied: %w; correct the cause, or take it out with `muster poison skip --projection %s %s`",
+			errPoisoned, e.Type, e.Stream, e.Position, cause, f.projection.Name, e.Position)
+	}
+	sequence := string(e.Stream)
+	if e.Payload != nil {
+		sequence = f.projection.sequence(e)
+	}
+	if sequence != "" {
+		f.waiting[sequence] = struct{}{}
+	}
+	p.parked = append(p.parked, parkedEvent{event: e, sequence: sequence, reason: cause.Error()})
+	return nil
+}
+
+// unreadable is what can be said of a record that is no event: nothing but its
+// stream, if its key or headers tell. Its stream waits as for any other one.
+func unreadable(r *eventlog.Record) event.Event {
+	e := event.Event{Data: r.Value}
+	for _, h := range r.Headers {
+		switch h.Name {
+		case event.HeaderSubject:
+			e.Stream = event.Stream(h.Value)
+		case event.HeaderType:
+			e.Type = event.Type(h.Value)
+		}
+	}
+	if e.Stream.Validate() != nil {
+		e.Stream = ""
+		if stream, _, err := event.ParseKey(r.Key); err == nil && stream.Validate() == nil {
+			e.Stream = stream
+		}
+	}
+	return e
+}
+
+// feed yields records in order, from the checkpoints on.
+type feed interface {
+	Poll(ctx context.Context, limit int) ([]eventlog.Record, error)
+	Close()
+}
+
+// gather reads one batch: it waits for the first record and then lingers until
+// there are live.Records or the time is up. What has piled up is taken at once,
+// up to bulk.Records.
+func gather(ctx context.Context, source feed, live, bulk Limits) ([]eventlog.Record, error) {
+	records, err := source.Poll(ctx, bulk.Records)
+	if err != nil || len(records) >= live.Records {
+		return records, err
+	}
+	lingering, cancel := context.WithTimeout(ctx, live.Linger)
+	defer cancel()
+	for len(records) < live.Records {
+		more, err := source.Poll(lingering, bulk.Records-len(records))
+		records = append(records, more...)
+		switch {
+		case lingering.Err() != nil:
+			return records, ctx.Err()
+		case err != nil:
+			return records, err
+		}
+	}
+	return records, nil
+}
+
+// partitions are the partitions of the batch in a fixed order.
+func (p *prepared) partitions() []eventlog.Partition {
+	list := make([]eventlog.Partition, 0, len(p.spans))
+	for at := range p.spans {
+		list = append(list, at)
+	}
+	slices.SortFunc(list, comparePartitions)
+	return list
+}
