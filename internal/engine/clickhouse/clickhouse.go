@@ -17,7 +17,7 @@
 //     TabSeparated families without header rows, and the JSON lines formats. The others (JSON, Parquet, CSVWithNames,
 //     Arrow and so on) are built in the engine's memory first. Inserted data always streams.
 //   - The query_id is answered in X-ClickHouse-Query-Id; in system.processes the engine shows an id of its own.
-//   - External tables (multipart requests) are refused.
+//   - INSERT ... SELECT ... FROM input(...) and external tables (multipart requests) are refused.
 package clickhouse
 
 import (

@@ -155,8 +155,6 @@ type insertHead struct {
 
 // findInsert looks for an INSERT with data at the beginning of text. It answers false for any other statement: one that
 // inserts from a SELECT or a file, or none that inserts at all.
-//
-// The data of a format begins after the name of the format, blanks, and one line break.
 func findInsert(text []byte) (insertHead, bool) {
 	l := &lexer{text: text}
 	if l.word(l.next()) != "INSERT" {
@@ -190,31 +188,27 @@ func findInsert(text []byte) (insertHead, bool) {
 		case word == "VALUES":
 			return insertHead{sql: string(text[:t.start]), format: "Values", data: t.end}, true
 		case word == "FORMAT":
-			return formatClause(l, t)
+			name := l.next()
+			if name.kind != tokenWord {
+				return insertHead{}, false
+			}
+			return insertHead{sql: string(text[:t.start]), format: string(text[name.start:name.end]), data: dataStart(text, name.end)}, true
 		}
 	}
 }
 
-// formatClause reads what follows the word FORMAT of an INSERT. Settings behind the format are left to the engine.
-func formatClause(l *lexer, clause token) (insertHead, bool) {
-	name := l.next()
-	if name.kind != tokenWord {
-		return insertHead{}, false
+// dataStart is where the data begins behind the name of its format: after blanks and one line break.
+func dataStart(text []byte, pos int) int {
+	for pos < len(text) && (text[pos] == ' ' || text[pos] == '\t' || text[pos] == '\f') {
+		pos++
 	}
-	data := name.end
-	if after := l.next(); l.word(after) == "SETTINGS" {
-		return insertHead{}, false
+	if pos < len(text) && text[pos] == '\r' {
+		pos++
 	}
-	for data < len(l.text) && (l.text[data] == ' ' || l.text[data] == '\t' || l.text[data] == '\f') {
-		data++
+	if pos < len(text) && text[pos] == '\n' {
+		pos++
 	}
-	if data < len(l.text) && l.text[data] == '\r' {
-		data++
-	}
-	if data < len(l.text) && l.text[data] == '\n' {
-		data++
-	}
-	return insertHead{sql: string(l.text[:clause.start]), format: string(l.text[name.start:name.end]), data: data}, true
+	return pos
 }
 
 // outputFormat is the format that a statement's own FORMAT clause names, "" if it has none. The clause is the last one
@@ -253,6 +247,24 @@ func isSelect(sql string) bool {
 		}
 		word := l.word(t)
 		return word == "SELECT" || word == "WITH"
+	}
+}
+
+// readsInput reports whether the statement is an INSERT from a SELECT over input(), the table function that stands for
+// the request's data.
+func readsInput(sql string) bool {
+	l := &lexer{text: []byte(sql)}
+	if l.word(l.next()) != "INSERT" {
+		return false
+	}
+	for {
+		t := l.next()
+		if t.kind == tokenEnd {
+			return false
+		}
+		if l.word(t) == "INPUT" && l.is(l.next(), '(') {
+			return true
+		}
 	}
 }
 

@@ -23,19 +23,21 @@ func main() {
 	data := flag.String("data", "", "folder of the data")
 	listen := flag.String("listen", "127.0.0.1:0", "address to serve on; port 0 takes a free one")
 	memory := flag.Uint64("max-memory", 0, "bound of the engine's memory in bytes; 0 leaves it to the engine")
+	stopTimeout := flag.Duration("stop-timeout", 0, "how long a stop waits for running statements; 0 means 10s")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	err := clickhouse.Serve(ctx, clickhouse.Config{
-		Library:   *library,
-		DataDir:   *data,
-		Listen:    *listen,
-		User:      os.Getenv("MUSTER_CLICKHOUSE_USER"),
-		Password:  os.Getenv("MUSTER_CLICKHOUSE_PASSWORD"),
-		MaxMemory: *memory,
-		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Ready:     func(addr net.Addr) { fmt.Println("ready", addr) },
+		Library:     *library,
+		DataDir:     *data,
+		Listen:      *listen,
+		User:        os.Getenv("MUSTER_CLICKHOUSE_USER"),
+		Password:    os.Getenv("MUSTER_CLICKHOUSE_PASSWORD"),
+		MaxMemory:   *memory,
+		StopTimeout: *stopTimeout,
+		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Ready:       func(addr net.Addr) { fmt.Println("ready", addr) },
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clickhousechild:", err)

@@ -1,0 +1,146 @@
+package clickhouse_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRestartKeepsData(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "on", "demand")
+	s := start(t, dir)
+	for _, sql := range []string{
+		"CREATE DATABASE kept",
+		"CREATE TABLE kept.t (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 10",
+		"CREATE TABLE d (n UInt64) ENGINE = MergeTree ORDER BY n",
+		"INSERT INTO kept.t SETTINGS insert_deduplication_token = 'a' VALUES (1), (2)",
+		"INSERT INTO d SELECT number FROM numbers(10)",
+	} {
+		got := s.post(t, url.Values{}, sql)
+		require.Equal(t, http.StatusOK, got.status, got.body)
+	}
+	require.NoError(t, s.stop())
+	require.NotContains(t, s.stderr.String(), testPassword)
+
+	s = start(t, dir)
+	require.Equal(t, "2\t10\n", s.post(t, url.Values{}, "SELECT (SELECT count() FROM kept.t), (SELECT count() FROM d)").body)
+	require.Equal(t, 200, s.post(t, url.Values{}, "INSERT INTO kept.t SETTINGS insert_deduplication_token = 'a' VALUES (1), (2)").status)
+	require.Equal(t, "2\n", s.post(t, url.Values{}, "SELECT count() FROM kept.t").body, "tokens are remembered too")
+	require.NoError(t, s.stop())
+}
+
+func TestKilledServerKeepsAcknowledgedInserts(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	require.Equal(t, 200, s.post(t, url.Values{}, "CREATE TABLE k (n UInt64) ENGINE = MergeTree ORDER BY n").status)
+	var acknowledged atomic.Int64
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			body := fmt.Sprintf("INSERT INTO k VALUES (%d)", i)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.addr, strings.NewReader(body))
+			if err != nil {
+				return
+			}
+			req.SetBasicAuth(testUser, testPassword)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return
+			}
+			_ = res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return
+			}
+			acknowledged.Store(int64(i + 1))
+		}
+	}()
+	require.Eventually(t, func() bool { return acknowledged.Load() >= 50 }, 20*time.Second, time.Millisecond)
+	s.kill()
+	<-stopped
+
+	s = start(t, dir)
+	n := acknowledged.Load()
+	require.Equal(t, fmt.Sprintln(n), s.post(t, url.Values{}, fmt.Sprintf("SELECT uniqExact(n) FROM k WHERE n < %d", n)).body)
+	require.NoError(t, s.stop())
+}
+
+func TestFolderInUseIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	_, err := launch(t, dir)
+	require.ErrorContains(t, err, dir)
+	require.ErrorContains(t, err, fmt.Sprintf("in use by process %d", s.cmd.Process.Pid))
+	require.NoError(t, s.stop())
+	require.NoError(t, start(t, dir).stop(), "and is free again after a stop")
+}
+
+func TestAddressInUseIsRefused(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	_, err = launch(t, t.TempDir(), "-listen", l.Addr().String())
+	require.ErrorContains(t, err, "address already in use")
+}
+
+func TestMissingLibraryIsRefusedWithItsRemedy(t *testing.T) {
+	_, err := launch(t, t.TempDir(), "-library", filepath.Join(t.TempDir(), "libchdb.so"))
+	require.ErrorContains(t, err, "make engines")
+}
+
+func TestStopLetsStatementsFinish(t *testing.T) {
+	s := start(t, t.TempDir())
+	answered := make(chan response, 1)
+	go func() {
+		answered <- s.post(t, url.Values{}, "SELECT sleep(1.5), 'finished'")
+	}()
+	require.Eventually(t, func() bool {
+		return s.post(t, url.Values{}, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleep%'").body == "1\n"
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, s.stop())
+	got := <-answered
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, "0\tfinished\n", got.body)
+}
+
+func TestStopCancelsStatementsThatTakeTooLong(t *testing.T) {
+	s := start(t, t.TempDir(), "-stop-timeout", "200ms")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.addr, strings.NewReader("SELECT sum(sipHash64(number)) FROM numbers(1000000000000)"))
+		if err != nil {
+			return
+		}
+		req.SetBasicAuth(testUser, testPassword)
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+		}
+	}()
+	require.Eventually(t, func() bool {
+		return s.post(t, url.Values{}, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sum(sip%'").body == "1\n"
+	}, 10*time.Second, 10*time.Millisecond)
+	started := time.Now()
+	require.NoError(t, s.stop())
+	require.Less(t, time.Since(started), 5*time.Second)
+	<-ended
+}
+
+func TestSignalsOfTheEngineDoNotReplaceThoseOfGo(t *testing.T) {
+	s := start(t, t.TempDir())
+	require.Equal(t, "1\n", s.post(t, url.Values{}, "SELECT 1").body)
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGINT))
+	require.NoError(t, s.wait(), "an interrupt is an ordered stop")
+	_, err := os.Stat(filepath.Join(s.dir, "lock"))
+	require.NoError(t, err)
+}
