@@ -2,15 +2,18 @@ package postgres
 
 import "syscall"
 
-// innerID is the user that Postgres believes to be inside the namespace. Any number but 0 will do.
-const innerID = 70
-
 // namespaceAttributes start a process in a user namespace in which root's files belong to an ordinary user, and the process is that
-// user: it can reach what root owns by ownership alone, and has no capability outside.
+// user: it can reach what root owns by ownership alone, and has no capability outside. Postgres insists that the user has a name, so it has to
+// be one that exists.
 func namespaceAttributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: innerID, HostID: 0, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: innerID, HostID: 0, Size: 1}},
+	for _, name := range dropAccounts {
+		if inner, err := lookUp(name); err == nil {
+			return &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER,
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: inner.uid, HostID: 0, Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: inner.gid, HostID: 0, Size: 1}},
+			}
+		}
 	}
+	return nil
 }

@@ -139,6 +139,7 @@ func (cfg Config) spec(acct account, dsn string) supervise.Spec {
 		},
 		Ready:        func(ctx context.Context) error { return ensureDatabase(ctx, dsn) },
 		ReadyTimeout: 2 * time.Minute, // recovery after a crash replays the log first
+		Passing:      leftByOthers,
 		StopSignal:   syscall.SIGINT,  // "fast": end the sessions, write a checkpoint
 		StopTimeout:  time.Minute,
 		OrphanSignal: syscall.SIGQUIT, // "immediate": take the sessions' processes along
@@ -223,6 +224,11 @@ func ensureDatabase(ctx context.Context, dsn string) error {
 	}
 	_, err = conn.Exec(ctx, "create database "+pgx.Identifier{Database}.Sanitize())
 	return errors.Join(err, conn.Close(ctx))
+}
+
+// leftByOthers recognises a start that failed because sessions of a killed server had not ended yet. They notice its death by themselves.
+func leftByOthers(lastLines string) bool {
+	return strings.Contains(lastLines, "pre-existing shared memory block") && strings.Contains(lastLines, "is still in use")
 }
 
 // level maps what the server writes to our levels. Errors of statements are Debug: they are answers to whoever sent the statement.

@@ -39,6 +39,10 @@ type Spec struct {
 	// ReadyTimeout bounds the time from start to ready. Zero is 30 s.
 	ReadyTimeout time.Duration
 
+	// Passing, if not nil, tells from the child's last lines whether a first start that failed is worth more tries, within ReadyTimeout,
+	// because what stood in its way will pass by itself.
+	Passing func(lastLines string) bool
+
 	// StopSignal asks the child to finish in order. Zero is SIGTERM.
 	StopSignal syscall.Signal
 	// StopTimeout is how long it may take before it is killed. Zero is 30 s.
@@ -176,16 +180,12 @@ func (c *Child) Restarts() int { return int(c.restarts.Load()) }
 // run is the life of the child: the first start, whose outcome it reports, then watching and restarting until Stop.
 func (c *Child) run(ready chan<- error) {
 	defer close(c.done)
-	p, err := c.startReady()
+	p, err := c.firstStart()
 	ready <- err
 	if err != nil {
 		return
 	}
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = c.opts.Backoff.Initial
-	pause.MaxInterval = c.opts.Backoff.Max
-	pause.Multiplier = 2
-	pause.Reset()
+	pause := c.pauses()
 	for {
 		readyAt := time.Now()
 		select {
@@ -206,15 +206,49 @@ func (c *Child) run(ready chan<- error) {
 	}
 }
 
+// firstStart starts the child and reports its failure, unless that will pass by itself.
+func (c *Child) firstStart() (*process, error) {
+	pause := c.pauses()
+	deadline := time.Now().Add(c.spec.ReadyTimeout)
+	for {
+		p, err := c.startReady()
+		if err == nil || c.spec.Passing == nil || !c.spec.Passing(c.tail.quote()) || time.Now().After(deadline) {
+			return p, err
+		}
+		c.log.Warn("engine could not start yet and will be tried again", "error", err)
+		if !c.sleep(pause.NextBackOff()) {
+			return nil, err
+		}
+		c.tail.forget()
+	}
+}
+
+func (c *Child) pauses() *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = c.opts.Backoff.Initial
+	pause.MaxInterval = c.opts.Backoff.Max
+	pause.Multiplier = 2
+	pause.Reset()
+	return pause
+}
+
+// sleep waits and tells whether to go on; it returns false at once when Stop is called.
+func (c *Child) sleep(length time.Duration) bool {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-c.ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 // restart tries until the child is ready again, or returns nil once Stop was called.
 func (c *Child) restart(pause *backoff.ExponentialBackOff) *process {
 	for {
-		timer := time.NewTimer(pause.NextBackOff())
-		select {
-		case <-c.ctx.Done():
-			timer.Stop()
+		if !c.sleep(pause.NextBackOff()) {
 			return nil
-		case <-timer.C:
 		}
 		c.restarts.Add(1)
 		c.opts.Metrics.restarted(c.spec.Name)

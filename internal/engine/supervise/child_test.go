@@ -211,6 +211,19 @@ func TestFirstStartThatFailsSaysWhatTheChildWrote(t *testing.T) {
 	require.NoError(t, child.Stop())
 }
 
+func TestFirstStartIsTriedAgainWhileItsObstacleWillPass(t *testing.T) {
+	tries := 0
+	s := spec("failing", freeAddress(t))
+	s.Prepare = func(context.Context) error {
+		tries++
+		return nil
+	}
+	s.Passing = func(lastLines string) bool { return strings.Contains(lastLines, "not there") && tries < 3 }
+	child := supervise.New(s, supervise.Options{Backoff: supervise.Backoff{Initial: time.Millisecond}})
+	require.ErrorContains(t, child.Start(t.Context()), "the thing is not there")
+	require.Equal(t, 3, tries)
+}
+
 func TestProgramThatIsNotThereIsNamed(t *testing.T) {
 	child := supervise.New(supervise.Spec{Name: "ghost", Path: "/no/such/program"}, supervise.Options{})
 	require.ErrorContains(t, child.Start(t.Context()), "starting ghost (/no/such/program)")

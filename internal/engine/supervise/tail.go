@@ -81,3 +81,10 @@ func (t *tail) quote() string {
 	}
 	return "; it wrote last:\n  " + strings.Join(t.last, "\n  ")
 }
+
+// forget drops the last lines, so that they are not taken for those of the next start.
+func (t *tail) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = nil
+}
