@@ -1,0 +1,132 @@
+package esi
+
+import (
+	"encoding/json"
+	"io"
+	"strconv"
+	"time"
+)
+
+// Served is what a character's client was served, complete and well-formed: the
+// oracle for what it must know.
+type Served struct {
+	CharacterID int64 `json:"character_id"`
+	// Sections holds the content of each unpaged section that was told last,
+	// with 200 or confirmed by 304.
+	Sections map[string]json.RawMessage `json:"sections"`
+	// Journal are the entries that were served, in ascending order of ids.
+	Journal []ServedEntry `json:"journal"`
+	// JournalSum is the sum of their amounts in hundredths of ISK.
+	JournalSum int64 `json:"journal_sum"`
+}
+
+// ServedEntry is one journal entry that was served.
+type ServedEntry struct {
+	ID   int64     `json:"id"`
+	Date time.Time `json:"date"`
+	// Amount and Balance are in hundredths of ISK.
+	Amount  int64  `json:"amount"`
+	Balance int64  `json:"balance"`
+	RefType string `json:"ref_type"`
+}
+
+// Served is what was served of a character; false if there is none of that id.
+func (s *Simulator) Served(id int64) (Served, bool) {
+	c := s.character(id)
+	if c == nil {
+		return Served{}, false
+	}
+	c.mu.Lock()
+	at, ranges := c.served, c.journal
+	c.mu.Unlock()
+	out := Served{CharacterID: id, Sections: map[string]json.RawMessage{}, Journal: []ServedEntry{}}
+	for i, ms := range at {
+		if ms != 0 {
+			out.Sections[sectionNames[i]] = s.world.appendSection(nil, section(i), id, time.UnixMilli(ms).UTC())
+		}
+	}
+	j := s.world.journalOf(id)
+	for _, x := range ranges {
+		begin := len(out.Journal)
+		j.each(x.lo, x.hi, func(e *entry) {
+			out.Journal = append(out.Journal, e.served())
+			out.JournalSum += e.amount
+		})
+		reverse(out.Journal[begin:])
+	}
+	return out, true
+}
+
+func reverse(entries []ServedEntry) {
+	for i, k := 0, len(entries)-1; i < k; i, k = i+1, k-1 {
+		entries[i], entries[k] = entries[k], entries[i]
+	}
+}
+
+func (e *entry) served() ServedEntry {
+	refType := kinds[e.kind].refType
+	if e.flags&flagUnknownType != 0 {
+		refType = unknownRefType
+	}
+	// ESI's dates have whole seconds.
+	date := time.UnixMilli(e.at).UTC().Truncate(time.Second)
+	return ServedEntry{ID: e.id, Date: date, Amount: e.amount, Balance: e.balance, RefType: refType}
+}
+
+// ServedSummary counts what was served of all characters.
+type ServedSummary struct {
+	Characters     int   `json:"characters"`
+	JournalEntries int64 `json:"journal_entries"`
+	JournalSum     int64 `json:"journal_sum"`
+}
+
+// ServedSummary adds up what was served of all characters.
+func (s *Simulator) ServedSummary() ServedSummary {
+	var sum ServedSummary
+	for i := range s.characters {
+		id := FirstCharacter + int64(i)
+		c := &s.characters[i]
+		c.mu.Lock()
+		ranges, any := c.journal, c.served != [sectionCount]int64{} || len(c.journal) > 0
+		c.mu.Unlock()
+		if any {
+			sum.Characters++
+		}
+		j := s.world.journalOf(id)
+		for _, x := range ranges {
+			j.each(x.lo, x.hi, func(e *entry) {
+				sum.JournalEntries++
+				sum.JournalSum += e.amount
+			})
+		}
+	}
+	return sum
+}
+
+// WriteServed writes what was served of all characters that were asked for, as
+// one JSON object with the ids as keys, without holding it in memory.
+func (s *Simulator) WriteServed(w io.Writer) error {
+	separator := `{"characters":{`
+	for i := range s.characters {
+		served, _ := s.Served(FirstCharacter + int64(i))
+		if len(served.Sections) == 0 && len(served.Journal) == 0 {
+			continue
+		}
+		body, err := json.Marshal(served)
+		if err != nil {
+			return err
+		}
+		line := append([]byte(separator+"\n\""+strconv.FormatInt(served.CharacterID, 10)+`":`), body...)
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		separator = ","
+	}
+	if separator != "," {
+		if _, err := io.WriteString(w, separator); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "}}\n")
+	return err
+}
