@@ -31,9 +31,9 @@ func Wallet() runner.Projection {
 		Topics:  []string{event.TopicEVE},
 		Schema:  walletSchema,
 		Tables: []runner.Table{
-			{Name: "wallet_journal", Key: "character_id, date, id"},
-			{Name: "affiliations", Key: "character_id, since"},
-			{Name: "balances", Key: "character_id, observed_at"},
+			{Name: "wallet_journal", Key: "character_id, date, id", Replacing: true},
+			{Name: "affiliations", Key: "character_id, since", Replacing: true},
+			{Name: "balances", Key: "character_id, observed_at", Replacing: true},
 		},
 		NewBatch: func() runner.Batch { return &walletBatch{} },
 	}

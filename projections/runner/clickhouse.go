@@ -22,14 +22,19 @@ import (
 // cleared afterwards; after a crash the same range is inserted again under the
 // same deduplication token, so every event counts once in effect.
 type ClickHouse struct {
-	pool *pgxpool.Pool
-	conn driver.Conn
+	pool  *pgxpool.Pool
+	conn  driver.Conn
+	names string
 }
 
 // NewClickHouse is a store on the connection, with its checkpoints behind pool.
-func NewClickHouse(pool *pgxpool.Pool, conn driver.Conn) *ClickHouse {
-	return &ClickHouse{pool: pool, conn: conn}
+// The names of its databases begin with names, so that several organisations
+// can share a server.
+func NewClickHouse(pool *pgxpool.Pool, conn driver.Conn, names string) *ClickHouse {
+	return &ClickHouse{pool: pool, conn: conn, names: names}
 }
+
+func (s *ClickHouse) prefix() string { return s.names }
 
 func (s *ClickHouse) prepare(ctx context.Context, p Projection, g Generation) error {
 	if err := s.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quote(g.Namespace)); err != nil {
@@ -175,8 +180,12 @@ func (s *ClickHouse) done(ctx context.Context, f *fold, p *prepared) error {
 }
 
 func (s *ClickHouse) sums(ctx context.Context, g Generation, t Table) (TableSums, error) {
+	final := ""
+	if t.Replacing {
+		final = "FINAL"
+	}
 	rows, err := s.conn.Query(ctx, fmt.Sprintf(`SELECT toInt32(bitAnd(cityHash64(%s), %d)) AS range, toInt64(count()) AS n, toString(sum(toUInt256(cityHash64(*)))) AS total
-		FROM %s.%s FINAL GROUP BY range ORDER BY range`, t.Key, ranges-1, quote(g.Namespace), quote(t.Name)))
+		FROM %s.%s %s GROUP BY range ORDER BY range`, t.Key, ranges-1, quote(g.Namespace), quote(t.Name), final))
 	if err != nil {
 		return nil, fmt.Errorf("summing %s.%s: %w", g.Namespace, t.Name, err)
 	}

@@ -101,7 +101,8 @@ func (c *Control) Generations(ctx context.Context, projection string) ([]Generat
 }
 
 // create makes the next generation of a projection, in state building.
-func (c *Control) create(ctx context.Context, p Projection) (Generation, error) {
+func (c *Control) create(ctx context.Context, b Bound) (Generation, error) {
+	p := b.Projection
 	var g Generation
 	err := pgx.BeginFunc(ctx, c.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO runner.projections (name) VALUES ($1) ON CONFLICT DO NOTHING`, p.Name); err != nil {
@@ -114,7 +115,7 @@ func (c *Control) create(ctx context.Context, p Projection) (Generation, error) 
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(generation), 0) + 1 FROM runner.generations WHERE name = $1`, p.Name).Scan(&number); err != nil {
 			return err
 		}
-		g = Generation{Projection: p.Name, Number: number, Version: p.Version, Namespace: fmt.Sprintf("muster_%s_g%d", p.Name, number), Status: StatusBuilding}
+		g = Generation{Projection: p.Name, Number: number, Version: p.Version, Namespace: fmt.Sprintf("%s_%s_g%d", b.prefix(), p.Name, number), Status: StatusBuilding}
 		_, err := tx.Exec(ctx, `INSERT INTO runner.generations (name, generation, version, namespace, status) VALUES ($1, $2, $3, $4, 'building')`,
 			g.Projection, g.Number, g.Version, g.Namespace)
 		return err

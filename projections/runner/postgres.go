@@ -18,6 +18,8 @@ type Postgres struct {
 // the control tables.
 func NewPostgres(pool *pgxpool.Pool) *Postgres { return &Postgres{pool: pool} }
 
+func (s *Postgres) prefix() string { return "muster" }
+
 func (s *Postgres) prepare(ctx context.Context, p Projection, g Generation) error {
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var exists bool

@@ -48,6 +48,9 @@ type Table struct {
 	Name string
 	// Key is the SQL expression list of the natural key.
 	Key string
+	// Replacing says that ClickHouse keeps several versions of a row until it
+	// merges them, so that it must be read with FINAL.
+	Replacing bool
 }
 
 // Batch gathers what a run of events changes. It is used by one goroutine.

@@ -207,7 +207,7 @@ func (r *Runner) pickBuilding(ctx context.Context, b Bound, restart bool) (Gener
 			return Generation{}, err
 		}
 	}
-	g, err := r.Control.create(ctx, b.Projection)
+	g, err := r.Control.create(ctx, b)
 	if err != nil {
 		return Generation{}, err
 	}

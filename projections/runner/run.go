@@ -135,7 +135,7 @@ func (r *Runner) live(ctx context.Context, b Bound) error {
 // first makes the first generation and declares it live at once: there is
 // nothing to compare it with, and queries may watch it fill.
 func (r *Runner) first(ctx context.Context, b Bound) error {
-	g, err := r.Control.create(ctx, b.Projection)
+	g, err := r.Control.create(ctx, b)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ var errFenced = errors.New("another process has moved the checkpoint")
 // Store writes batches of a projection and knows how to compare generations.
 // Methods other than commit may be called concurrently.
 type Store interface {
+	// prefix begins the names of the namespaces that the store makes.
+	prefix() string
 	// prepare makes the generation's tables; it may be called again.
 	prepare(ctx context.Context, p Projection, g Generation) error
 	// drop removes the generation's tables; it may be called again.
