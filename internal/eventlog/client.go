@@ -1,0 +1,48 @@
+package eventlog
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// defaultClientID is how Muster names itself to brokers.
+const defaultClientID = "muster"
+
+// baseOptions are the options that all franz-go clients of this package share.
+func baseOptions(brokers []string, clientID string, logger *slog.Logger) []kgo.Opt {
+	options := []kgo.Opt{
+		kgo.SeedBrokers(brokers...),
+		kgo.ClientID(clientID),
+		kgo.DisableClientMetrics(),
+		// A reader whose partition moved, or that was added a partition, asks
+		// for the new leader after at least this time.
+		kgo.MetadataMinAge(250 * time.Millisecond),
+	}
+	if logger != nil {
+		options = append(options, kgo.WithLogger(kgoLogger{logger}))
+	}
+	return options
+}
+
+// producerConfig is sarama's configuration for everything that this package
+// writes: no acknowledged record is lost, none is doubled by a retry, and
+// records of a stream keep their order.
+func producerConfig(clientID string) *sarama.Config {
+	c := kafka.DefaultSaramaSyncPublisherConfig()
+	c.ClientID = clientID
+	c.Metadata.AllowAutoTopicCreation = false
+	c.Metadata.Retry.Backoff = 250 * time.Millisecond
+	c.Net.MaxOpenRequests = 1
+	c.Producer.RequiredAcks = sarama.WaitForAll
+	c.Producer.Idempotent = true
+	c.Producer.Compression = sarama.CompressionZSTD
+	c.Producer.MaxMessageBytes = maxBatchBytes
+	c.Producer.Partitioner = newStreamPartitioner
+	c.Producer.Retry.Max = 12
+	c.Producer.Retry.BackoffFunc = sarama.NewExponentialBackoff(50*time.Millisecond, 5*time.Second)
+	return c
+}
