@@ -79,8 +79,9 @@ func startClickHouse() (*clickhouseServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if install.ClickHouseLibrary == "" {
-		return nil, &engine.NotFetchedError{What: "the embedded ClickHouse (there is none for this platform)", Dir: install.Dir, Remedy: "make engines"}
+	command, err := shared.clickhouseCommand.get(buildClickHouse)
+	if err != nil {
+		return nil, err
 	}
 	dir, err := shared.folder("clickhouse")
 	if err != nil {
@@ -88,10 +89,6 @@ func startClickHouse() (*clickhouseServer, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	command, err := clickhouseCommand(ctx, install, dir)
-	if err != nil {
-		return nil, err
-	}
 	server, err := engine.StartClickHouse(ctx, engine.ClickHouseChild{
 		Command: command,
 		Library: install.ClickHouseLibrary,
@@ -104,11 +101,32 @@ func startClickHouse() (*clickhouseServer, error) {
 	return &clickhouseServer{dsn: server.DSN()}, nil
 }
 
-func clickhouseCommand(ctx context.Context, install engine.Installation, dir string) ([]string, error) {
+// ClickHouseCommand is the program that serves the embedded ClickHouse in tests, for engine.Config.ClickHouseCommand: see [ClickHouse].
+func ClickHouseCommand(t testing.TB) []string {
+	t.Helper()
+	command, err := shared.clickhouseCommand.get(buildClickHouse)
+	need(t, err, requireEngines)
+	return command
+}
+
+// buildClickHouse links the child, in one place for all test binaries, so that it is linked only when its source changed.
+func buildClickHouse() ([]string, error) {
 	if program := os.Getenv("MUSTER_TEST_BINARY"); program != "" {
 		return []string{program, "engine", "clickhouse"}, nil
 	}
-	// Kept in one place, the program is linked only when its source changed.
+	install, err := engine.Locate()
+	if err != nil {
+		return nil, err
+	}
+	if install.ClickHouseLibrary == "" {
+		return nil, &engine.NotFetchedError{What: "the embedded ClickHouse (there is none for this platform)", Dir: install.Dir, Remedy: "make engines"}
+	}
+	dir, err := shared.folder("bin")
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
 	program := filepath.Join(install.Dir, fmt.Sprintf("test-clickhousechild-%d", os.Getuid()))
 	lock, err := os.OpenFile(program+".lock", os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -125,13 +143,5 @@ func clickhouseCommand(ctx context.Context, install engine.Installation, dir str
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the ClickHouse child: %w: %s", err, strings.TrimSpace(string(output)))
 	}
-	// Another binary may build a newer one the next moment; a link of our own keeps what was built now.
-	own := filepath.Join(dir, "clickhousechild")
-	if own == program {
-		return []string{own}, nil
-	}
-	if err := os.Link(program, own); err != nil {
-		return []string{program}, nil // another file system: no link, and no need for one as long as the source stays
-	}
-	return []string{own}, nil
+	return []string{program}, nil
 }

@@ -37,10 +37,11 @@ type servers struct {
 	dir     string
 	stops   []func() error
 
-	postgres   lazy[*postgresServer]
-	clickhouse lazy[*clickhouseServer]
-	kafka      lazy[[]string]
-	sequence   int
+	postgres          lazy[*postgresServer]
+	clickhouse        lazy[*clickhouseServer]
+	clickhouseCommand lazy[[]string]
+	kafka             lazy[[]string]
+	sequence          int
 }
 
 // lazy is a value made on first use; a failure is remembered too, so that each test reports it without trying again.

@@ -140,7 +140,7 @@ func (cfg Config) spec(acct account, dsn string) supervise.Spec {
 		Ready:        func(ctx context.Context) error { return ensureDatabase(ctx, dsn) },
 		ReadyTimeout: 2 * time.Minute, // recovery after a crash replays the log first
 		Passing:      leftByOthers,
-		StopSignal:   syscall.SIGINT,  // "fast": end the sessions, write a checkpoint
+		StopSignal:   syscall.SIGINT, // "fast": end the sessions, write a checkpoint
 		StopTimeout:  time.Minute,
 		OrphanSignal: syscall.SIGQUIT, // "immediate": take the sessions' processes along
 		Level:        level,
