@@ -1,17 +1,22 @@
 package eventlog_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"go.uber.org/goleak"
 
 	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/eventlog/eventlogtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(m.Run()) }
+func TestMain(m *testing.M) {
+	enginetest.Main(m,
+		// The metrics library that sarama carries runs one goroutine for as
+		// long as the process lives.
+		goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 // embedded starts an embedded broker that the test can make compact.
 func embedded(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {

@@ -198,4 +198,3 @@ func (s *suite) tryProduce(t *testing.T, r *kgo.Record) error {
 	defer client.Close()
 	return client.ProduceSync(t.Context(), r).FirstErr()
 }
-
