@@ -1,0 +1,392 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
+	"github.com/muster-sync/muster/ingest/sso"
+)
+
+// reading is one reading of a route, with the login it uses.
+type reading struct {
+	client    *Client
+	route     catalogue.Route
+	character int64
+	access    sso.Access
+}
+
+// reply is a usable answer: 200 with JSON, or 304.
+type reply struct {
+	status  int
+	header  http.Header
+	body    []byte
+	expires time.Time
+}
+
+// authorize gets the access token and checks its scopes, so that a missing one
+// is not found out by asking: a refusal costs more than an answer.
+func (r *reading) authorize(ctx context.Context) error {
+	if r.route.Public() {
+		return nil
+	}
+	access, err := r.client.config.Tokens.Access(ctx, r.character)
+	if err != nil {
+		return tokenFailure(r.character, err)
+	}
+	for _, scope := range r.route.Scopes {
+		if !slices.Contains(access.Scopes, scope) {
+			return failed(eve.FailureToken, 0, "the login of character %d lacks the scope %s: the owner has to register the character again", r.character, scope)
+		}
+	}
+	r.access = access
+	return nil
+}
+
+func tokenFailure(character int64, err error) error {
+	switch event.CodeOf(err) { //nolint:exhaustive // All other codes are troubles of our own.
+	case event.CodeUnauthenticated:
+		return failed(eve.FailureToken, 0, "no access token for character %d: %w", character, err)
+	case event.CodeUnavailable:
+		return failed(eve.FailureNetwork, 0, "no access token for character %d for now: %w", character, err)
+	default:
+		return fmt.Errorf("getting the access token of character %d: %w", character, err)
+	}
+}
+
+// page asks for one page until there is an answer, the attempts are used up or
+// asking again cannot help. etag makes the request conditional; empty = not.
+func (r *reading) page(ctx context.Context, number int, etag string) (*reply, error) {
+	renewed := false
+	for attempt := 1; ; attempt++ {
+		answer, err := r.attempt(ctx, number, etag)
+		var failure *Failure
+		if err == nil || !errors.As(err, &failure) {
+			return answer, err
+		}
+		switch {
+		case failure.Class == eve.FailureToken && failure.Status != 0 && !renewed:
+			// The token may have run out on the way; a new one settles it.
+			renewed = true
+			if err := r.renew(ctx); err != nil {
+				return nil, err
+			}
+			attempt--
+			continue
+		case failure.Deferred || (failure.Class != eve.FailureServer && failure.Class != eve.FailureNetwork):
+			return nil, err
+		case failure.Status == 520 || attempt >= r.client.config.Attempts:
+			return nil, err
+		}
+		wait := r.client.config.Backoff << (attempt - 1)
+		wait += rand.N(wait/2 + 1) //nolint:gosec // Jitter needs no secrecy.
+		if asked := failure.RetryAt.Sub(r.client.config.Now()); asked > wait {
+			if asked > 5*time.Second {
+				return nil, err
+			}
+			wait = asked
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to ask ESI again: %w", context.Cause(ctx))
+	}
+}
+
+func (r *reading) renew(ctx context.Context) error {
+	if err := r.client.config.Tokens.Reject(ctx, r.character, r.access.Token); err != nil {
+		return fmt.Errorf("giving back the refused token of character %d: %w", r.character, err)
+	}
+	return r.authorize(ctx)
+}
+
+// attempt sends one request, if all accounts allow it.
+func (r *reading) attempt(ctx context.Context, number int, etag string) (*reply, error) {
+	c := r.client
+	if end, down := c.config.Downtime.until(c.config.Now()); down {
+		c.metrics.deferred.WithLabelValues("downtime").Inc()
+		return nil, deferred(end, "EVE is down until %s", end.Format(time.TimeOnly))
+	}
+	group := c.group(r.route)
+	if until := c.budget.allow(group != ""); !until.IsZero() {
+		c.metrics.deferred.WithLabelValues("error_limit").Inc()
+		return nil, deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly))
+	}
+	var reserved *reservation
+	if group != "" {
+		var until time.Time
+		reserved, until = c.ledger.reserve(bucketKey{group: group, character: r.bucketOwner()}, r.route)
+		if reserved == nil {
+			c.metrics.deferred.WithLabelValues("bucket").Inc()
+			return nil, deferred(until, "rate group %s of character %d is used up until %s", group, r.character, until.UTC().Format(time.TimeOnly))
+		}
+	}
+	done, err := c.breaker(r.route).Allow()
+	if err != nil {
+		if reserved != nil {
+			reserved.settle(0, nil)
+		}
+		c.metrics.deferred.WithLabelValues("breaker").Inc()
+		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation)
+	}
+	answer, err := r.send(ctx, number, etag, reserved, group)
+	done(verdict(ctx, err))
+	return answer, err
+}
+
+// verdict is what a breaker is told of an attempt.
+func verdict(ctx context.Context, err error) error {
+	var failure *Failure
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil || !errors.As(err, &failure):
+		return errNoVerdict
+	case failure.Class == eve.FailureServer || failure.Class == eve.FailureNetwork:
+		return errServer
+	default:
+		return nil
+	}
+}
+
+// bucketOwner is whose bucket pays: without a token it is that of the address.
+func (r *reading) bucketOwner() int64 {
+	if r.route.Public() {
+		return 0
+	}
+	return r.character
+}
+
+func (r *reading) path(number int) string {
+	path := r.route.Path(r.character)
+	if r.route.Paging == catalogue.Pages {
+		path += "?page=" + strconv.Itoa(number)
+	}
+	return path
+}
+
+// send sends the request, settles the accounts and judges the answer.
+func (r *reading) send(ctx context.Context, number int, etag string, reserved *reservation, group string) (*reply, error) {
+	c := r.client
+	limited, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(limited, r.route.Method, c.config.BaseURL+r.path(number), nil)
+	if err != nil {
+		if reserved != nil {
+			reserved.settle(0, nil)
+		}
+		return nil, fmt.Errorf("making the request of %s: %w", r.route.Operation, err)
+	}
+	r.setHeaders(request, etag)
+	started := time.Now()
+	response, err := c.http.Do(request)
+	var body []byte
+	if err == nil {
+		body, err = readBody(response, c.config.MaxBody)
+	}
+	status := 0
+	if response != nil {
+		status = response.StatusCode
+	}
+	c.metrics.request(r.route.Operation, status, time.Since(started).Seconds(), len(body))
+	r.account(status, response, reserved, group)
+	switch {
+	case err == nil:
+		return r.judge(number, response, body)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("asking ESI for %s: %w", r.route.Operation, context.Cause(ctx))
+	case errors.Is(err, errTooLong):
+		return nil, r.malformed(number, response, body, fmt.Sprintf("the answer is longer than %d bytes", c.config.MaxBody))
+	default:
+		return nil, failed(eve.FailureNetwork, status, "no complete answer to %s: %w", r.route.Operation, err)
+	}
+}
+
+func (r *reading) setHeaders(request *http.Request, etag string) {
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", r.client.config.UserAgent)
+	request.Header.Set("X-Compatibility-Date", catalogue.CompatibilityDate)
+	if etag != "" {
+		request.Header.Set("If-None-Match", etag)
+	}
+	if r.access.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+r.access.Token)
+	}
+}
+
+var errTooLong = errors.New("answer too long")
+
+// readBody reads at most limit bytes; what was read comes back with an error,
+// too.
+func readBody(response *http.Response, limit int64) ([]byte, error) {
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if err != nil {
+		return body, fmt.Errorf("reading the answer: %w", err)
+	}
+	if int64(len(body)) > limit {
+		return body[:limit], errTooLong
+	}
+	return body, nil
+}
+
+// account settles bucket and error limit with what the server says.
+func (r *reading) account(status int, response *http.Response, reserved *reservation, group string) {
+	c := r.client
+	var header http.Header
+	if response != nil {
+		header = response.Header
+	}
+	said := bucketReport(header)
+	if said != nil {
+		c.nameGroup(r.route, header.Get("X-Ratelimit-Group"))
+	}
+	if reserved != nil {
+		reserved.settle(costOf(status), said)
+		c.metrics.tokens.WithLabelValues(group).Add(float64(costOf(status)))
+	}
+	now := c.config.Now()
+	wait, told := retryAfter(header, now)
+	if status == http.StatusTooManyRequests && reserved != nil {
+		if !told {
+			wait = time.Minute
+		}
+		reserved.block(now.Add(wait))
+	}
+	left, reset, counted := errorReport(header)
+	switch {
+	case counted:
+		c.budget.report(left, reset)
+	case group == "" && (status == 0 || status >= 400):
+		c.budget.count()
+	}
+	if status == statusErrorLimited {
+		if !counted {
+			reset = errorWindow
+		}
+		if told {
+			reset = max(reset, wait)
+		}
+		c.budget.stop(now.Add(reset))
+	}
+}
+
+// statusErrorLimited is ESI's answer to everything once the error limit is used
+// up.
+const statusErrorLimited = 420
+
+// judge turns an answer into a reply or a failure.
+func (r *reading) judge(number int, response *http.Response, body []byte) (*reply, error) {
+	now := r.client.config.Now()
+	fresh := min(lifetime(response.Header, r.route.TTL), maxLifetime)
+	answer := &reply{status: response.StatusCode, header: response.Header, body: body, expires: now.Add(fresh)}
+	switch {
+	case response.StatusCode == http.StatusNotModified:
+		return answer, nil
+	case response.StatusCode != http.StatusOK:
+		return nil, r.refused(number, response, body)
+	case !json.Valid(body):
+		failure := r.malformed(number, response, body, notJSON(body))
+		failure.RetryAt = answer.expires
+		return nil, failure
+	default:
+		return answer, nil
+	}
+}
+
+func notJSON(body []byte) string {
+	switch trimmed := bytes.TrimSpace(body); {
+	case len(trimmed) == 0:
+		return "the answer is empty"
+	case trimmed[0] == '<':
+		return "the answer is HTML, not JSON"
+	default:
+		return "the answer is no JSON, or cut off"
+	}
+}
+
+// refused turns a status other than 200 and 304 into a failure.
+func (r *reading) refused(number int, response *http.Response, body []byte) *Failure {
+	status, operation := response.StatusCode, r.route.Operation
+	said := r.reason(body)
+	now := r.client.config.Now()
+	wait, told := retryAfter(response.Header, now)
+	var f *Failure
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden && strings.Contains(said, "expired"):
+		f = failed(eve.FailureToken, status, "ESI takes the token of character %d for invalid (%d%s)", r.character, status, said)
+	case status == http.StatusForbidden:
+		f = failed(eve.FailureForbidden, status, "ESI forbids %s for character %d (403%s)", operation, r.character, said)
+	case status == http.StatusNotFound:
+		f = failed(eve.FailureNotFound, status, "ESI knows nothing at %s (404%s); that alone proves nothing", r.path(number), said)
+	case status == statusErrorLimited:
+		f = failed(eve.FailureRateLimited, status, "ESI's error limit is used up (420); all requests wait")
+		f.RetryAt = r.client.budget.allow(true)
+	case status == http.StatusTooManyRequests:
+		f = failed(eve.FailureRateLimited, status, "%s is asked too often for character %d (429)", operation, r.character)
+		if !told {
+			wait = time.Minute
+		}
+		f.RetryAt = now.Add(wait)
+	case status >= http.StatusInternalServerError:
+		f = failed(eve.FailureServer, status, "ESI failed at %s (%d%s)", operation, status, said)
+		if told {
+			f.RetryAt = now.Add(wait)
+		}
+	default:
+		return r.malformed(number, response, body, fmt.Sprintf("unexpected status %d%s", status, said))
+	}
+	return f
+}
+
+// reason is ESI's own word for an error, if it sent one, ready to be appended.
+func (r *reading) reason(body []byte) string {
+	var said struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Error == "" {
+		return ""
+	}
+	text := said.Error
+	if r.access.Token != "" {
+		text = strings.ReplaceAll(text, r.access.Token, "[token]")
+	}
+	return fmt.Sprintf(": %.200q", text)
+}
+
+func (r *reading) malformed(number int, response *http.Response, body []byte, reason string) *Failure {
+	f := failed(eve.FailureMalformed, response.StatusCode, "%s of character %d: %s; the answer is kept in quarantine", r.route.Operation, r.character, reason)
+	f.Sample = &Sample{
+		CharacterID: r.character,
+		Operation:   r.route.Operation,
+		Path:        r.path(number),
+		Status:      response.StatusCode,
+		ContentType: response.Header.Get("Content-Type"),
+		Reason:      reason,
+		Body:        bytes.Clone(body[:min(len(body), MaxSample)]),
+		At:          r.client.config.Now().UTC(),
+	}
+	return f
+}

@@ -1,0 +1,53 @@
+package transport
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	tokens   *prometheus.CounterVec
+	deferred *prometheus.CounterVec
+	bytes    *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_esi_requests_total",
+			Help: "Requests sent to ESI by operation and HTTP status; status 0 is no answer.",
+		}, []string{"operation", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "muster_esi_request_seconds",
+			Help:    "Time until the answer of ESI was read.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2.5, 10),
+		}, []string{"operation"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_esi_tokens_total",
+			Help: "Tokens of rate buckets spent, by group.",
+		}, []string{"group"}),
+		deferred: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_esi_deferred_total",
+			Help: "Requests held back without asking ESI, by reason.",
+		}, []string{"reason"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_esi_bytes_total",
+			Help: "Bytes of answers read, unpacked, by operation.",
+		}, []string{"operation"}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.tokens, m.deferred, m.bytes} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) request(operation string, status int, seconds float64, bytes int) {
+	m.requests.WithLabelValues(operation, strconv.Itoa(status)).Inc()
+	m.seconds.WithLabelValues(operation).Observe(seconds)
+	m.bytes.WithLabelValues(operation).Add(float64(bytes))
+}
