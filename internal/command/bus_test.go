@@ -294,7 +294,7 @@ func TestDoAll_decidesOnAllStreamsOrOnNone(t *testing.T) {
 	applied, err := bus.Await(t.Context(), receipts...)
 	require.NoError(t, err)
 	require.True(t, applied)
-	require.Equal(t, receipts[1].EventIDs, []uuid.UUID{log.facts(b)[1].ID, log.facts(b)[2].ID})
+	require.Equal(t, []uuid.UUID{log.facts(b)[1].ID, log.facts(b)[2].ID}, receipts[1].EventIDs)
 
 	_, err = bus.DoAll(t.Context(), []event.Stream{a, b}, command.BatchInput{Expected: map[event.Stream]int64{a: 0, b: 1}},
 		func(context.Context, pgx.Tx, map[event.Stream]int64) ([]command.Decision, error) {

@@ -99,7 +99,8 @@ func TestForwarder_keepsTheOrderOfEachStreamThroughFailures(t *testing.T) {
 	attempt := 0
 	log.check = func([]event.Event) error {
 		// Only the forwarder's goroutine comes here.
-		if attempt++; attempt%3 == 1 {
+		attempt++
+		if attempt%3 == 1 {
 			return errAway
 		}
 		return nil
