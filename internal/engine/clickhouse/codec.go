@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -118,3 +119,45 @@ func (n *nativeWriter) Write(p []byte) (int, error) {
 type bufferedWriteCloser struct{ *bufio.Writer }
 
 func (b *bufferedWriteCloser) Close() error { return b.Flush() }
+
+// nativeReader undoes ClickHouse's own compression. It tells the end of the data from a block that breaks off, which
+// the decompressor reports alike.
+type nativeReader struct {
+	source       *countingReader
+	decompressor *chcompress.Reader
+	err          error
+}
+
+func newNativeReader(r io.Reader) io.Reader {
+	source := &countingReader{r: r}
+	return &nativeReader{source: source, decompressor: chcompress.NewReader(source)}
+}
+
+// Read answers io.EOF only between blocks. An error stays: the decompressor would deliver its last block again.
+func (n *nativeReader) Read(p []byte) (int, error) {
+	if n.err != nil {
+		return 0, n.err
+	}
+	before := n.source.count
+	read, err := n.decompressor.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = io.EOF
+		if n.source.count != before {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	n.err = err
+	return read, err
+}
+
+// countingReader counts the bytes it has delivered.
+type countingReader struct {
+	r     io.Reader
+	count int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.count += int64(n)
+	return n, err
+}

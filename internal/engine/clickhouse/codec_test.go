@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"testing"
 
-	chcompress "github.com/ClickHouse/ch-go/compress"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -43,9 +42,16 @@ func TestNativeCompressionIsUndone(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.NoError(t, w.Close())
-		got, err := io.ReadAll(chcompress.NewReader(&packed))
+		r := newNativeReader(bytes.NewReader(packed.Bytes()))
+		got, err := io.ReadAll(r)
 		require.NoError(t, err)
+		_, err = r.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF, "the end stays the end")
 		require.True(t, bytes.Equal(content, got), method)
+		for _, cut := range []int{1, 16, 24, 25, 26, packed.Len() - 1} {
+			_, err := io.ReadAll(newNativeReader(bytes.NewReader(packed.Bytes()[:cut])))
+			require.Error(t, err, "%s, cut after %d bytes", method, cut)
+		}
 	}
 }
 
@@ -62,4 +68,20 @@ func TestEncodingIsChosenFromWhatIsAccepted(t *testing.T) {
 	} {
 		require.Equal(t, want, acceptedEncoding(http.Header{"Accept-Encoding": {accept}}), accept)
 	}
+}
+
+func FuzzNativeReader(f *testing.F) {
+	var packed bytes.Buffer
+	w := newNativeWriter(&packed, "LZ4")
+	_, err := w.Write([]byte("some data, some data"))
+	require.NoError(f, err)
+	require.NoError(f, w.Close())
+	f.Add(packed.Bytes())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		content, err := io.ReadAll(io.LimitReader(newNativeReader(bytes.NewReader(data)), 1<<20))
+		if err == nil && len(data) > 0 && len(content) == 0 {
+			t.Fatalf("%d bytes passed for the end of the data", len(data))
+		}
+	})
 }

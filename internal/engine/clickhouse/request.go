@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	chcompress "github.com/ClickHouse/ch-go/compress"
 	"github.com/google/uuid"
 )
 
@@ -108,7 +107,7 @@ func (req *request) open(r *http.Request, params url.Values) error {
 	req.body = body
 	var data io.Reader = body
 	if isTrue(params.Get("decompress")) {
-		data = chcompress.NewReader(data)
+		data = newNativeReader(data)
 	}
 	req.text = &headReader{rest: data}
 	if query := params.Get("query"); query != "" {

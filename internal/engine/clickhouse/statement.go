@@ -226,9 +226,8 @@ func outputFormat(sql string) string {
 		case l.is(t, ')'):
 			depth--
 		case depth == 0 && l.word(t) == "FORMAT":
-			name := l.next()
 			mark := l.pos
-			after := l.next()
+			name, after := l.next(), l.next()
 			if name.kind == tokenWord && (after.kind == tokenEnd || l.is(after, ';') || l.word(after) == "SETTINGS") {
 				return sql[name.start:name.end]
 			}
