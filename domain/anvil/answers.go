@@ -12,32 +12,6 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 )
 
-// The services that are asked.
-const (
-	ServiceSam   = "sam"
-	ServiceRawls = "rawls"
-)
-
-// WorkspaceFields is the query of the list of workspaces: it limits the answer,
-// which is never paged, to what the audits need.
-const WorkspaceFields = "fields=workspace.namespace,workspace.name,workspace.authorizationDomain,workspace.isLocked,accessLevel"
-
-// Request is a question to AnVIL. All of them are GET requests.
-type Request struct {
-	// Record is what the answer tells about.
-	Record RecordKey
-	// Service is "sam" or "rawls".
-	Service string
-	// Segments are the parts of the path, decoded: each must be escaped on its
-	// own, because names and addresses may hold any character.
-	Segments []string
-	// Query is the query, decoded; empty except for the list of workspaces.
-	Query string
-}
-
-// Path is the path of the request, decoded.
-func (r Request) Path() string { return "/" + strings.Join(r.Segments, "/") }
-
 // Answer is one answer of AnVIL, as in files of observations.
 type Answer struct {
 	Service string `json:"service"`
@@ -195,25 +169,26 @@ func (o *Observed) Record(key RecordKey, status int, body []byte) (malformed boo
 // cause ought to be the same text for the same trouble: each new text is a new
 // observation. Status is zero when no answer came at all.
 func (o *Observed) Fail(key RecordKey, status int, cause string) {
+	failed := Response{Status: status, Unknown: cause}
 	switch key.Kind {
 	case KindBillingProject:
-		o.BillingProjects[key.Name] = Reading[BillingInfo]{Status: status, Unknown: cause}
+		o.BillingProjects[key.Name] = Reading[BillingInfo]{Response: failed}
 	case KindAccount:
-		o.Accounts[key.Name] = Reading[AccountInfo]{Status: status, Unknown: cause}
+		o.Accounts[key.Name] = Reading[AccountInfo]{Response: failed}
 	case KindGroupList:
-		o.GroupList = Reading[[]GroupRow]{Status: status, Unknown: cause}
+		o.GroupList = Reading[[]GroupRow]{Response: failed}
 	case KindGroup:
-		o.Groups[key.Name] = Reading[string]{Status: status, Unknown: cause}
+		o.Groups[key.Name] = Reading[string]{Response: failed}
 	case KindGroupMembers:
-		o.GroupMembers[key.Name] = Reading[[]string]{Status: status, Unknown: cause}
+		o.GroupMembers[key.Name] = Reading[[]string]{Response: failed}
 	case KindGroupAdmins:
-		o.GroupAdmins[key.Name] = Reading[[]string]{Status: status, Unknown: cause}
+		o.GroupAdmins[key.Name] = Reading[[]string]{Response: failed}
 	case KindWorkspaceList:
-		o.WorkspaceList = Reading[[]WorkspaceRow]{Status: status, Unknown: cause}
+		o.WorkspaceList = Reading[[]WorkspaceRow]{Response: failed}
 	case KindAccessList:
-		o.AccessLists[key.Name] = Reading[map[string]AccessEntry]{Status: status, Unknown: cause}
+		o.AccessLists[key.Name] = Reading[map[string]AccessEntry]{Response: failed}
 	case KindSettings:
-		o.Settings[key.Name] = Reading[Settings]{Status: status, Unknown: cause}
+		o.Settings[key.Name] = Reading[Settings]{Response: failed}
 	default:
 		panic("BUG: nobody asks AnVIL for a record of kind " + string(key.Kind))
 	}
@@ -226,7 +201,7 @@ func record[T any](in map[string]Reading[T], name string, status int, body []byt
 }
 
 func read[T any](status int, body []byte, parse func([]byte) (T, error)) Reading[T] {
-	r := Reading[T]{Status: status}
+	r := Reading[T]{Response: Response{Status: status}}
 	if status != 200 {
 		r.Message = errorMessage(body)
 		return r

@@ -133,9 +133,9 @@ type Result struct {
 // Audited is one outcome of a result and what it is the outcome of.
 type Audited struct {
 	Model Model
-	// Scope is the group or workspace of a sub-audit.
-	Scope string
-	*Outcome
+	// Scope is the group or workspace of a sub-audit; empty for the others.
+	Scope   string
+	Outcome *Outcome
 }
 
 // All lists the outcomes of the result, sub-audits after the audit that they
@@ -163,7 +163,7 @@ func (r *Result) All() []Audited {
 
 // OK tells whether every audit saw everything and found nothing wrong.
 func (r *Result) OK() bool {
-	return !slices.ContainsFunc(r.All(), func(a Audited) bool { return !a.OK() })
+	return !slices.ContainsFunc(r.All(), func(a Audited) bool { return !a.Outcome.OK() })
 }
 
 // Discrepancies lists what all audits found, in a fixed order.
@@ -216,42 +216,35 @@ type abort string
 
 func (a abort) Error() string { return string(a) }
 
-// outcome is a reading without its value.
-type outcome struct {
-	status  int
-	message string
-	unknown string
-}
-
 // exception is what the peer would raise over the answer.
-func (o outcome) exception() error {
-	message := o.message
+func (r Response) exception() error {
+	message := r.Message
 	if message == "" {
 		message = "other error"
 	}
 	switch {
-	case o.status == 0 && o.unknown == "":
+	case r.Status == 0 && r.Unknown == "":
 		return abort("NoAnswer: not observed")
-	case o.status == 0 || o.status == 200:
-		return abort("NoAnswer: " + o.unknown)
-	case slices.Contains([]int{400, 403, 404, 409, 500}, o.status):
-		return abort(fmt.Sprintf("AnVILAPIError%d: %s", o.status, message))
+	case r.Status == 0 || r.Status == 200:
+		return abort("NoAnswer: " + r.Unknown)
+	case slices.Contains([]int{400, 403, 404, 409, 500}, r.Status):
+		return abort(fmt.Sprintf("AnVILAPIError%d: %s", r.Status, message))
 	default:
 		return abort("AnVILAPIError: " + message)
 	}
 }
 
 // cause is why nothing follows from the answer, for default mode.
-func (o outcome) cause() string {
+func (r Response) cause() string {
 	switch {
-	case o.unknown != "":
-		return o.unknown
-	case o.status == 0:
+	case r.Unknown != "":
+		return r.Unknown
+	case r.Status == 0:
 		return "not observed"
-	case o.message != "":
-		return fmt.Sprintf("status %d: %s", o.status, o.message)
+	case r.Message != "":
+		return fmt.Sprintf("status %d: %s", r.Status, r.Message)
 	default:
-		return fmt.Sprintf("status %d", o.status)
+		return fmt.Sprintf("status %d", r.Status)
 	}
 }
 
@@ -300,7 +293,7 @@ func (a *auditor) run(audit func(*Outcome) error) *Outcome {
 
 // unknown notes that a record could not be audited. In compat mode that is the
 // end of the audit.
-func (a *auditor) unknown(out *Outcome, key string, why outcome) error {
+func (a *auditor) unknown(out *Outcome, key string, why Response) error {
 	if a.compat {
 		return why.exception()
 	}
@@ -348,7 +341,7 @@ func (a *auditor) billingProjects(out *Outcome) error {
 		d := Discrepancy{Model: ModelBillingProjects, Record: b.Name, Kind: ErrNotInAnVIL,
 			Expected: "exists, with the service account as a user", Observed: "missing, or the service account is no user of it",
 			Declared: []RecordKey{{KindBillingProject, b.Name}}, Seen: []RecordKey{{KindBillingProject, b.Name}}}
-		if err := a.exists(out, r.outcome(), r.Found(), d, 404); err != nil {
+		if err := a.exists(out, r.Response, d, 404); err != nil {
 			return err
 		}
 	}
@@ -367,7 +360,7 @@ func (a *auditor) accounts(out *Outcome) error {
 		if r.Status == 204 {
 			d.Observed = "the address is a group's"
 		}
-		if err := a.exists(out, r.outcome(), r.Found(), d, 404, 204); err != nil {
+		if err := a.exists(out, r.Response, d, 404, 204); err != nil {
 			return err
 		}
 	}
@@ -376,11 +369,11 @@ func (a *auditor) accounts(out *Outcome) error {
 
 // exists settles a record whose status alone decides. The peer does not look
 // into the body of a 200.
-func (a *auditor) exists(out *Outcome, r outcome, found bool, d Discrepancy, missing ...int) error {
+func (a *auditor) exists(out *Outcome, r Response, d Discrepancy, missing ...int) error {
 	switch {
-	case slices.Contains(missing, r.status) && r.unknown == "":
+	case slices.Contains(missing, r.Status) && r.Unknown == "":
 		wrong(out, d)
-	case !found && (r.status != 200 || !a.compat):
+	case !r.Found() && (r.Status != 200 || !a.compat):
 		if err := a.unknown(out, d.Record, r); err != nil {
 			return err
 		}

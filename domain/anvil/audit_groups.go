@@ -13,11 +13,11 @@ func (a *auditor) managedGroups(out *Outcome, subs map[string]*Outcome) error {
 	roleOf := RecordKey{Kind: KindGroupList}
 	if !a.o.GroupList.Found() {
 		for _, g := range a.d.ManagedGroups {
-			if err := a.unknown(out, g.Name, a.o.GroupList.outcome()); err != nil {
+			if err := a.unknown(out, g.Name, a.o.GroupList.Response); err != nil {
 				return err
 			}
 		}
-		return a.unknown(out, Everything, a.o.GroupList.outcome())
+		return a.unknown(out, Everything, a.o.GroupList.Response)
 	}
 	names, roles := groupRoles(a.o.GroupList.Value)
 	rows := a.membershipRows()
@@ -70,7 +70,7 @@ func (a *auditor) unlistedGroup(out *Outcome, g ManagedGroup, d Discrepancy) err
 		d.Kind, d.Expected, d.Observed = ErrNotInAnVIL, "exists", "no such group"
 		wrong(out, d)
 	case !r.Found() && (r.Status != 200 || !a.compat):
-		return a.unknown(out, g.Name, r.outcome())
+		return a.unknown(out, g.Name, r.Response)
 	case g.IsManagedByApp:
 		d.Kind, d.Observed = ErrDifferentRole, "the group exists, the service account is not in it"
 		wrong(out, d)
@@ -146,7 +146,7 @@ func (a *auditor) membershipRows() map[string]*groupRows {
 // it: a second spelling of the same address stays.
 type roster struct {
 	role    Role
-	reading outcome
+	reading Response
 	read    bool
 	emails  []string
 	lower   []string
@@ -155,7 +155,7 @@ type roster struct {
 }
 
 func newRoster(role Role, r Reading[[]string], serviceAccount string) *roster {
-	l := &roster{role: role, reading: r.outcome(), read: r.Found(), emails: r.Value, lower: make([]string, len(r.Value)),
+	l := &roster{role: role, reading: r.Response, read: r.Found(), emails: r.Value, lower: make([]string, len(r.Value)),
 		there: make(map[string]int, len(r.Value)), taken: map[string]int{}}
 	for i, email := range r.Value {
 		l.lower[i] = strings.ToLower(email)

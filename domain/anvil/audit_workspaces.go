@@ -11,11 +11,11 @@ import (
 func (a *auditor) workspaces(out *Outcome, subs map[string]*Outcome) error {
 	if !a.o.WorkspaceList.Found() {
 		for _, w := range a.d.Workspaces {
-			if err := a.unknown(out, w.Key(), a.o.WorkspaceList.outcome()); err != nil {
+			if err := a.unknown(out, w.Key(), a.o.WorkspaceList.Response); err != nil {
 				return err
 			}
 		}
-		return a.unknown(out, Everything, a.o.WorkspaceList.outcome())
+		return a.unknown(out, Everything, a.o.WorkspaceList.Response)
 	}
 	rows := a.o.WorkspaceList.Value
 	at := make(map[string]int, len(rows))
@@ -86,7 +86,7 @@ func (a *auditor) reallyOwned(out *Outcome, row WorkspaceRow) (bool, error) {
 	case (r.Status == 403 || r.Status == 404) && r.Unknown == "":
 		return false, nil
 	default:
-		return false, a.unknown(out, row.Key(), r.outcome())
+		return false, a.unknown(out, row.Key(), r.Response)
 	}
 }
 
@@ -151,7 +151,7 @@ func (a *auditor) ownedWorkspace(out *Outcome, w Workspace, rows *sharingRows, s
 	}
 	settings := a.o.Settings[w.Key()]
 	if !settings.Found() {
-		return a.unknown(out, w.Key(), settings.outcome())
+		return a.unknown(out, w.Key(), settings.Response)
 	}
 	if w.IsRequesterPays != settings.Value.RequesterPays {
 		differs(ErrDifferentRequesterPay, yesNo(w.IsRequesterPays, "requester pays", "owner pays"),
@@ -193,11 +193,11 @@ func (a *auditor) sharing(out *Outcome, workspace string, rows *sharingRows) err
 	}
 	if !r.Found() {
 		for _, s := range rows.shared {
-			if err := a.unknown(out, a.sharingKey(s), r.outcome()); err != nil {
+			if err := a.unknown(out, a.sharingKey(s), r.Response); err != nil {
 				return err
 			}
 		}
-		return a.unknown(out, Everything, r.outcome())
+		return a.unknown(out, Everything, r.Response)
 	}
 	covered := map[string]bool{strings.ToLower(a.d.ServiceAccount): true}
 	for _, s := range rows.shared {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Reading is what became of asking AnVIL one thing. What the status means is
-// for the audits to say: a 404 says "missing" of an account, but nothing at all
-// of a list.
-type Reading[T any] struct {
+// Response is how a question to AnVIL was answered. What a status means is for
+// the audits to say: a 404 says "missing" of an account, but nothing at all of
+// a list.
+type Response struct {
 	// Status is the HTTP status; zero when there was no answer.
 	Status int `json:"status,omitempty"`
 	// Message is the message in the body of an error; empty if it had none.
@@ -16,15 +16,17 @@ type Reading[T any] struct {
 	// Unknown says why there is nothing to go by: no answer came, or it could
 	// not be read. Empty when the answer can be used.
 	Unknown string `json:"unknown,omitempty"`
+}
+
+// Reading is what became of asking AnVIL one thing.
+type Reading[T any] struct {
+	Response
 	// Value is what a status of 200 brought.
 	Value T `json:"value,omitzero"`
 }
 
 // Found tells whether the answer was a readable 200.
-func (r Reading[T]) Found() bool { return r.Status == 200 && r.Unknown == "" }
-
-// outcome is the reading without its value, for rules that need no value.
-func (r Reading[T]) outcome() outcome { return outcome{r.Status, r.Message, r.Unknown} }
+func (r Response) Found() bool { return r.Status == 200 && r.Unknown == "" }
 
 // GroupRow is one row of Sam's list of the groups that the service account is
 // in: a group with two roles has two rows. Roles held through other groups

@@ -1,57 +1,35 @@
 package anvil
 
-import "slices"
-
-// Model names a family of audits.
-type Model string
-
-// The families of audits. Those of managed groups and of workspaces include
-// the audits of each one's memberships and sharing.
-const (
-	ModelBillingProjects Model = "billing_projects"
-	ModelAccounts        Model = "accounts"
-	ModelManagedGroups   Model = "managed_groups"
-	ModelMemberships     Model = "managed_group_memberships"
-	ModelWorkspaces      Model = "workspaces"
-	ModelSharing         Model = "workspace_sharing"
+import (
+	"slices"
+	"strings"
 )
 
-// Models lists the families that can be asked for, in the order in which they
-// are audited.
-func Models() []Model {
-	return []Model{ModelBillingProjects, ModelAccounts, ModelManagedGroups, ModelWorkspaces}
-}
-
-// Kind is a kind of record that is observed on its own.
-type Kind string
-
-// The kinds of observed records. A group's roles and an entry of the list of
-// workspaces are records of their own: they change one by one, though AnVIL
-// answers with all of them at once.
+// The services that are asked.
 const (
-	KindBillingProject Kind = "billing_project"
-	KindAccount        Kind = "account"
-	KindGroupList      Kind = "group_list"
-	KindGroupRole      Kind = "group_role"
-	KindGroup          Kind = "group"
-	KindGroupMembers   Kind = "group_members"
-	KindGroupAdmins    Kind = "group_admins"
-	KindWorkspaceList  Kind = "workspace_list"
-	KindWorkspace      Kind = "workspace"
-	KindAccessList     Kind = "access_list"
-	KindSettings       Kind = "settings"
+	ServiceSam   = "sam"
+	ServiceRawls = "rawls"
 )
 
-// RecordKey names one observed record of a consortium.
-type RecordKey struct {
-	Kind Kind
-	// Name is the name, the address in lower case, or billing-project/name;
-	// empty for the two lists.
-	Name string
+// WorkspaceFields is the query of the list of workspaces: it limits the answer,
+// which is never paged, to what the audits need.
+const WorkspaceFields = "fields=workspace.namespace,workspace.name,workspace.authorizationDomain,workspace.isLocked,accessLevel"
+
+// Request is a question to AnVIL. All of them are GET requests.
+type Request struct {
+	// Record is what the answer tells about.
+	Record RecordKey
+	// Service is "sam" or "rawls".
+	Service string
+	// Segments are the parts of the path, decoded: each must be escaped on its
+	// own, because names and addresses may hold any character.
+	Segments []string
+	// Query is the query, decoded; empty except for the list of workspaces.
+	Query string
 }
 
-// String is the key as one text, for stores.
-func (k RecordKey) String() string { return string(k.Kind) + ":" + k.Name }
+// Path is the path of the request, decoded.
+func (r Request) Path() string { return "/" + strings.Join(r.Segments, "/") }
 
 // FirstRequests is what has to be asked without knowing anything of AnVIL:
 // the declared billing projects and accounts that are audited, and the lists.
@@ -134,13 +112,3 @@ func workspaceRequests(d Declared, o *Observed, requests []Request) []Request {
 	}
 	return requests
 }
-
-// Kinds of declared records that AnVIL has no record of their own for.
-const (
-	KindConsortium        Kind = "consortium"
-	KindGroupMembership   Kind = "group_membership"
-	KindAccountMembership Kind = "account_membership"
-	KindSharing           Kind = "sharing"
-	KindIgnoredMembership Kind = "ignored_membership"
-	KindIgnoredSharing    Kind = "ignored_sharing"
-)
