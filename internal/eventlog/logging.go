@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/IBM/sarama"
@@ -28,13 +30,47 @@ func (l saramaLogger) log(text string) {
 }
 
 // watermillLogger adapts a logger to watermill, one level quieter: what
-// watermill says of its own running is no news to an operator.
-func watermillLogger(logger *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(logger, map[slog.Level]slog.Level{
-		slog.LevelInfo:       slog.LevelDebug,
-		slog.LevelDebug:      watermill.LevelTrace,
-		watermill.LevelTrace: watermill.LevelTrace - 4,
-	})
+// watermill says of its own running is no news to an operator. It looks at the
+// level first, for watermill traces every record.
+type watermillLogger struct{ logger *slog.Logger }
+
+// Error implements [watermill.LoggerAdapter].
+func (l watermillLogger) Error(msg string, err error, fields watermill.LogFields) {
+	l.log(slog.LevelError, msg, fields, slog.Any("error", err))
+}
+
+// Info implements [watermill.LoggerAdapter].
+func (l watermillLogger) Info(msg string, fields watermill.LogFields) {
+	l.log(slog.LevelDebug, msg, fields)
+}
+
+// Debug implements [watermill.LoggerAdapter].
+func (l watermillLogger) Debug(msg string, fields watermill.LogFields) {
+	l.log(watermill.LevelTrace, msg, fields)
+}
+
+// Trace implements [watermill.LoggerAdapter].
+func (l watermillLogger) Trace(msg string, fields watermill.LogFields) {
+	l.log(watermill.LevelTrace-4, msg, fields)
+}
+
+// With implements [watermill.LoggerAdapter].
+func (l watermillLogger) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return watermillLogger{slog.New(l.logger.Handler().WithAttrs(attributes(fields)))}
+}
+
+func (l watermillLogger) log(level slog.Level, msg string, fields watermill.LogFields, more ...slog.Attr) {
+	if ctx := context.Background(); l.logger.Enabled(ctx, level) {
+		l.logger.LogAttrs(ctx, level, "watermill: "+msg, append(attributes(fields), more...)...)
+	}
+}
+
+func attributes(fields watermill.LogFields) []slog.Attr {
+	all := make([]slog.Attr, 0, len(fields)+1)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		all = append(all, slog.Any(name, fields[name]))
+	}
+	return all
 }
 
 // kgoLogger adapts a logger to franz-go, with information as debug lines.

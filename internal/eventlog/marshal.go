@@ -27,7 +27,7 @@ const (
 type eventContextKey struct{}
 
 // newMessage wraps an event for watermill.
-func newMessage(e event.Event) *message.Message {
+func newMessage(e *event.Event) *message.Message {
 	m := &message.Message{UUID: e.ID.String(), Payload: e.Data}
 	m.SetContext(context.WithValue(context.Background(), eventContextKey{}, e))
 	return m
@@ -40,7 +40,7 @@ type eventMarshaler struct{}
 
 // Marshal implements watermill-kafka's Marshaler.
 func (eventMarshaler) Marshal(topic string, m *message.Message) (*sarama.ProducerMessage, error) {
-	e, ok := m.Context().Value(eventContextKey{}).(event.Event)
+	e, ok := m.Context().Value(eventContextKey{}).(*event.Event)
 	if !ok {
 		return nil, event.Errorf(event.CodeInternal, "message %s for %s carries no event", m.UUID, topic)
 	}
@@ -56,10 +56,21 @@ func (eventMarshaler) Marshal(topic string, m *message.Message) (*sarama.Produce
 	return r, nil
 }
 
+// saramaHeaders copies all names and values into one piece of memory.
 func saramaHeaders(headers []event.Header) []sarama.RecordHeader {
+	size := 0
+	for _, h := range headers {
+		size += len(h.Name) + len(h.Value)
+	}
+	text := make([]byte, 0, size)
+	piece := func(s string) []byte {
+		from := len(text)
+		text = append(text, s...)
+		return text[from:len(text):len(text)]
+	}
 	all := make([]sarama.RecordHeader, len(headers))
 	for i, h := range headers {
-		all[i] = sarama.RecordHeader{Key: []byte(h.Name), Value: []byte(h.Value)}
+		all[i] = sarama.RecordHeader{Key: piece(h.Name), Value: piece(h.Value)}
 	}
 	return all
 }

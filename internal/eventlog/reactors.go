@@ -122,11 +122,11 @@ func NewReactors(cfg ReactorsConfig) (*Reactors, error) {
 		Brokers:               cfg.Brokers,
 		Marshaler:             poisonMarshaler{},
 		OverwriteSaramaConfig: producerConfig(cfg.ClientID),
-	}, watermillLogger(cfg.Logger))
+	}, watermillLogger{cfg.Logger})
 	if err != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "connecting to Kafka at %s for reactors: %w", strings.Join(cfg.Brokers, ","), err)
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: cfg.CloseTimeout}, watermillLogger(cfg.Logger))
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: cfg.CloseTimeout}, watermillLogger{cfg.Logger})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making a router: %w", err), poison.Close())
 	}
@@ -166,7 +166,7 @@ func (r *Reactors) Handle(name, topic string, fn ReactorFunc) error {
 		NackResendSleep:       time.Second,
 		ReconnectRetrySleep:   time.Second,
 		OverwriteSaramaConfig: r.consumerConfig(),
-	}, watermillLogger(r.logger))
+	}, watermillLogger{r.logger})
 	if err != nil {
 		return event.Errorf(event.CodeInvalid, "subscribing reactor %s to %s: %w", name, topic, err)
 	}
