@@ -220,6 +220,46 @@ func TestSettingsHoldForTheirQueryAlone(t *testing.T) {
 	require.Equal(t, "65409\tdefault\t0\n", s.post(t, url.Values{}, "SELECT getSetting('max_block_size'), currentDatabase(), (SELECT count() FROM system.tables WHERE name = 'mine')").body)
 }
 
+func TestSessionIsUsedAgainOnlyAsItWas(t *testing.T) {
+	s := start(t, t.TempDir())
+	session := func(params url.Values, clause string) string {
+		got := s.post(t, params, "SELECT getSetting('log_comment')"+clause)
+		require.Equal(t, 200, got.status, got.body)
+		return got.body
+	}
+	run := func(sql string) { require.Equal(t, 200, s.post(t, url.Values{}, sql).status) }
+	limited := url.Values{"max_execution_time": {"10"}}
+
+	first := session(url.Values{}, "")
+	require.Equal(t, first, session(url.Values{}, ""), "the next request of the same state has the same session")
+	require.Equal(t, first, session(url.Values{"database": {"default"}}, ""))
+	require.NotEqual(t, first, session(limited, ""))
+	require.Equal(t, session(limited, ""), session(limited, ""))
+	require.NotEqual(t, session(limited, ""), session(url.Values{"max_execution_time": {"11"}}, ""))
+	require.NotEqual(t, first, session(url.Values{"database": {"system"}}, ""))
+	require.Equal(t, first, session(url.Values{}, ""))
+
+	// Whatever may change a session takes it out of use.
+	for _, sql := range []string{"SELECT 1 SETTINGS max_threads = 1", "SET max_threads = 1", "USE system", "CREATE TEMPORARY TABLE mine (n Int8)", "CREATE TABLE t (n Int8) ENGINE = Memory"} {
+		before := session(url.Values{}, "")
+		run(sql)
+		require.NotEqual(t, before, session(url.Values{}, ""), sql)
+	}
+	before := session(url.Values{}, "")
+	require.Equal(t, 400, s.post(t, url.Values{}, "SELECT toUInt8('x')").status)
+	require.NotEqual(t, before, session(url.Values{}, ""), "after an error")
+	before = session(url.Values{}, "")
+	run("INSERT INTO t VALUES (1)")
+	require.Equal(t, before, session(url.Values{}, ""), "an insert leaves its session as it was")
+
+	// Many states do not pile up.
+	for i := range 50 {
+		session(url.Values{"max_execution_time": {fmt.Sprint(100 + i)}}, "")
+	}
+	require.Equal(t, "default\n", s.post(t, url.Values{}, "SELECT currentDatabase()").body)
+	require.NoError(t, s.stop())
+}
+
 func TestEightQueriesAtOnceKeepTheirResults(t *testing.T) {
 	conn := open(t, sharedServer(t), "default")
 	var wg sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,8 @@ type engine struct {
 	// slots bounds the statements that run at once.
 	slots chan struct{}
 
+	idle idlePool
+
 	// control keeps the engine open and serves KILL QUERY; one statement at a time, hence the mutex.
 	mu      sync.Mutex
 	control *connection
@@ -33,6 +36,9 @@ type engine struct {
 type connection struct {
 	lib    *library
 	handle unsafe.Pointer // chdb_connection *, what chdb_connect answered
+	// state is the key of the session's settings and current database, and tag what its statements carry in their log
+	// comment.
+	state, tag string
 }
 
 // fixedSettings hold for every session. The library's defaults are those of clickhouse-local; these bring back the
@@ -93,6 +99,7 @@ func (e *engine) close(timeout time.Duration) error {
 		return nil
 	}
 	e.closed = true
+	e.idle.clear()
 	// Closing the last connection shuts the engine down in order. Some of the library's idle threads outlive it (its
 	// own chdb_shutdown does not end them either once there are MergeTree tables); they end with the process.
 	e.control.close()
@@ -103,8 +110,9 @@ func (e *engine) close(timeout time.Duration) error {
 type session struct {
 	*connection
 	engine *engine
-	tag    string
-	stop   func()
+	// clean says that what ran has left the session as it was, so that a later request of the same state may have it.
+	clean bool
+	stop  func()
 }
 
 // options are what one request asks of its session.
@@ -117,6 +125,20 @@ type options struct {
 // setting is a name with its value: a setting, or a query parameter.
 type setting struct{ name, value string }
 
+// state is a key of the session that the options ask for: equal keys, equal sessions. It is "" for a session that no
+// other request will ask for.
+func (o options) state() string {
+	var key strings.Builder
+	key.WriteString(quoteIdentifier(firstOf(o.database, "default")))
+	for _, s := range o.settings {
+		if s.name == "insert_deduplication_token" || s.name == "log_comment" {
+			return ""
+		}
+		key.WriteString(quoteIdentifier(s.name) + quoteString(s.value))
+	}
+	return key.String()
+}
+
 // begin waits for a free slot and opens a session. Its statements are cancelled when ctx is done. The caller must call
 // end.
 func (e *engine) begin(ctx context.Context, opts options) (*session, error) {
@@ -125,21 +147,23 @@ func (e *engine) begin(ctx context.Context, opts options) (*session, error) {
 	case <-ctx.Done():
 		return nil, newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES", "Too many simultaneous queries, at most %d, and the request ended while it waited", cap(e.slots))
 	}
-	s := &session{engine: e, tag: "request " + uuid.NewString()}
-	if err := s.prepare(opts); err != nil {
-		if s.connection != nil {
-			s.connection.close()
+	conn := e.idle.take(opts.state())
+	if conn == nil {
+		var err error
+		if conn, err = e.prepare(opts); err != nil {
+			<-e.slots
+			return nil, err
 		}
-		<-e.slots
-		return nil, err
 	}
+	s := &session{connection: conn, engine: e}
 	s.watch(ctx)
 	return s, nil
 }
 
-// prepare opens the connection and brings it to the asked state. Names and values go through quoting, never bare.
-func (s *session) prepare(opts options) (err error) {
-	comment := s.tag
+// prepare opens a connection and brings it to the asked state. Names and values go through quoting, never bare.
+func (e *engine) prepare(opts options) (_ *connection, err error) {
+	tag := "session " + uuid.NewString()
+	comment := tag
 	settings := make([]string, 0, len(opts.settings))
 	for _, set := range opts.settings {
 		if set.name == "log_comment" {
@@ -147,25 +171,79 @@ func (s *session) prepare(opts options) (err error) {
 			continue
 		}
 		if !isSettingName(set.name) {
-			return newException(115, "UNKNOWN_SETTING", "Unknown setting '%s'", set.name)
+			return nil, newException(codeUnknownSetting, "UNKNOWN_SETTING", "Unknown setting '%s'", set.name)
 		}
 		settings = append(settings, set.name+" = "+quoteString(set.value))
 	}
-	s.connection, err = s.engine.connect("--log_comment=" + comment)
+	conn, err := e.connect("--log_comment=" + comment)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	conn.state, conn.tag = opts.state(), tag
+	defer func() {
+		if err != nil {
+			conn.close()
+		}
+	}()
 	if len(settings) > 0 {
-		if _, err := s.run("SET " + strings.Join(settings, ", ")); err != nil {
-			return err
+		if _, err := conn.run("SET " + strings.Join(settings, ", ")); err != nil {
+			return nil, err
 		}
 	}
 	if opts.database != "" && opts.database != "default" {
-		if _, err := s.run("USE " + quoteIdentifier(opts.database)); err != nil {
-			return err
+		if _, err := conn.run("USE " + quoteIdentifier(opts.database)); err != nil {
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// maxIdle bounds the connections kept for the next request of their state. Using one again saves half a millisecond,
+// most of which a fresh session spends in its first statement.
+const maxIdle = 16
+
+// idlePool keeps connections that wait for a request of their state. It is safe for concurrent use.
+type idlePool struct {
+	mu          sync.Mutex
+	connections []*connection // the longest unused first
+}
+
+// take removes and answers a connection of the state, nil if there is none.
+func (p *idlePool) take(state string) *connection {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, conn := range slices.Backward(p.connections) {
+		if state != "" && conn.state == state {
+			p.connections = slices.Delete(p.connections, i, i+1)
+			return conn
 		}
 	}
 	return nil
+}
+
+// put keeps a connection and closes the longest unused one when there are too many.
+func (p *idlePool) put(conn *connection) {
+	p.mu.Lock()
+	p.connections = append(p.connections, conn)
+	var old *connection
+	if len(p.connections) > maxIdle {
+		old = p.connections[0]
+		p.connections = slices.Delete(p.connections, 0, 1)
+	}
+	p.mu.Unlock()
+	if old != nil {
+		old.close()
+	}
+}
+
+// clear closes all connections.
+func (p *idlePool) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.connections {
+		conn.close()
+	}
+	p.connections = nil
 }
 
 // killEvery is how often a cancelled statement is told to stop until it does: the first word may come before the engine
@@ -209,10 +287,15 @@ func (e *engine) kill(tag string) {
 	_, _ = e.control.run("KILL QUERY WHERE startsWith(Settings['log_comment'], " + quoteString(tag) + ") ASYNC FORMAT Null")
 }
 
-// end closes the session.
+// end gives the connection back, or closes it unless the session is clean. No word to cancel it is under way any more
+// then.
 func (s *session) end() {
 	s.stop()
-	s.connection.close()
+	if s.clean && s.state != "" {
+		s.engine.idle.put(s.connection)
+	} else {
+		s.connection.close()
+	}
 	<-s.engine.slots
 }
 

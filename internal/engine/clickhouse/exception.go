@@ -13,6 +13,8 @@ const (
 	codeNotImplemented       = 48
 	codeLogicalError         = 49
 	codeSyntaxError          = 62
+	codeUnknownFormat        = 73
+	codeUnknownSetting       = 115
 	codeTimeoutExceeded      = 159
 	codeReadonly             = 164
 	codeAuthenticationFailed = 516
@@ -61,7 +63,7 @@ func (e *exception) status() int {
 		// CANNOT_PARSE_*, wrong number or types of arguments, SYNTAX_ERROR, INCORRECT_*, TOO_DEEP_AST, TOO_BIG_AST,
 		// NO_COMMON_TYPE, UNKNOWN_QUERY_PARAMETER, BAD_QUERY_PARAMETER, VIOLATED_CONSTRAINT
 		return http.StatusBadRequest
-	case 16, 46, 47, 50, 56, 60, 63, 73, 81, 105, 115: // NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_*
+	case 16, 46, 47, 50, 56, 60, 63, codeUnknownFormat, 81, 105, codeUnknownSetting: // NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_*
 		return http.StatusNotFound
 	case 241: // MEMORY_LIMIT_EXCEEDED: nothing the client could have asked for differently is known
 		return http.StatusInternalServerError

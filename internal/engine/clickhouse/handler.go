@@ -105,11 +105,12 @@ func (h *handler) insert(ctx context.Context, req *request, a *answer, insert in
 		return err
 	}
 	a.setSummary(sum)
+	s.clean = !hasSettings(insert.sql)
 	return nil
 }
 
 // query runs any other statement.
-func (h *handler) query(ctx context.Context, req *request, a *answer, sql string) error {
+func (h *handler) query(ctx context.Context, req *request, a *answer, sql string) (err error) {
 	if readsInput(sql) {
 		// The library would run it and insert nothing, without a word.
 		return newException(codeNotImplemented, "NOT_IMPLEMENTED", "The embedded ClickHouse passes no data through input(): insert it into a table and select from there")
@@ -129,6 +130,9 @@ func (h *handler) query(ctx context.Context, req *request, a *answer, sql string
 	if req.readonly && (what.class == classMutating || what.class == classMutatingGlobal || what.class == classControl) {
 		return newException(codeReadonly, "READONLY", "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries")
 	}
+	// Statements that only read leave a session as it was. One with settings of its own does too, by the library's
+	// promise; its session is not used again all the same.
+	defer func() { s.clean = err == nil && what.class == classReadOnly && !hasSettings(sql) }()
 	format := firstOf(outputFormat(sql), req.format)
 	a.setFormat(format)
 	if what.class == classReadOnly && isSelect(sql) && joinable(format) && !req.waitForEnd {
@@ -166,6 +170,7 @@ func (h *handler) hello(ctx context.Context, req *request, a *answer) error {
 		return err
 	}
 	defer s.end()
+	s.clean = true
 	var version string
 	if _, err := s.query("SELECT version()", "TabSeparatedRaw", nil, func(result []byte, _ summary) error {
 		version = string(result)

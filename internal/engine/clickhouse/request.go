@@ -81,7 +81,7 @@ func parseRequest(r *http.Request) (*request, error) {
 		req.encoding = acceptedEncoding(r.Header)
 	}
 	if !isFormatName(req.format) {
-		return nil, newException(73, "UNKNOWN_FORMAT", "Unknown format '%s'", req.format)
+		return nil, newException(codeUnknownFormat, "UNKNOWN_FORMAT", "Unknown format '%s'", req.format)
 	}
 	for _, name := range sortedKeys(params) {
 		value := params[name][len(params[name])-1]

@@ -267,6 +267,20 @@ func readsInput(sql string) bool {
 	}
 }
 
+// hasSettings reports whether the word SETTINGS stands anywhere in the statement.
+func hasSettings(sql string) bool {
+	l := &lexer{text: []byte(sql)}
+	for {
+		t := l.next()
+		if t.kind == tokenEnd {
+			return false
+		}
+		if l.word(t) == "SETTINGS" {
+			return true
+		}
+	}
+}
+
 // joinable says, by upper-case name, of which formats two documents one after the other are one document: their results
 // can be sent on chunk by chunk.
 func joinable(format string) bool {
