@@ -191,3 +191,13 @@ func (s *ClickHouse) retry(ctx context.Context, f *fold, p *prepared, settle fun
 	}
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return settle(ctx, tx) })
 }
+
+// Skipped lists the positions of the events that were taken out of a projection
+// for good.
+func (c *Control) Skipped(ctx context.Context, projection string) ([]event.Position, error) {
+	rows, err := c.pool.Query(ctx, `SELECT topic, partition, log_offset FROM runner.skipped WHERE name = $1 ORDER BY 1, 2, 3`, projection)
+	if err != nil {
+		return nil, fmt.Errorf("listing skipped events: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[event.Position])
+}

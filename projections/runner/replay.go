@@ -255,6 +255,10 @@ func (r *Runner) advanceTo(ctx context.Context, b Bound, g Generation, goal map[
 	return nil
 }
 
+// Hold makes the live generation of a projection stand still, so that it can be
+// compared with the log. The function returned lets it go on.
+func (r *Runner) Hold(ctx context.Context, b Bound) (func(), error) { return r.takeOver(ctx, b) }
+
 // takeOver makes the owner of the live generation let go of it, so that its
 // position stands still. The function returned gives it back.
 func (r *Runner) takeOver(ctx context.Context, b Bound) (func(), error) {

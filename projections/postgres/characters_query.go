@@ -1,0 +1,500 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/live"
+)
+
+// CharacterStatus says whether a character is synced.
+type CharacterStatus string
+
+// The statuses of characters. An orphan that is also disabled is an orphan.
+const (
+	CharacterActive   CharacterStatus = "active"
+	CharacterDisabled CharacterStatus = "disabled"
+	CharacterOrphaned CharacterStatus = "orphaned"
+)
+
+// SectionStatus says how far a section of a character can be relied on.
+type SectionStatus string
+
+// The statuses of sections.
+const (
+	// SectionOK: it was read, and nothing has failed since.
+	SectionOK SectionStatus = "ok"
+	// SectionFailing: the last attempts failed; what is shown is older.
+	SectionFailing SectionStatus = "failing"
+	// SectionNotYet: it has not been read so far.
+	SectionNotYet SectionStatus = "not_yet"
+	// SectionNotConsented: the owner has not given the scope it needs.
+	SectionNotConsented SectionStatus = "not_consented"
+)
+
+// section is a section that characters have.
+type section struct {
+	name eve.Section
+	// scope is what ESI asks for; empty for public sections.
+	scope string
+}
+
+// sections lists the sections that are observed, in the order in which they are
+// shown. The scopes are those of ESI's OpenAPI document.
+func sections() []section {
+	return []section{
+		{eve.SectionDetails, ""},
+		{eve.SectionLocation, "esi-location.read_location.v1"},
+		{eve.SectionWallet, "esi-wallet.read_character_wallet.v1"},
+		{eve.SectionWalletJournal, "esi-wallet.read_character_wallet.v1"},
+	}
+}
+
+// Character is a character as lists show it.
+type Character struct {
+	CharacterID   int64
+	Name          string
+	CorporationID int64
+	// AllianceID is zero for none.
+	AllianceID int64
+	// UserID is the owner; empty for an orphan.
+	UserID string
+	Status CharacterStatus
+	// RegisteredAt is when the present owner brought it in, UTC.
+	RegisteredAt time.Time
+	// FailingSections counts the sections that cannot be read at present.
+	FailingSections int
+	Scopes          []string
+	// folded is the name as Postgres orders it.
+	folded string
+}
+
+// CharacterSort is an order of characters. Both end with the id, so that it is
+// total.
+type CharacterSort string
+
+// The orders of characters. Names are ordered by code point, without regard to
+// case.
+const (
+	SortByName CharacterSort = "name"
+	SortByID   CharacterSort = "id"
+)
+
+// CharacterFilter says which characters to list. Zero fields do not filter.
+type CharacterFilter struct {
+	// Name is a part of the name, NamePrefix its beginning; case does not matter.
+	Name, NamePrefix string
+	CorporationID    int64
+	AllianceID       int64
+	UserID           string
+	Status           CharacterStatus
+	Sort             CharacterSort
+	// After is the last character of the page before; nil for the first page.
+	After *CharacterCursor
+	// Limit is the most characters to list; it must be positive.
+	Limit int
+}
+
+// CharacterCursor is a place in a list of characters.
+type CharacterCursor struct {
+	// Name is the name as Postgres puts it in lower case; it is only used in
+	// order of names.
+	Name string `json:"n,omitempty"`
+	ID   int64  `json:"i"`
+}
+
+// Cursor is the place of the character in a list.
+func (c Character) Cursor() CharacterCursor {
+	return CharacterCursor{Name: c.folded, ID: c.CharacterID}
+}
+
+// SectionState is how a section of a character stands.
+type SectionState struct {
+	Section eve.Section
+	Status  SectionStatus
+	// ObservedAt is when its content was last seen to change, ValidatedAt when
+	// it was last confirmed; nil for never. UTC.
+	ObservedAt, ValidatedAt *time.Time
+	// NotBefore is the earliest moment of the next attempt; nil if unknown.
+	NotBefore *time.Time
+	// Failure is set while the section is failing.
+	Failure *SectionFailure
+}
+
+// SectionFailure is why a section cannot be read.
+type SectionFailure struct {
+	Class   eve.FailureClass
+	Status  int
+	Message string
+	Since   time.Time
+}
+
+// Section is a section of a character with its content.
+type Section struct {
+	CharacterID int64
+	SectionState
+	// ContentHash identifies the content; empty if there is none yet.
+	ContentHash string
+	// Value is ESI's own JSON; nil if there is none yet, or if the section's
+	// facts lie in ClickHouse.
+	Value json.RawMessage
+}
+
+// CharacterCounts are numbers of characters and sections by status.
+type CharacterCounts struct {
+	Users      int64
+	Characters map[CharacterStatus]int64
+	// Observed counts the sections that have content, Failing those that cannot
+	// be read, by section.
+	Observed, Failing map[eve.Section]int64
+}
+
+// CharacterReader answers questions about characters as they are now. It is safe
+// for concurrent use.
+type CharacterReader struct {
+	pool *pgxpool.Pool
+	live *live.Generations
+	// ingestKnown is set once ingest's own table has been seen.
+	ingestKnown atomic.Bool
+}
+
+// NewCharacterReader reads from the database that holds the projection
+// [CharactersName] and, if there is one, ingest's own state.
+func NewCharacterReader(pool *pgxpool.Pool, generations *live.Generations) *CharacterReader {
+	return &CharacterReader{pool: pool, live: generations}
+}
+
+// selectCharacters is a format that takes the projection's schema.
+const selectCharacters = `SELECT c.character_id, c.name, lower(c.name), c.corporation_id, c.alliance_id, coalesce(c.user_id, ''),
+	CASE WHEN c.orphaned THEN 'orphaned' WHEN c.disabled THEN 'disabled' ELSE 'active' END,
+	c.registered_at, (SELECT count(*) FROM %[1]s.failures f WHERE f.character_id = c.character_id AND f.failing), coalesce(c.scopes, '{}')
+FROM %[1]s.characters c`
+
+func scanCharacter(row pgx.CollectableRow) (Character, error) {
+	var c Character
+	var since *time.Time
+	err := row.Scan(&c.CharacterID, &c.Name, &c.folded, &c.CorporationID, &c.AllianceID, &c.UserID, &c.Status, &since, &c.FailingSections, &c.Scopes)
+	if since != nil {
+		c.RegisteredAt = since.UTC()
+	}
+	return c, err
+}
+
+// Characters lists characters, at most filter.Limit. It fails with
+// [event.CodeUnavailable] if the projection or the database is not there.
+func (r *CharacterReader) Characters(ctx context.Context, filter CharacterFilter) ([]Character, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sql, args := charactersSQL(schema, filter)
+	rows, err := r.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, queryError("listing characters", err)
+	}
+	list, err := pgx.CollectRows(rows, scanCharacter)
+	if err != nil {
+		return nil, queryError("listing characters", err)
+	}
+	return list, nil
+}
+
+func charactersSQL(schema string, filter CharacterFilter) (string, []any) {
+	var where []string
+	var args []any
+	add := func(condition string, values ...any) {
+		for _, v := range values {
+			args = append(args, v)
+			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
+		}
+		where = append(where, condition)
+	}
+	if filter.Name != "" {
+		add(`c.name ILIKE ?`, "%"+escapeLike(filter.Name)+"%")
+	}
+	if filter.NamePrefix != "" {
+		add(`c.name ILIKE ?`, escapeLike(filter.NamePrefix)+"%")
+	}
+	if filter.CorporationID != 0 {
+		add(`c.corporation_id = ?`, filter.CorporationID)
+	}
+	if filter.AllianceID != 0 {
+		add(`c.alliance_id = ?`, filter.AllianceID)
+	}
+	if filter.UserID != "" {
+		add(`c.user_id = ?`, filter.UserID)
+	}
+	switch filter.Status {
+	case CharacterActive:
+		add(`NOT c.orphaned AND NOT c.disabled`)
+	case CharacterDisabled:
+		add(`c.disabled AND NOT c.orphaned`)
+	case CharacterOrphaned:
+		add(`c.orphaned`)
+	}
+	const byName = `lower(c.name) COLLATE "C"`
+	order := "c.character_id"
+	if filter.Sort != SortByID {
+		order = byName + ", c.character_id"
+	}
+	if filter.After != nil {
+		if filter.Sort == SortByID {
+			add(`c.character_id > ?`, filter.After.ID)
+		} else {
+			add(`(`+byName+`, c.character_id) > (?, ?)`, filter.After.Name, filter.After.ID)
+		}
+	}
+	sql := fmt.Sprintf(selectCharacters, schema)
+	if len(where) > 0 {
+		sql += "\nWHERE " + strings.Join(where, " AND ")
+	}
+	args = append(args, filter.Limit)
+	return fmt.Sprintf("%s\nORDER BY %s LIMIT $%d", sql, order, len(args)), args
+}
+
+// escapeLike makes a text a LIKE pattern that matches just that text.
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+// Character is one character with the state of its sections. It fails with
+// [event.CodeNotFound] if there is none of that id.
+func (r *CharacterReader) Character(ctx context.Context, id int64) (Character, []SectionState, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return Character{}, nil, err
+	}
+	c, err := r.character(ctx, schema, id)
+	if err != nil {
+		return Character{}, nil, err
+	}
+	states, err := r.states(ctx, schema, c)
+	return c, states, err
+}
+
+func (r *CharacterReader) character(ctx context.Context, schema string, id int64) (Character, error) {
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(selectCharacters, schema)+` WHERE c.character_id = $1`, id)
+	if err != nil {
+		return Character{}, queryError("reading a character", err)
+	}
+	c, err := pgx.CollectExactlyOneRow(rows, scanCharacter)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Character{}, event.Errorf(event.CodeNotFound, "there is no character %d: see the list of characters for those that are registered", id)
+	}
+	if err != nil {
+		return Character{}, queryError("reading a character", err)
+	}
+	return c, nil
+}
+
+// states reads the state of all sections of a character.
+func (r *CharacterReader) states(ctx context.Context, schema string, c Character) ([]SectionState, error) {
+	known, err := r.knowsIngest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Ingest's own table is on the other side of the log: without it the state is
+	// known as far as events tell.
+	ingest := `(SELECT NULL::bigint AS character_id, NULL::text AS section, NULL::timestamptz AS validated_at, NULL::timestamptz AS not_before WHERE false)`
+	if known {
+		ingest = `ingest.section_state`
+	}
+	all := sections()
+	names := make([]string, len(all))
+	for i, s := range all {
+		names[i] = string(s.name)
+	}
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT n.section, s.observed_at, i.validated_at, i.not_before,
+			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since
+		FROM unnest($2::text[]) WITH ORDINALITY AS n(section, place)
+		LEFT JOIN %[1]s.sections s ON s.character_id = $1 AND s.section = n.section
+		LEFT JOIN %[1]s.failures f ON f.character_id = $1 AND f.section = n.section
+		LEFT JOIN %[2]s i ON i.character_id = $1 AND i.section = n.section
+		ORDER BY n.place`, schema, ingest), c.CharacterID, names)
+	if err != nil {
+		return nil, queryError("reading the state of sections", err)
+	}
+	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SectionState, error) {
+		var s SectionState
+		var failing bool
+		var f SectionFailure
+		var since *time.Time
+		if err := row.Scan(&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since); err != nil {
+			return s, err
+		}
+		s.ObservedAt, s.ValidatedAt, s.NotBefore = utc(s.ObservedAt), utc(s.ValidatedAt), utc(s.NotBefore)
+		if failing {
+			f.Since = since.UTC()
+			s.Failure = &f
+		}
+		return s, nil
+	})
+	if err != nil {
+		return nil, queryError("reading the state of sections", err)
+	}
+	for i := range states {
+		states[i].Status = statusOf(states[i], c, all[i].scope)
+	}
+	return states, nil
+}
+
+func statusOf(s SectionState, c Character, scope string) SectionStatus {
+	consented := scope == "" || slices.Contains(c.Scopes, scope)
+	seen := s.ObservedAt != nil || s.ValidatedAt != nil
+	switch {
+	case s.Failure != nil && s.Failure.Class == eve.FailureToken && !consented:
+		return SectionNotConsented
+	case s.Failure != nil:
+		return SectionFailing
+	case seen:
+		return SectionOK
+	case !consented:
+		return SectionNotConsented
+	default:
+		return SectionNotYet
+	}
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
+
+// Section is one section of a character. It fails with [event.CodeNotFound] if
+// there is no such character or section.
+func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Section) (Section, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return Section{}, err
+	}
+	c, err := r.character(ctx, schema, id)
+	if err != nil {
+		return Section{}, err
+	}
+	states, err := r.states(ctx, schema, c)
+	if err != nil {
+		return Section{}, err
+	}
+	i := slices.IndexFunc(states, func(s SectionState) bool { return s.Section == name })
+	if i < 0 {
+		return Section{}, event.Errorf(event.CodeNotFound, "characters have no section %q", name)
+	}
+	s := Section{CharacterID: id, SectionState: states[i]}
+	// The content is read together with the moment that goes with it.
+	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT observed_at, content_hash, value FROM %s.sections WHERE character_id = $1 AND section = $2`, schema),
+		id, string(name)).Scan(&s.ObservedAt, &s.ContentHash, &s.Value)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return Section{}, queryError("reading a section", err)
+	}
+	s.ObservedAt = utc(s.ObservedAt)
+	return s, nil
+}
+
+// Counts counts users, characters and sections.
+func (r *CharacterReader) Counts(ctx context.Context) (CharacterCounts, error) {
+	counts := CharacterCounts{
+		Characters: map[CharacterStatus]int64{CharacterActive: 0, CharacterDisabled: 0, CharacterOrphaned: 0},
+		Observed:   map[eve.Section]int64{}, Failing: map[eve.Section]int64{},
+	}
+	for _, s := range sections() {
+		counts.Observed[s.name], counts.Failing[s.name] = 0, 0
+	}
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return counts, err
+	}
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT 'users', '', count(*) FROM %[1]s.users
+		UNION ALL SELECT 'characters', CASE WHEN orphaned THEN 'orphaned' WHEN disabled THEN 'disabled' ELSE 'active' END, count(*) FROM %[1]s.characters GROUP BY 2
+		UNION ALL SELECT 'observed', section, count(*) FROM %[1]s.sections GROUP BY 2
+		UNION ALL SELECT 'failing', section, count(*) FROM %[1]s.failures WHERE failing GROUP BY 2`, schema))
+	if err != nil {
+		return counts, queryError("counting characters", err)
+	}
+	var what, key string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&what, &key, &n}, func() error {
+		switch what {
+		case "users":
+			counts.Users = n
+		case "characters":
+			counts.Characters[CharacterStatus(key)] = n
+		case "observed":
+			counts.Observed[eve.Section(key)] = n
+		case "failing":
+			counts.Failing[eve.Section(key)] = n
+		}
+		return nil
+	})
+	if err != nil {
+		return counts, queryError("counting characters", err)
+	}
+	return counts, nil
+}
+
+func (r *CharacterReader) schema(ctx context.Context) (string, error) {
+	name, err := r.live.Namespace(ctx, CharactersName)
+	if err != nil {
+		return "", queryError("finding the characters", err)
+	}
+	return pgx.Identifier{name}.Sanitize(), nil
+}
+
+// knowsIngest tells whether ingest keeps its state in this database. It may come
+// later than the first query, and does not go away.
+func (r *CharacterReader) knowsIngest(ctx context.Context) (bool, error) {
+	if r.ingestKnown.Load() {
+		return true, nil
+	}
+	var known bool
+	if err := r.pool.QueryRow(ctx, `SELECT to_regclass('ingest.section_state') IS NOT NULL`).Scan(&known); err != nil {
+		return false, queryError("looking for the state of ingest", err)
+	}
+	if known {
+		r.ingestKnown.Store(true)
+	}
+	return known, nil
+}
+
+// queryError says what was being done. What may pass by itself, such as a
+// database that is away or a generation dropped a moment ago, has
+// [event.CodeUnavailable].
+func queryError(doing string, err error) error {
+	if passing(err) {
+		return event.Errorf(event.CodeUnavailable, "%s: Postgres cannot answer now: %w", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+func passing(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		const noTable, noSchema, shuttingDown, tooMany = "42P01", "3F000", "57", "53"
+		return refused.Code == noTable || refused.Code == noSchema ||
+			strings.HasPrefix(refused.Code, shuttingDown) || strings.HasPrefix(refused.Code, tooMany)
+	}
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	if _, ok := errors.AsType[*event.Error](err); ok {
+		return false
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return connecting || network || pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+}

@@ -1,0 +1,241 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/projections/runner"
+)
+
+// Characters is the oracle of the projection of users and characters.
+type Characters struct {
+	pool  *pgxpool.Pool
+	model *eve.Model
+	users map[string]access.UserRegistered
+	mains map[string]*int64
+}
+
+// NewCharacters is an oracle for the rows behind pool.
+func NewCharacters(pool *pgxpool.Pool) *Characters { return &Characters{pool: pool} }
+
+// Projection implements [Oracle].
+func (o *Characters) Projection() string { return "characters" }
+
+// Topics implements [Oracle].
+func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.TopicAccess} }
+
+// Begin implements [Oracle].
+func (o *Characters) Begin() {
+	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
+}
+
+// Apply implements [Oracle].
+func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
+	switch p := p.(type) {
+	case access.UserRegistered:
+		o.users[p.UserID] = p
+	case access.MainSet:
+		o.mains[p.UserID] = p.CharacterID
+	}
+	return o.model.Apply(e.Event, p)
+}
+
+// Compare implements [Oracle].
+func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
+	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
+	for _, compare := range []func(context.Context) error{c.userRows, c.characterRows, c.sectionRows, c.failureRows} {
+		if err := compare(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type characterRows struct {
+	*Characters
+	schema    string
+	partition int32
+	wanted    func(event.Stream) bool
+	report    *Report
+}
+
+func (c characterRows) each(ctx context.Context, sql string, into []any, fn func()) error {
+	rows, err := c.pool.Query(ctx, strings.ReplaceAll(sql, "{schema}", c.schema), c.partition)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.ForEachRow(rows, into, func() error { fn(); return nil })
+	return err
+}
+
+// missing reports what the log has and no row shows.
+func missing[K comparable](c characterRows, what string, log, seen map[K]bool, stream func(K) event.Stream) {
+	for k := range log {
+		if !seen[k] {
+			c.report.differ(Difference{c.Projection(), string(stream(k)), what, "there", "missing"})
+		}
+	}
+}
+
+func (c characterRows) userRows(ctx context.Context) error {
+	var (
+		id, name, state, permissions string
+		superuser, active            bool
+		main                         *int64
+	)
+	log, seen := map[string]bool{}, map[string]bool{}
+	for id := range c.users {
+		log[id] = true
+	}
+	err := c.each(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, array_to_string(u.permissions, ','), m.character_id
+		FROM {schema}.users u LEFT JOIN {schema}.mains m USING (user_id) WHERE u.log_partition = $1`,
+		[]any{&id, &name, &superuser, &active, &state, &permissions, &main}, func() {
+			stream := event.User(id)
+			if !c.wanted(stream) {
+				return
+			}
+			seen[id] = true
+			c.report.Rows[c.Projection()]++
+			u := c.users[id]
+			c.report.same(c.Projection(), stream, "user",
+				fmt.Sprintln(u.Name, u.Superuser, u.Active, u.State, strings.Join(u.Permissions, ","), text(c.mains[id])),
+				fmt.Sprintln(name, superuser, active, state, permissions, text(main)))
+		})
+	missing(c, "user", log, seen, event.User)
+	return err
+}
+
+func text(id *int64) string {
+	if id == nil {
+		return "none"
+	}
+	return strconv.FormatInt(*id, 10)
+}
+
+func (c characterRows) characterRows(ctx context.Context) error {
+	var (
+		id                 int64
+		name, user         string
+		hash, scopes       string
+		orphaned, disabled bool
+	)
+	log, seen := map[int64]bool{}, map[int64]bool{}
+	for _, id := range c.model.IDs() {
+		if c.model.Character(id).Registered {
+			log[id] = true
+		}
+	}
+	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled
+		FROM {schema}.characters v JOIN {schema}.registrations r USING (character_id) LEFT JOIN {schema}.owners w USING (character_id) WHERE r.log_partition = $1`,
+		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled}, func() {
+			stream := event.Character(id)
+			if !c.wanted(stream) {
+				return
+			}
+			seen[id] = true
+			c.report.Rows[c.Projection()]++
+			ch := c.model.Character(id)
+			if ch == nil {
+				c.report.differ(Difference{c.Projection(), string(stream), "character", "missing", "there"})
+				return
+			}
+			c.report.same(c.Projection(), stream, "character",
+				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled),
+				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled))
+		})
+	missing(c, "character", log, seen, event.Character)
+	return err
+}
+
+type sectionOf struct {
+	id      int64
+	section eve.Section
+}
+
+func (k sectionOf) stream() event.Stream { return event.Character(k.id) }
+
+func (c characterRows) sectionRows(ctx context.Context) error {
+	var (
+		id                     int64
+		section, hash, eventID string
+		value                  *string
+		observedAt             time.Time
+	)
+	log, seen := map[sectionOf]bool{}, map[sectionOf]bool{}
+	for _, id := range c.model.IDs() {
+		for s := range c.model.Character(id).Sections {
+			log[sectionOf{id, s}] = true
+		}
+	}
+	// The journal's row only tells when it was last read; its entries are
+	// checked where they lie.
+	err := c.each(ctx, `SELECT character_id, section, content_hash, observed_at, value::text, event_id::text
+		FROM {schema}.sections WHERE log_partition = $1 AND section <> 'wallet-journal'`,
+		[]any{&id, &section, &hash, &observedAt, &value, &eventID}, func() {
+			key := sectionOf{id, eve.Section(section)}
+			if !c.wanted(key.stream()) {
+				return
+			}
+			seen[key] = true
+			c.report.Rows[c.Projection()]++
+			var want eve.SectionState
+			if ch := c.model.Character(id); ch != nil {
+				want = ch.Sections[key.section]
+			}
+			live := ""
+			if value != nil {
+				live = *value
+			}
+			c.report.same(c.Projection(), key.stream(), "section "+section,
+				fmt.Sprintln(want.EventID, want.ContentHash, want.ObservedAt.UnixMicro(), compact(want.Value)),
+				fmt.Sprintln(eventID, hash, observedAt.UnixMicro(), compact(json.RawMessage(live))))
+		})
+	missing(c, "section", log, seen, sectionOf.stream)
+	return err
+}
+
+func compact(v json.RawMessage) string { return strings.TrimSpace(string(v)) }
+
+func (c characterRows) failureRows(ctx context.Context) error {
+	var (
+		id             int64
+		section, class string
+	)
+	log, seen := map[sectionOf]bool{}, map[sectionOf]bool{}
+	for _, id := range c.model.IDs() {
+		for _, s := range slices.Collect(maps.Keys(c.model.Character(id).Failing)) {
+			log[sectionOf{id, s}] = true
+		}
+	}
+	err := c.each(ctx, `SELECT character_id, section, class FROM {schema}.failures WHERE log_partition = $1 AND failing`,
+		[]any{&id, &section, &class}, func() {
+			key := sectionOf{id, eve.Section(section)}
+			if !c.wanted(key.stream()) {
+				return
+			}
+			seen[key] = true
+			c.report.Rows[c.Projection()]++
+			want := "none"
+			if ch := c.model.Character(id); ch != nil {
+				if f, failing := ch.Failing[key.section]; failing {
+					want = string(f.Class)
+				}
+			}
+			c.report.same(c.Projection(), key.stream(), "failure of "+section, want, class)
+		})
+	missing(c, "failure", log, seen, sectionOf.stream)
+	return err
+}
