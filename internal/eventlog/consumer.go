@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +79,8 @@ type Consumer struct {
 	cfg    ConsumerConfig
 	// next is the offset that each partition is to be read from.
 	next map[Partition]int64
+	// checked tells that all partitions were found to be there.
+	checked bool
 	// failed is an error that came together with records; the next Poll
 	// returns it.
 	failed error
@@ -85,7 +88,9 @@ type Consumer struct {
 
 // NewConsumer makes a consumer of the partitions that are the keys of offsets,
 // each from its offset on. An offset in a hole that compaction left is fine.
-// The brokers are not contacted before the first Poll.
+// The brokers are not contacted before the first Poll, which fails with
+// [event.CodeNotFound] if there is no such partition and may be tried again if
+// the brokers are away.
 func NewConsumer(cfg ConsumerConfig, offsets map[Partition]int64) (*Consumer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -147,6 +152,11 @@ func (c *Consumer) Poll(ctx context.Context, maxRecords int) ([]Record, error) {
 func (c *Consumer) step(ctx context.Context, maxRecords int) ([]Record, error) {
 	if c.failed != nil {
 		return nil, c.failed
+	}
+	if !c.checked {
+		if err := c.check(ctx); err != nil {
+			return nil, err
+		}
 	}
 	fetches := c.client.PollRecords(ctx, maxRecords)
 	records := c.take(fetches)
@@ -229,29 +239,67 @@ func isDataLoss(err error) bool {
 	return errors.As(err, &loss)
 }
 
-// reposition goes on at the start of a log that begins behind the position.
+// check finds positions that are not in the log before the first records are
+// read. Of a partition that is not there, Kafka would never send anything.
+func (c *Consumer) check(ctx context.Context) error {
+	topics := make(map[string]bool)
+	for p := range c.next {
+		topics[p.Topic] = true
+	}
+	if len(topics) > 0 {
+		ends, err := listEnds(ctx, c.admin, slices.Sorted(maps.Keys(topics))...)
+		if err != nil {
+			return err
+		}
+		for p, at := range c.next {
+			begin, err := c.within(p, at, ends)
+			if err != nil {
+				return err
+			}
+			if begin != at {
+				c.seek(p, begin)
+			}
+		}
+	}
+	c.checked = true
+	return nil
+}
+
+// reposition makes a partition be read again whose position was out of range.
 func (c *Consumer) reposition(ctx context.Context, p Partition) error {
 	ends, err := listEnds(ctx, c.admin, p.Topic)
 	if err != nil {
 		return err
 	}
+	at, err := c.within(p, c.next[p], ends)
+	if err != nil {
+		return err
+	}
+	c.seek(p, at)
+	return nil
+}
+
+// within is the position itself, or the start of a log that begins behind it.
+func (c *Consumer) within(p Partition, at int64, ends map[Partition]Span) (int64, error) {
 	have, ok := ends[p]
-	at := c.next[p]
 	switch {
 	case !ok:
-		return event.Errorf(event.CodeNotFound, "reading %s: the topic has no such partition", p)
+		return 0, noPartition(p)
 	case at > have.End:
-		return event.Errorf(event.CodeConflict, "reading %s from offset %d: its log ends at %d; the log was replaced or has lost records, so rebuild what was folded from it", p, at, have.End)
+		return 0, event.Errorf(event.CodeConflict, "reading %s from offset %d: its log ends at %d; the log was replaced or has lost records, so rebuild what was folded from it", p, at, have.End)
 	case at < have.Start:
 		c.cfg.Logger.Warn("the log begins behind the position: going on at its start",
 			"partition", p.String(), "position", at, "start", have.Start)
 		if c.cfg.OnSkip != nil {
 			c.cfg.OnSkip(p, at, have.Start)
 		}
-		at = have.Start
+		return have.Start, nil
 	}
-	c.seek(p, at)
-	return nil
+	return at, nil
+}
+
+func noPartition(p Partition) error {
+	return event.Errorf(event.CodeNotFound, "reading %s: the topic has no such partition", p)
 }
 
 // seek makes a partition be read from another offset, also after its reading
@@ -294,27 +342,35 @@ type Span struct{ Start, End int64 }
 func (s Span) Len() int64 { return s.End - s.Start }
 
 func listEnds(ctx context.Context, admin *kadm.Client, topics ...string) (map[Partition]Span, error) {
-	starts, err := admin.ListStartOffsets(ctx, topics...)
-	if err == nil {
-		err = starts.Error()
-	}
+	starts, err := listed(admin.ListStartOffsets(ctx, topics...))
 	if err != nil {
-		return nil, event.Errorf(event.CodeUnavailable, "listing where %s begin: %w", strings.Join(topics, ", "), err)
+		return nil, fmt.Errorf("listing where %s begin: %w", strings.Join(topics, ", "), err)
 	}
-	ends, err := admin.ListEndOffsets(ctx, topics...)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := listed(admin.ListEndOffsets(ctx, topics...))
 	if err != nil {
-		return nil, event.Errorf(event.CodeUnavailable, "listing where %s end: %w", strings.Join(topics, ", "), err)
+		return nil, fmt.Errorf("listing where %s end: %w", strings.Join(topics, ", "), err)
 	}
 	spans := make(map[Partition]Span)
 	ends.Each(func(o kadm.ListedOffset) {
 		start, _ := starts.Lookup(o.Topic, o.Partition)
 		spans[Partition{o.Topic, o.Partition}] = Span{Start: start.Offset, End: o.Offset}
 	})
-	if len(spans) == 0 {
-		return nil, fmt.Errorf("listing ends: %w", event.Errorf(event.CodeNotFound, "there is no topic %s", strings.Join(topics, ", ")))
-	}
 	return spans, nil
+}
+
+// listed codes the error of listing offsets, as a whole or of one partition.
+func listed(offsets kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
+	if err == nil {
+		err = offsets.Error()
+	}
+	switch {
+	case err == nil:
+		return offsets, nil
+	case isContextError(err):
+		return nil, err
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return nil, event.Errorf(event.CodeNotFound, "no such topic: %w", err)
+	default:
+		return nil, event.Errorf(event.CodeUnavailable, "asking Kafka: %w", err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -91,7 +92,9 @@ func (recordUnmarshaler) Unmarshal(r *sarama.ConsumerMessage) (*message.Message,
 	e, err := event.FromRecord(string(r.Key), headers, r.Value)
 	m := message.NewMessage(e.ID.String(), r.Value)
 	for _, h := range headers {
-		m.Metadata.Set(h.Name, h.Value)
+		// FromRecord takes no notice of case, and of several headers of one
+		// name it takes the last.
+		m.Metadata.Set(strings.ToLower(h.Name), h.Value)
 	}
 	m.Metadata.Set(metaTopic, r.Topic)
 	m.Metadata.Set(metaPartition, strconv.FormatInt(int64(r.Partition), 10))

@@ -48,6 +48,21 @@ func TestUnmarshalIsNotFooledByForeignMetadata(t *testing.T) {
 	require.Equal(t, event.Position{Topic: "t", Partition: 3, Offset: 9}, got.Position)
 }
 
+func TestUnmarshalTakesTheLastOfRepeatedHeaders(t *testing.T) {
+	e := section(5)
+	r := asConsumed(e)
+	r.Headers = append(r.Headers,
+		&sarama.RecordHeader{Key: []byte("CE_Actor"), Value: []byte("first")},
+		&sarama.RecordHeader{Key: []byte("ce_actor"), Value: []byte("last")})
+	for range 20 {
+		m, err := recordUnmarshaler{}.Unmarshal(r)
+		require.NoError(t, err)
+		got, err := recorded(m)
+		require.NoError(t, err)
+		require.Equal(t, "last", got.Actor)
+	}
+}
+
 func asConsumed(e event.Event) *sarama.ConsumerMessage {
 	r := &sarama.ConsumerMessage{Topic: "t", Partition: 3, Offset: 9, Key: []byte(e.Key()), Value: e.Data}
 	for _, h := range e.Headers() {

@@ -85,7 +85,7 @@ func (r *Reader) ReadRange(ctx context.Context, p Partition, from, to int64, fn 
 	}
 	have, ok := ends[p]
 	if !ok {
-		return event.Errorf(event.CodeNotFound, "reading %s: the topic has no such partition", p)
+		return noPartition(p)
 	}
 	from, to = max(from, have.Start), min(to, have.End)
 	if from >= to {
@@ -161,7 +161,7 @@ func (r *Reader) readOffsets(ctx context.Context, p Partition, offsets []int64, 
 	}
 	have, ok := ends[p]
 	if !ok {
-		return event.Errorf(event.CodeNotFound, "reading %s: the topic has no such partition", p)
+		return noPartition(p)
 	}
 	offsets = slices.DeleteFunc(offsets, func(o int64) bool { return o < have.Start || o >= have.End })
 	if len(offsets) == 0 {

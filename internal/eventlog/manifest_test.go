@@ -1,0 +1,68 @@
+package eventlog_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/eventlog"
+)
+
+func TestManifestKeepsFactsForEver(t *testing.T) {
+	for _, topic := range eventlog.DefaultManifest().Topics() {
+		settings := make(map[string]string)
+		for _, s := range topic.Settings {
+			require.NotContains(t, settings, s.Name)
+			settings[s.Name] = s.Value
+		}
+		if topic.Name == event.TopicPoison {
+			require.Equal(t, "delete", settings["cleanup.policy"], "copies of events must not outlive retention")
+			require.Equal(t, "604800000", settings["retention.ms"])
+			continue
+		}
+		require.Contains(t, event.Topics(), topic.Name)
+		require.Equal(t, "compact", settings["cleanup.policy"])
+		require.Equal(t, "-1", settings["retention.ms"])
+		require.Equal(t, "-1", settings["retention.bytes"])
+		require.Equal(t, "16777216", settings["max.message.bytes"])
+	}
+}
+
+func TestManifestReportsASettingThatKafkaDoesNotKnow(t *testing.T) {
+	cluster := embedded(t)
+	m := eventlog.DefaultManifest()
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+
+	// The embedded broker takes any name, so the setting that was meant would
+	// silently stay as it is.
+	require.NoError(t, cluster.DeleteTopic(event.TopicEVE))
+	require.NoError(t, cluster.CreateTopic(event.TopicEVE, m.Partitions, map[string]string{"retention.mss": "-1"}))
+	err := m.Ensure(t.Context(), cluster.ListenAddrs())
+	require.Equal(t, event.CodeConflict, event.CodeOf(err))
+	require.ErrorContains(t, err, `topic muster.eve.v1: retention.mss is "-1"`)
+	require.ErrorContains(t, err, "--delete-config retention.mss")
+	require.ErrorContains(t, err, `retention.ms is "604800000", must be "-1"`)
+	require.ErrorContains(t, err, "--add-config retention.ms=-1")
+	require.Greater(t, strings.Count(err.Error(), "\n"), 5, "all at once")
+}
+
+func TestManifestWithImpossibleValuesIsRefused(t *testing.T) {
+	m := eventlog.DefaultManifest()
+	m.Partitions, m.Replication, m.Segment, m.MaxCompactionLag = 0, 0, 0, 0
+	err := m.Ensure(t.Context(), nil)
+	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
+	for _, word := range []string{"partitions", "replication", "segment", "compaction lag"} {
+		require.ErrorContains(t, err, word)
+	}
+}
+
+func TestManifestAsksForEnoughReplicas(t *testing.T) {
+	m := eventlog.DefaultManifest()
+	m.Replication = 3
+	for _, topic := range m.Topics() {
+		require.Contains(t, topic.Settings, eventlog.Setting{Name: "min.insync.replicas", Value: "2"})
+	}
+}
