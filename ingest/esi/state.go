@@ -65,6 +65,8 @@ type spell struct {
 	Message string
 	// Since is when the run began, whatever classes it had since.
 	Since time.Time
+	// LastAt is when the last failure was.
+	LastAt time.Time
 	// Failures counts those of the present class.
 	Failures int
 	// Reported tells that an event was appended for the present class.
@@ -87,7 +89,7 @@ func patience(class eve.FailureClass) int {
 
 // fail counts a failure.
 func (s *state) fail(class eve.FailureClass, status int, message string, at time.Time) {
-	next := spell{Class: class, Status: status, Message: message, Since: at.UTC(), Failures: 1}
+	next := spell{Class: class, Status: status, Message: message, Since: at.UTC(), LastAt: at.UTC(), Failures: 1}
 	if last := s.Spell; last != nil {
 		next.Since, next.Known = last.Since, last.Known
 		if last.Class == class {

@@ -147,8 +147,8 @@ func (v *Vault) PutTx(ctx context.Context, tx pgx.Tx, g Grant) error {
 		g.Scopes = []string{}
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO ingest.token (character_id, owner_hash, scopes, refresh_sealed, updated_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (character_id) DO UPDATE SET owner_hash = $2, scopes = $3, refresh_sealed = $4, updated_at = $5,
+		INSERT INTO ingest.token (character_id, owner_hash, scopes, refresh_sealed, registered_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
+		ON CONFLICT (character_id) DO UPDATE SET owner_hash = $2, scopes = $3, refresh_sealed = $4, registered_at = $5, updated_at = $5,
 		    access_sealed = NULL, access_expires_at = NULL, access_verified = false, state = 'active', parked_reason = ''`,
 		g.CharacterID, g.OwnerHash, g.Scopes, v.sealer.seal(g.CharacterID, forRefresh, g.RefreshToken), v.config.Now().UTC())
 	if err != nil {

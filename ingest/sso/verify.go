@@ -122,6 +122,9 @@ func (v *verifier) verify(ctx context.Context, token string, character int64) (C
 	case !slices.Contains(c.Audience, v.clientID) || !slices.Contains(c.Audience, "EVE Online"):
 		return Claims{}, event.Errorf(event.CodeUnavailable, "the access token of character %d is for %q, not for this application: check MUSTER_SSO_CLIENT_ID", character, c.Audience)
 	}
+	if c.Owner == "" {
+		return Claims{}, event.Errorf(event.CodeUnavailable, "the access token of character %d names no owner", character)
+	}
 	id, ok := strings.CutPrefix(c.Subject, subjectPrefix)
 	if subject, err := strconv.ParseInt(id, 10, 64); !ok || err != nil || subject != character {
 		return Claims{}, event.Errorf(event.CodeUnavailable, "the access token got for character %d belongs to %q", character, c.Subject)

@@ -19,6 +19,7 @@ CREATE TABLE section_state (
     failure_status   integer     NOT NULL DEFAULT 0,
     failure_message  text        NOT NULL DEFAULT '',
     failing_since    timestamptz,
+    failed_at        timestamptz,
     failures         integer     NOT NULL DEFAULT 0,
     failure_reported boolean     NOT NULL DEFAULT false,
     failure_known    boolean     NOT NULL DEFAULT false,
@@ -66,5 +67,7 @@ CREATE TABLE token (
     -- 'active', or 'parked' until the owner registers the character again.
     state             text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'parked')),
     parked_reason     text        NOT NULL DEFAULT '',
-    updated_at        timestamptz NOT NULL DEFAULT now()
+    -- When the owner last gave the login, and when anything here last changed.
+    registered_at     timestamptz NOT NULL,
+    updated_at        timestamptz NOT NULL
 );

@@ -1,0 +1,64 @@
+package anvil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// NoCredentials as [ClientConfig.Credentials] means that no token is sent.
+const NoCredentials = "none"
+
+// scopes are what Terra wants to know of who asks.
+func scopes() []string {
+	return []string{"https://www.googleapis.com/auth/userinfo.profile", "https://www.googleapis.com/auth/userinfo.email"}
+}
+
+// tokenSource is where tokens come from; nil for none. Tokens are kept until
+// they expire.
+func tokenSource(ctx context.Context, config ClientConfig) (oauth2.TokenSource, error) {
+	switch config.Credentials {
+	case NoCredentials:
+		return nil, nil
+	case "":
+		if config.Tokens != nil {
+			return oauth2.ReuseTokenSource(nil, config.Tokens), nil
+		}
+		found, err := google.FindDefaultCredentials(ctx, scopes()...)
+		if err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "MUSTER_ANVIL_CREDENTIALS is empty and this machine has no default Google credentials: "+
+				"name a service account's key file, or %q for services on this machine", NoCredentials)
+		}
+		return oauth2.ReuseTokenSource(nil, found.TokenSource), nil
+	}
+	key, err := os.ReadFile(config.Credentials)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "MUSTER_ANVIL_CREDENTIALS: reading the key file: %w", err)
+	}
+	// The library's error may quote the key: it is not passed on.
+	account, err := google.JWTConfigFromJSON(key, scopes()...)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "MUSTER_ANVIL_CREDENTIALS: %s is no key file of a Google service account: "+
+			"make one in the Google Cloud console as JSON", config.Credentials)
+	}
+	return account.TokenSource(context.WithoutCancel(ctx)), nil
+}
+
+// tokenTrouble words why there is no token, without what was sent or answered:
+// both can hold secrets.
+func tokenTrouble(err error) string {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) && refused.Response != nil {
+		if refused.ErrorCode != "" {
+			return fmt.Sprintf("refused with status %d (%.60q)", refused.Response.StatusCode, refused.ErrorCode)
+		}
+		return fmt.Sprintf("refused with status %d", refused.Response.StatusCode)
+	}
+	return "the token service cannot be reached, or the key cannot be used"
+}

@@ -1,0 +1,120 @@
+package schedule
+
+import (
+	"hash/fnv"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/ingest/esi"
+)
+
+// slack is how long after a cache's end a section is asked for, so that two
+// clocks that differ a little do not matter.
+const slack = 2 * time.Second
+
+// defaultInterval is how often a section is read if nothing else is set: Member
+// Audit's rings of 55 and 235 minutes.
+func defaultInterval(section eve.Section) time.Duration {
+	if section == eve.SectionLocation {
+		return 55 * time.Minute
+	}
+	return 235 * time.Minute
+}
+
+// plan says when a section is read next. Its rules: the next run is the last
+// validation plus the interval plus a phase of the character's own; never in
+// the past, which would starve all others, and never before the cache expires.
+type plan struct {
+	intervals map[eve.Section]time.Duration
+}
+
+func (p plan) interval(section eve.Section) time.Duration {
+	if d, ok := p.intervals[section]; ok {
+		return d
+	}
+	return defaultInterval(section)
+}
+
+// phase spreads characters over the tenth of the interval that follows it, so
+// that those who were registered together do not stay together. It is always
+// the same for one section of one character.
+func (p plan) phase(character int64, section eve.Section) time.Duration {
+	spread := p.interval(section) / 10
+	if spread <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	// A hash never fails to write.
+	_, _ = h.Write(strconv.AppendInt(nil, character, 10))
+	_, _ = h.Write([]byte(section))
+	return time.Duration(h.Sum64() % uint64(spread)) //nolint:gosec // The remainder is below a Duration.
+}
+
+// due is when a section is read that was last validated at a moment (zero =
+// never) and must not be asked for before another.
+func (p plan) due(character int64, section eve.Section, validated, notBefore, now time.Time) time.Time {
+	at := now
+	if !validated.IsZero() {
+		at = validated.Add(p.interval(section) + p.phase(character, section))
+	}
+	if !notBefore.IsZero() {
+		at = later(at, notBefore.Add(slack))
+	}
+	return later(at, now)
+}
+
+// after is when a section is read again after a sync; false if not before its
+// owner has registered the character again.
+func (p plan) after(character int64, section eve.Section, o esi.Outcome, now time.Time) (time.Time, bool) {
+	switch o.Result {
+	case esi.Deferred:
+		// All that one limit held back should not come back at the same moment.
+		return later(o.NotBefore, now).Add(jitter(5 * time.Second)), true
+	case esi.Failed:
+		if o.Failure.Class == eve.FailureToken {
+			return time.Time{}, false
+		}
+		at := now.Add(p.patience(section, o.Failure.Class, o.Failures))
+		return later(at, o.NotBefore).Add(jitter(slack)), true
+	default:
+		at := p.due(character, section, o.ValidatedAt, o.NotBefore, now)
+		return later(at, now.Add(time.Second)), true
+	}
+}
+
+// patience is how long to wait after a number of failures in a row. What passes
+// by itself is tried again soon, what does not ever more seldom.
+func (p plan) patience(section eve.Section, class eve.FailureClass, failures int) time.Duration {
+	interval := p.interval(section)
+	var first, most time.Duration
+	switch class {
+	case eve.FailureTorn:
+		first, most = 5*time.Second, interval
+	case eve.FailureServer, eve.FailureNetwork:
+		first, most = 15*time.Second, interval
+	case eve.FailureRateLimited:
+		first, most = time.Minute, interval
+	case eve.FailureMalformed:
+		first, most = interval/8, interval
+	default:
+		first, most = interval, 8*interval
+	}
+	wait := first
+	for range min(failures-1, 20) {
+		wait = min(2*wait, most)
+	}
+	return max(min(wait, most), time.Second)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func jitter(most time.Duration) time.Duration {
+	return rand.N(most) //nolint:gosec // Jitter needs no secrecy.
+}

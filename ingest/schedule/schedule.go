@@ -1,0 +1,314 @@
+// Package schedule decides what is synced when. Each section of each character
+// is one job in Postgres that is put off from run to run; jobs of programs that
+// died are taken over.
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/schema"
+)
+
+// Syncer syncs a section of a character once; [*esi.Syncer] is one.
+type Syncer interface {
+	Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error)
+}
+
+// Characters says who is to be synced.
+type Characters interface {
+	// Syncable lists the ids of the characters that are registered and enabled.
+	// Whether they have a login that works is not its concern.
+	Syncable(ctx context.Context) ([]int64, error)
+}
+
+// Config is what a [Scheduler] works with. Zero values mean the defaults named.
+type Config struct {
+	// Pool is on a database with the tables of package schema. Three
+	// connections are in use beside those of the workers.
+	Pool       *pgxpool.Pool
+	Syncer     Syncer
+	Characters Characters
+	Registerer prometheus.Registerer
+	// Logger: none.
+	Logger *slog.Logger
+	// Sections are those that are synced; default: all of [esi.Sections].
+	Sections []esi.Section
+	// Intervals replaces the interval of sections: 55 minutes for the location,
+	// 235 for all others.
+	Intervals map[eve.Section]time.Duration
+	// Workers is how many syncs run at once: 32.
+	Workers int
+	// SweepEvery is how often new, forgotten and stranded characters are looked
+	// for: 15 s.
+	SweepEvery time.Duration
+	// JobTimeout bounds one sync: 50 s. A job that runs 10 s longer is taken
+	// for dead.
+	JobTimeout time.Duration
+	// StopTimeout is how long running syncs may take to end: 10 s.
+	StopTimeout time.Duration
+}
+
+func (c *Config) setDefaults() {
+	if c.Workers == 0 {
+		c.Workers = 32
+	}
+	if c.SweepEvery == 0 {
+		c.SweepEvery = 15 * time.Second
+	}
+	if c.JobTimeout == 0 {
+		c.JobTimeout = 50 * time.Second
+	}
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Sections == nil {
+		c.Sections = esi.Sections()
+	}
+}
+
+// Scheduler runs syncs when they are due. It is safe for concurrent use; several
+// programs may run one each on the same database.
+type Scheduler struct {
+	config  Config
+	plan    plan
+	id      string
+	client  *river.Client[pgx.Tx]
+	wake    chan struct{}
+	metrics *metrics
+}
+
+// New makes a scheduler. It does nothing until [Scheduler.Run].
+func New(config Config) (*Scheduler, error) {
+	config.setDefaults()
+	if config.Pool == nil || config.Syncer == nil || config.Characters == nil || config.Registerer == nil {
+		return nil, event.Errorf(event.CodeInvalid, "a scheduler needs a pool, a syncer, characters and a registerer")
+	}
+	for section, interval := range config.Intervals {
+		if interval < time.Second {
+			return nil, event.Errorf(event.CodeInvalid, "interval %s of section %s: must be at least a second", interval, section)
+		}
+	}
+	metrics, err := newMetrics(config.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("registering the metrics of the schedule: %w", err)
+	}
+	s := &Scheduler{
+		config:  config,
+		plan:    plan{intervals: config.Intervals},
+		id:      clientID(),
+		wake:    make(chan struct{}, 1),
+		metrics: metrics,
+	}
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &syncWorker{scheduler: s})
+	river.AddWorker(workers, &refreshWorker{scheduler: s})
+	s.client, err = river.NewClient(riverpgxv5.New(config.Pool), &river.Config{
+		ID:     s.id,
+		Schema: schema.Name,
+		Logger: slog.New(&quiet{Handler: config.Logger.Handler()}),
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: config.Workers},
+		},
+		Workers:                     workers,
+		FetchCooldown:               20 * time.Millisecond,
+		FetchPollInterval:           500 * time.Millisecond,
+		JobTimeout:                  config.JobTimeout,
+		RescueStuckJobsAfter:        config.JobTimeout + 10*time.Second,
+		CompletedJobRetentionPeriod: time.Hour,
+		SoftStopTimeout:             config.StopTimeout,
+		// A job is a standing order; only its runs end.
+		MaxAttempts: 1000,
+		RetryPolicy: soon{},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the schedule: %w", err)
+	}
+	return s, nil
+}
+
+// clientID names this program among those that share the schedule.
+func clientID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.40s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// Run works until the context ends, then lets running syncs come to their end,
+// for a bounded time, and returns. It is called once.
+func (s *Scheduler) Run(ctx context.Context) error {
+	alive, err := s.showAlive(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return errors.Join(fmt.Errorf("starting the schedule: %w", err), alive.close())
+	}
+	group, looping := errgroup.WithContext(ctx)
+	group.Go(func() error { s.sweepLoop(looping); return nil })
+	group.Go(func() error { alive.keep(looping); return nil })
+	err = group.Wait()
+
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.config.StopTimeout)
+	defer cancel()
+	if stopErr := s.client.Stop(stopping); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("stopping the schedule: %w", stopErr))
+	}
+	return errors.Join(err, alive.close())
+}
+
+// Wake has characters that were just registered found at once.
+func (s *Scheduler) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Refresh has a section read before all that is merely due, because a person
+// asked for it. It is read only if its cache has expired.
+func (s *Scheduler) Refresh(ctx context.Context, character int64, section eve.Section) error {
+	_, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, &river.InsertOpts{
+		Priority:    priorityRequested,
+		UniqueOpts:  unique(),
+		MaxAttempts: 3,
+	})
+	if err != nil {
+		return fmt.Errorf("asking for section %s of character %d: %w", section, character, err)
+	}
+	return nil
+}
+
+const (
+	priorityRequested = 1
+	priorityDue       = 2
+)
+
+// unique lets there be one live job of a kind for a section of a character.
+func unique() river.UniqueOpts {
+	return river.UniqueOpts{
+		ByArgs: true,
+		ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+			rivertype.JobStateScheduled, rivertype.JobStateRetryable,
+		},
+	}
+}
+
+// soon has a job that was rescued or went wrong run again within seconds.
+type soon struct{}
+
+// NextRetry implements [river.ClientRetryPolicy].
+func (soon) NextRetry(*rivertype.JobRow) time.Time {
+	return time.Now().Add(time.Second + jitter(4*time.Second))
+}
+
+// syncArgs is the standing order to keep a section in step.
+type syncArgs struct {
+	CharacterID int64       `json:"character_id"`
+	Section     eve.Section `json:"section"`
+}
+
+// syncKind is the kind of the jobs in the table.
+const syncKind = "eve_sync"
+
+// Kind implements [river.JobArgs].
+func (syncArgs) Kind() string { return syncKind }
+
+// refreshArgs is the order to read a section once.
+type refreshArgs struct {
+	CharacterID int64       `json:"character_id"`
+	Section     eve.Section `json:"section"`
+}
+
+// Kind implements [river.JobArgs].
+func (refreshArgs) Kind() string { return "eve_refresh" }
+
+type syncWorker struct {
+	river.WorkerDefaults[syncArgs]
+
+	scheduler *Scheduler
+}
+
+// Work syncs a section and puts the job off until it is due again.
+func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
+	s := w.scheduler
+	s.metrics.late.Observe(max(0, time.Since(job.ScheduledAt).Seconds()))
+	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
+	switch {
+	case err == nil:
+	case event.CodeOf(err) == event.CodeNotFound:
+		return river.JobCancel(err)
+	case errors.Is(err, context.Canceled):
+		// The program is stopping; the next one goes on.
+		return river.JobSnooze(0)
+	default:
+		s.config.Logger.ErrorContext(ctx, "sync did not come to its end and is repeated",
+			"character", job.Args.CharacterID, "section", string(job.Args.Section), "error", err)
+		return river.JobSnooze(2*time.Second + jitter(5*time.Second))
+	}
+	next, again := s.plan.after(job.Args.CharacterID, job.Args.Section, outcome, time.Now())
+	if !again {
+		// The job is over; when the character is registered again the sweep
+		// makes another.
+		return nil
+	}
+	return river.JobSnooze(max(0, time.Until(next)))
+}
+
+type refreshWorker struct {
+	river.WorkerDefaults[refreshArgs]
+
+	scheduler *Scheduler
+}
+
+// Work syncs a section once.
+func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
+	_, err := w.scheduler.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
+	if err != nil {
+		return fmt.Errorf("refreshing %s of character %s: %w", job.Args.Section, strconv.FormatInt(job.Args.CharacterID, 10), err)
+	}
+	return nil
+}
+
+// quiet passes on River's lines from warnings on.
+type quiet struct {
+	slog.Handler
+}
+
+// Enabled implements [slog.Handler].
+func (q *quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements [slog.Handler].
+func (q *quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &quiet{Handler: q.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (q *quiet) WithGroup(name string) slog.Handler {
+	return &quiet{Handler: q.Handler.WithGroup(name)}
+}

@@ -1,0 +1,221 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+)
+
+// insertChunk bounds how many jobs are made in one statement.
+const insertChunk = 1000
+
+func (s *Scheduler) sweepLoop(ctx context.Context) {
+	ticker := time.NewTicker(s.config.SweepEvery)
+	defer ticker.Stop()
+	for {
+		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.ErrorContext(ctx, "sweep failed and is repeated", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-s.wake:
+		}
+	}
+}
+
+// Swept is what a sweep did.
+type Swept struct {
+	// Added counts jobs made, Removed jobs of characters that are not synced any
+	// more, Reclaimed jobs taken over from programs that died.
+	Added, Removed, Reclaimed int
+}
+
+// Sweep makes the jobs that should be there agree with those that are: sections
+// of new characters are added, those of characters that are gone or whose login
+// waits are removed, and what a dead program was working on is freed. It is cheap
+// when there is nothing to do.
+func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
+	var swept Swept
+	var err error
+	if swept.Reclaimed, err = s.reclaim(ctx); err != nil {
+		return swept, err
+	}
+	characters, err := s.config.Characters.Syncable(ctx)
+	if err != nil {
+		return swept, fmt.Errorf("listing the characters to sync: %w", err)
+	}
+	if swept.Removed, err = s.remove(ctx, characters); err != nil {
+		return swept, err
+	}
+	missing, err := s.missing(ctx, characters)
+	if err != nil {
+		return swept, err
+	}
+	for len(missing) > 0 {
+		chunk := missing[:min(insertChunk, len(missing))]
+		missing = missing[len(chunk):]
+		added, err := s.client.InsertManyFast(ctx, chunk)
+		if err != nil {
+			return swept, fmt.Errorf("adding jobs to the schedule: %w", err)
+		}
+		swept.Added += added
+	}
+	if swept != (Swept{}) {
+		s.config.Logger.InfoContext(ctx, "schedule brought in line", "characters", len(characters),
+			"added", swept.Added, "removed", swept.Removed, "reclaimed", swept.Reclaimed)
+	}
+	return swept, s.measure(ctx)
+}
+
+// sections splits the sections into those that need a login and those that do
+// not.
+func (s *Scheduler) sections() (public, login []string) {
+	for _, section := range s.config.Sections {
+		if section.Route.Public() {
+			public = append(public, string(section.Name))
+		} else {
+			login = append(login, string(section.Name))
+		}
+	}
+	return public, login
+}
+
+// wanted is the SQL of the sections that should have a job: $1 are characters,
+// $2 sections without and $3 sections with a login. A section whose login failed
+// waits until the login is given again.
+const wanted = `
+	SELECT c.id AS character_id, s.name AS section
+	FROM unnest($1::bigint[]) AS c (id) CROSS JOIN unnest($2::text[]) AS s (name)
+	UNION ALL
+	SELECT t.character_id, s.name
+	FROM ingest.token t CROSS JOIN unnest($3::text[]) AS s (name)
+	LEFT JOIN ingest.section_state st ON st.character_id = t.character_id AND st.section = s.name
+	WHERE t.character_id = ANY ($1::bigint[]) AND t.state = 'active'
+	  AND (st.failure_class IS DISTINCT FROM 'token' OR st.failed_at < t.registered_at)`
+
+// missing are the jobs that should be there and are not.
+func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.InsertManyParams, error) {
+	public, login := s.sections()
+	rows, err := s.config.Pool.Query(ctx, `
+		WITH wanted AS (`+wanted+`), live AS (
+		    SELECT (args->>'character_id')::bigint AS character_id, args->>'section' AS section FROM ingest.river_job
+		    WHERE kind = '`+syncKind+`' AND state IN ('available', 'pending', 'running', 'scheduled', 'retryable'))
+		SELECT w.character_id, w.section, st.validated_at, st.not_before
+		FROM wanted w
+		LEFT JOIN live l ON l.character_id = w.character_id AND l.section = w.section
+		LEFT JOIN ingest.section_state st ON st.character_id = w.character_id AND st.section = w.section
+		WHERE l.character_id IS NULL`, characters, public, login)
+	if err != nil {
+		return nil, fmt.Errorf("looking for missing jobs: %w", err)
+	}
+	now := time.Now()
+	jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (river.InsertManyParams, error) {
+		var args syncArgs
+		var validated, notBefore *time.Time
+		if err := row.Scan(&args.CharacterID, &args.Section, &validated, &notBefore); err != nil {
+			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
+		}
+		return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{
+			Priority:    priorityDue,
+			ScheduledAt: s.plan.due(args.CharacterID, args.Section, orZero(validated), orZero(notBefore), now),
+			UniqueOpts:  unique(),
+		}}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for missing jobs: %w", err)
+	}
+	return jobs, nil
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// remove deletes waiting jobs that should not be there.
+func (s *Scheduler) remove(ctx context.Context, characters []int64) (int, error) {
+	public, login := s.sections()
+	tag, err := s.config.Pool.Exec(ctx, `
+		WITH wanted AS (`+wanted+`)
+		DELETE FROM ingest.river_job j
+		WHERE j.kind = '`+syncKind+`' AND j.state IN ('available', 'pending', 'scheduled', 'retryable') AND NOT EXISTS (
+		    SELECT FROM wanted w
+		    WHERE w.character_id = (j.args->>'character_id')::bigint AND w.section = j.args->>'section')`,
+		characters, public, login)
+	if err != nil {
+		return 0, fmt.Errorf("removing jobs of characters that are not synced: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+type metrics struct {
+	jobs *prometheus.GaugeVec
+	late prometheus.Histogram
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		jobs: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "muster_schedule_jobs",
+			Help: "Sections of characters on the schedule, by whether they are due, running or waiting.",
+		}, []string{"state"}),
+		late: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "muster_schedule_late_seconds",
+			Help:    "How long after it was due a section was synced.",
+			Buckets: prometheus.ExponentialBuckets(0.1, 4, 9),
+		}),
+	}
+	for _, c := range []prometheus.Collector{m.jobs, m.late} {
+		if err := r.Register(c); err != nil {
+			return nil, err //nolint:wrapcheck // The caller says what was registered.
+		}
+	}
+	return m, nil
+}
+
+func (s *Scheduler) measure(ctx context.Context) error {
+	var due, running, waiting int
+	err := s.config.Pool.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE state <> 'running' AND scheduled_at <= now()),
+		       count(*) FILTER (WHERE state = 'running'),
+		       count(*) FILTER (WHERE state <> 'running' AND scheduled_at > now())
+		FROM ingest.river_job
+		WHERE kind = '`+syncKind+`' AND state IN ('available', 'pending', 'running', 'scheduled', 'retryable')`,
+	).Scan(&due, &running, &waiting)
+	if err != nil {
+		return fmt.Errorf("counting jobs: %w", err)
+	}
+	s.metrics.jobs.WithLabelValues("due").Set(float64(due))
+	s.metrics.jobs.WithLabelValues("running").Set(float64(running))
+	s.metrics.jobs.WithLabelValues("waiting").Set(float64(waiting))
+	return nil
+}
+
+// EveryLogin is a [Characters] of all characters that have a login.
+type EveryLogin struct {
+	// Pool is on a database with the tables of package schema.
+	Pool interface {
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	}
+}
+
+// Syncable implements [Characters].
+func (e EveryLogin) Syncable(ctx context.Context) ([]int64, error) {
+	rows, err := e.Pool.Query(ctx, "SELECT character_id FROM ingest.token ORDER BY character_id")
+	if err != nil {
+		return nil, fmt.Errorf("listing characters with a login: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("listing characters with a login: %w", err)
+	}
+	return ids, nil
+}
