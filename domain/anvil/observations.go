@@ -163,3 +163,36 @@ func (o *Observed) workspaceListObservations(known []RecordKey) []Observation {
 	}
 	return all
 }
+
+// Unseen says why the record could not be read; empty if the answer means
+// something to the audits.
+func (ob Observation) Unseen() string {
+	var r Response
+	var meaningful []int
+	switch o := ob.Payload.(type) {
+	case BillingProjectObserved:
+		r, meaningful = o.Response, []int{404}
+	case AccountObserved:
+		r, meaningful = o.Response, []int{204, 404}
+	case GroupListObserved:
+		r = o.Response
+	case GroupObserved:
+		r, meaningful = o.Response, []int{404}
+	case GroupMembersObserved:
+		r = o.Response
+	case GroupAdminsObserved:
+		r = o.Response
+	case WorkspaceListObserved:
+		r = o.Response
+	case AccessListObserved:
+		r, meaningful = o.Response, []int{403, 404}
+	case SettingsObserved:
+		r = o.Response
+	default:
+		return ""
+	}
+	if r.Found() || r.Unknown == "" && slices.Contains(meaningful, r.Status) {
+		return ""
+	}
+	return r.cause()
+}

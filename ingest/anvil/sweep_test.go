@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -246,7 +247,9 @@ func requireSame(t require.TestingT, want, got *domain.Result) {
 	require.NoError(t, err)
 	g, err := json.Marshal(got)
 	require.NoError(t, err)
-	require.JSONEq(t, string(w), string(g))
+	// Only the wording of an error may be that of an earlier sweep.
+	wording := regexp.MustCompile(`trouble \d`)
+	require.JSONEq(t, wording.ReplaceAllString(string(w), ""), wording.ReplaceAllString(string(g), ""))
 }
 
 // observations are the hashes of what was observed in a world's lists and of
