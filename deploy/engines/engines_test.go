@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -35,8 +34,8 @@ func newFetch(t *testing.T) *fetch {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("fetching the engines needs Node.js, which is not here")
 	}
-	// Not t.TempDir: the script checks that an unprivileged user can run what it fetched.
-	dir, err := os.MkdirTemp("", "muster-fetch-test-")
+	// The script checks that an unprivileged user can run what it fetched.
+	dir, err := os.MkdirTemp("", "muster-fetch-test-") //nolint:usetesting // the parent of t.TempDir lets nobody else in
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
@@ -116,7 +115,7 @@ func TestScriptAndBinaryLookInTheSamePlace(t *testing.T) {
 	output, err := f.run("path")
 	require.NoError(t, err, output)
 	require.Equal(t, filepath.Join(f.cache, engines.CacheKey())+"\n", output)
-	require.Equal(t, 16, len(engines.CacheKey()))
+	require.Len(t, engines.CacheKey(), 16)
 	require.NotEqual(t, "kafka-"+engines.CacheKey(), engines.KafkaCacheKey())
 }
 
@@ -143,7 +142,7 @@ func TestPinnedVersionsAreThoseOfTheLockFile(t *testing.T) {
 func TestLockFileHasAHashForEachPackageAndNamesNoRegistry(t *testing.T) {
 	content, err := os.ReadFile("package-lock.json")
 	require.NoError(t, err)
-	require.NotRegexp(t, regexp.MustCompile(`https?://`), string(content))
+	require.NotRegexp(t, `https?://`, string(content))
 	var lock struct {
 		Packages map[string]struct {
 			Integrity string `json:"integrity"`

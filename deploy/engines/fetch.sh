@@ -11,7 +11,7 @@
 # internal/engine.Locate finds the same folders by the same rule.
 set -eu
 
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 umask 022
 
 die() {
@@ -117,7 +117,7 @@ fill_kafka() {
         cd "$1/lib"
         if command -v sha256sum >/dev/null 2>&1; then sha256sum --quiet -c "$here/kafka/jars.sha256"; else shasum -a 256 -c "$here/kafka/jars.sha256"; fi
     ) || die "a jar differs from kafka/jars.sha256: do not use it"
-    [ "$(ls "$1/lib" | wc -l)" -eq "$(wc -l <"$here/kafka/jars.sha256")" ] ||
+    [ "$(find "$1/lib" -type f | wc -l)" -eq "$(wc -l <"$here/kafka/jars.sha256")" ] ||
         die "Maven resolved other jars than kafka/jars.sha256 lists"
 }
 

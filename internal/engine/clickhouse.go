@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/muster-sync/muster/internal/engine/freeport"
 	"github.com/muster-sync/muster/internal/engine/supervise"
 )
 
@@ -50,7 +51,7 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseChild, opts supervise.Op
 		return nil, fmt.Errorf("starting ClickHouse: there is no embedded ClickHouse for %s: run your own and set MUSTER_CLICKHOUSE_DSN", platform())
 	}
 	if cfg.Port == 0 {
-		port, err := freePort()
+		port, err := freeport.One(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("starting ClickHouse: %w", err)
 		}
@@ -106,7 +107,7 @@ func (cfg ClickHouseChild) spec(password string) (supervise.Spec, error) {
 			"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC", "HOME=" + os.Getenv("HOME"),
 			"MUSTER_CLICKHOUSE_USER=" + clickHouseUser, "MUSTER_CLICKHOUSE_PASSWORD=" + password,
 		},
-		Prepare:      func(ctx context.Context) error { return cfg.awaitOrphan(ctx) },
+		Prepare:      cfg.awaitOrphan,
 		Ready:        func(ctx context.Context) error { return ping(ctx, client, "http://"+cfg.address()+"/ping") },
 		ReadyTimeout: 2 * time.Minute,
 		StopTimeout:  30 * time.Second,
@@ -138,7 +139,7 @@ func (cfg ClickHouseChild) awaitOrphan(ctx context.Context) error {
 }
 
 func ping(ctx context.Context, client *http.Client, address string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func ping(ctx context.Context, client *http.Client, address string) error {
 		return err
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<10))
-	if err = errors.Join(err, response.Body.Close()); err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
@@ -166,17 +167,4 @@ func clickHouseLevel(line string) slog.Level {
 	default:
 		return slog.LevelDebug
 	}
-}
-
-// freePort asks the system for a port that nobody uses now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	return port, nil
 }

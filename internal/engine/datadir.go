@@ -21,6 +21,9 @@ import (
 // folder.
 const layoutVersion = 1
 
+// anotherFolder is the remedy that always works.
+const anotherFolder = "choose another folder with MUSTER_DATA_DIR"
+
 const (
 	manifestName = "muster-data.json"
 	guardName    = "muster.lock"
@@ -119,16 +122,7 @@ func (d *dataDir) take(engine Name) error {
 	if err != nil {
 		return fmt.Errorf("opening the lock of %s in the data folder: %w", engine, err)
 	}
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	for range lockTries {
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			break
-		}
-		// Whoever only asks whether the lock is held holds it for an instant.
-		time.Sleep(lockPoll)
-		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if err != nil {
+	if err := lockSoon(file); err != nil {
 		defer file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return &FolderInUseError{Dir: d.path, Engine: engine, PID: holder(file)}
@@ -141,6 +135,18 @@ func (d *dataDir) take(engine Name) error {
 		_, _ = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return nil
+}
+
+// lockSoon takes a lock that is free, or free in an instant: whoever only asks whether it is held holds it as long as that takes.
+func lockSoon(file *os.File) error {
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for try := 0; try < lockTries && errors.Is(err, unix.EWOULDBLOCK); try++ {
+		<-tick.C
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	return err
 }
 
 // holder reads who holds a lock file, or 0.
@@ -196,7 +202,7 @@ func (d *dataDir) checkManifest(engines []Name, versions map[Name]string) error 
 	case errors.Is(err, fs.ErrNotExist):
 		for _, engine := range [...]Name{Kafka, Postgres, ClickHouse} {
 			if _, err := os.Stat(d.folder(engine)); err == nil {
-				return &FolderVersionError{Dir: d.path, What: "layout", Found: "unknown (it has " + string(engine) + " but no " + manifestName + ")", Want: strconv.Itoa(layoutVersion), Remedy: "choose another folder with MUSTER_DATA_DIR"}
+				return &FolderVersionError{Dir: d.path, What: "layout", Found: "unknown (it has " + string(engine) + " but no " + manifestName + ")", Want: strconv.Itoa(layoutVersion), Remedy: anotherFolder}
 			}
 		}
 	case err != nil:
@@ -207,7 +213,7 @@ func (d *dataDir) checkManifest(engines []Name, versions map[Name]string) error 
 		}
 	}
 	if found.Layout != layoutVersion {
-		return &FolderVersionError{Dir: d.path, What: "layout", Found: strconv.Itoa(found.Layout), Want: strconv.Itoa(layoutVersion), Remedy: "choose another folder with MUSTER_DATA_DIR"}
+		return &FolderVersionError{Dir: d.path, What: "layout", Found: strconv.Itoa(found.Layout), Want: strconv.Itoa(layoutVersion), Remedy: anotherFolder}
 	}
 	if found.Versions == nil {
 		found.Versions = map[Name]string{}
@@ -227,7 +233,7 @@ func remedy(engine Name, folder string) string {
 	if engine == ClickHouse {
 		return fmt.Sprintf("move %s away (its views are rebuilt from the log by muster replay)", folder)
 	}
-	return "choose another folder with MUSTER_DATA_DIR"
+	return anotherFolder
 }
 
 // writeJSON replaces a file, readable by its owner alone, so that a crash leaves the old or the new one.
@@ -241,7 +247,7 @@ func writeJSON(path string, value any) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	_, err = file.Write(append(content, '\n'))
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

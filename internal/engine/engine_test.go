@@ -44,10 +44,9 @@ func runUntilKilled() {
 		ClickHouseCommand: strings.Fields(os.Getenv("CLICKHOUSE_COMMAND")),
 	})
 	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+		panic(err)
 	}
-	fmt.Println("running")
+	fmt.Fprintln(os.Stdout, "running")
 	select {}
 }
 

@@ -65,7 +65,7 @@ func (s *clickhouseServer) exec(sql string) error {
 		return err
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-	if err = errors.Join(err, response.Body.Close()); err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
@@ -109,6 +109,8 @@ func ClickHouseCommand(t testing.TB) []string {
 	return command
 }
 
+const clickhouseChild = "github.com/muster-sync/muster/internal/engine/clickhouse/clickhousechild"
+
 // buildClickHouse links the child, in one place for all test binaries, so that it is linked only when its source changed.
 func buildClickHouse() ([]string, error) {
 	if program := os.Getenv("MUSTER_TEST_BINARY"); program != "" {
@@ -128,7 +130,7 @@ func buildClickHouse() ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	program := filepath.Join(install.Dir, fmt.Sprintf("test-clickhousechild-%d", os.Getuid()))
-	lock, err := os.OpenFile(program+".lock", os.O_RDWR|os.O_CREATE, 0o644)
+	lock, err := os.OpenFile(program+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		// The cache cannot be written: this binary links one of its own.
 		program = filepath.Join(dir, "clickhousechild")
@@ -138,7 +140,7 @@ func buildClickHouse() ([]string, error) {
 			return nil, fmt.Errorf("waiting for another test to build the ClickHouse child: %w", err)
 		}
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/muster-sync/muster/internal/engine/clickhouse/clickhousechild")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, clickhouseChild) //nolint:gosec // the program's place is the engines cache
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the ClickHouse child: %w: %s", err, strings.TrimSpace(string(output)))

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,8 +52,8 @@ type lazy[T any] struct {
 	err   error
 }
 
-func (l *lazy[T]) get(make func() (T, error)) (T, error) {
-	l.once.Do(func() { l.value, l.err = make() })
+func (l *lazy[T]) get(start func() (T, error)) (T, error) {
+	l.once.Do(func() { l.value, l.err = start() })
 	return l.value, l.err
 }
 
@@ -61,7 +62,7 @@ func (l *lazy[T]) get(make func() (T, error)) (T, error) {
 //
 //	func TestMain(m *testing.M) { enginetest.Main(m) }
 func Main(m *testing.M, opts ...goleak.Option) {
-	os.Exit(run(m, opts))
+	os.Exit(run(m, opts)) //nolint:forbidigo // it stands for TestMain, which ends the test binary
 }
 
 func run(m *testing.M, opts []goleak.Option) int {
@@ -86,8 +87,8 @@ func (s *servers) stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		errs = append(errs, s.stops[i]())
+	for _, stop := range slices.Backward(s.stops) {
+		errs = append(errs, stop())
 	}
 	if s.dir != "" {
 		errs = append(errs, os.RemoveAll(s.dir))
@@ -123,11 +124,14 @@ func (s *servers) folder(name string) (string, error) {
 	}
 	dir := filepath.Join(s.dir, name)
 	// Other users may pass through: root's Postgres runs as one of them.
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	if err := os.MkdirAll(dir, passable); err != nil {
 		return "", fmt.Errorf("making a folder for the test's engines: %w", err)
 	}
 	return dir, nil
 }
+
+// passable lets other users pass through a folder without reading it.
+const passable = 0o711
 
 const folderPrefix = "muster-enginetest-"
 

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/internal/engine/freeport"
 	"github.com/muster-sync/muster/internal/engine/kafka"
 	"github.com/muster-sync/muster/internal/engine/supervise"
 )
@@ -62,7 +63,9 @@ func startKafka() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	ports, err := freeport.Find(ctx, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +88,6 @@ func startKafka() ([]string, error) {
 		// What it holds is thrown away with the tests, so it need not finish in order.
 		StopSignal: syscall.SIGKILL,
 	}, supervise.Options{})
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
 	if err := child.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -152,10 +153,10 @@ func writeKafkaFiles(dir, broker, controller string) error {
 		"appender.console.type=Console\nappender.console.name=console\nappender.console.layout.type=PatternLayout\nappender.console.layout.pattern=%p %c{1} %m%n\n"
 	identity := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=1\ndirectory.id=%s\n", kafkaUUID(), kafkaUUID())
 	return errors.Join(
-		os.MkdirAll(logs, 0o755),
-		os.WriteFile(filepath.Join(dir, "server.properties"), []byte(server.String()), 0o644),
-		os.WriteFile(filepath.Join(dir, "log4j2.properties"), []byte(logging), 0o644),
-		os.WriteFile(filepath.Join(logs, "meta.properties"), []byte(identity), 0o644),
+		os.MkdirAll(logs, 0o700),
+		os.WriteFile(filepath.Join(dir, "server.properties"), []byte(server.String()), 0o600),
+		os.WriteFile(filepath.Join(dir, "log4j2.properties"), []byte(logging), 0o600),
+		os.WriteFile(filepath.Join(logs, "meta.properties"), []byte(identity), 0o600),
 	)
 }
 
@@ -168,18 +169,4 @@ func kafkaUUID() string {
 			return text
 		}
 	}
-}
-
-// freePorts asks the system for ports that nobody uses now, all different.
-func freePorts(count int) ([]int, error) {
-	ports := make([]int, 0, count)
-	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }

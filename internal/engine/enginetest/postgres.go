@@ -38,8 +38,8 @@ func PostgresDSN(t testing.TB) string {
 	server, err := shared.postgres.get(startPostgres)
 	need(t, err, requireEngines)
 	name := fmt.Sprintf("test_%d", shared.next())
-	// template0 is as initdb left it; template1 is locked while somebody is connected to it.
-	if err := server.exec("create database " + name + " template template0"); err != nil {
+	// template0 is as initdb left it; copying its files is three times as fast as logging its pages.
+	if err := server.exec("create database " + name + " template template0 strategy file_copy"); err != nil {
 		t.Fatalf("making a database for the test: %v", err)
 	}
 	t.Cleanup(func() {
@@ -101,7 +101,8 @@ func copyTemplate(ctx context.Context, install engine.Installation, dir string) 
 		}
 	}
 	// cp keeps owner and mode, which Postgres insists on.
-	if output, err := exec.CommandContext(ctx, "cp", "-Rp", template+"/.", dir).CombinedOutput(); err != nil {
+	copying := exec.CommandContext(ctx, "cp", "-Rp", template+"/.", dir) //nolint:gosec // both folders are our own
+	if output, err := copying.CombinedOutput(); err != nil {
 		return fmt.Errorf("copying the template of test clusters: %w: %s", err, strings.TrimSpace(string(output)))
 	}
 	return nil
@@ -113,7 +114,7 @@ func makeTemplate(ctx context.Context, install engine.Installation, template str
 		return err
 	}
 	defer os.RemoveAll(staging)
-	if err := os.Chmod(staging, 0o711); err != nil {
+	if err := os.Chmod(staging, passable); err != nil {
 		return err
 	}
 	server, err := postgres.Start(ctx, postgres.Config{Install: install.Postgres, DataDir: staging, Unsafe: true})

@@ -172,8 +172,9 @@ func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 		target = slog.LevelWarn
 	case kfake.LogLevelWarn:
 		target = slog.LevelInfo
+	default:
 	}
 	if l.to.Enabled(context.Background(), target) {
-		l.to.Log(context.Background(), target, fmt.Sprintf(format, args...))
+		l.to.Log(context.Background(), target, "engine output", "line", fmt.Sprintf(format, args...))
 	}
 }

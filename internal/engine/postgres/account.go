@@ -12,7 +12,7 @@ import (
 )
 
 // dropAccounts are the users that root becomes to run Postgres, in order of preference.
-var dropAccounts = [...]string{"postgres", "nobody"}
+var dropAccounts = [...]string{name, "nobody"}
 
 // account is the user Postgres runs as. Postgres refuses to run as root, so root has to become somebody else.
 type account struct {

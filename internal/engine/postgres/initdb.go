@@ -67,7 +67,7 @@ func (cfg Config) initdb(ctx context.Context, acct account, dir, password string
 	if cfg.Unsafe {
 		args = append(args, "--no-sync", "--wal-segsize=1")
 	}
-	cmd := exec.CommandContext(ctx, cfg.program("initdb"), args...)
+	cmd := exec.CommandContext(ctx, cfg.program("initdb"), args...) //nolint:gosec // the program of the fetched engines
 	cmd.Env = environment()
 	cmd.SysProcAttr = acct.attributes()
 	output, err := cmd.CombinedOutput()
@@ -108,7 +108,7 @@ func writeSecret(path, content string) error {
 		return err
 	}
 	_, err = file.WriteString(content)
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)

@@ -37,10 +37,10 @@ func clearOrphan(ctx context.Context, cluster string, log *slog.Logger) error {
 			signal syscall.Signal
 			wait   time.Duration
 		}{{0, time.Second}, {syscall.SIGQUIT, 5 * time.Second}, {syscall.SIGKILL, 5 * time.Second}} {
-			if !servesCluster(pid, cluster) {
+			if !servesCluster(ctx, pid, cluster) {
 				break
 			}
-			log.Warn("a former Postgres still runs on this cluster", "pid", pid, "signal", int(step.signal))
+			log.WarnContext(ctx, "a former Postgres still runs on this cluster", "pid", pid, "signal", int(step.signal))
 			if err := syscall.Kill(pid, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("ending a former Postgres (pid %d) that still runs on %s: %w: end it by hand", pid, cluster, err)
 			}
@@ -48,7 +48,7 @@ func clearOrphan(ctx context.Context, cluster string, log *slog.Logger) error {
 				return err
 			}
 		}
-		if servesCluster(pid, cluster) {
+		if servesCluster(ctx, pid, cluster) {
 			return fmt.Errorf("ending a former Postgres (pid %d) that still runs on %s: it does not go: end it by hand", pid, cluster)
 		}
 	}
@@ -63,7 +63,7 @@ func awaitGone(ctx context.Context, pid int, cluster string, limit time.Duration
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for servesCluster(pid, cluster) {
+	for servesCluster(ctx, pid, cluster) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -76,15 +76,15 @@ func awaitGone(ctx context.Context, pid int, cluster string, limit time.Duration
 }
 
 // servesCluster tells whether the process is a Postgres that was started on the cluster.
-func servesCluster(pid int, cluster string) bool {
+func servesCluster(ctx context.Context, pid int, cluster string) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return false
 	}
 	if runtime.GOOS == "linux" {
 		// A zombie has an empty command line: it holds nothing any more.
-		command, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		return err == nil && strings.Contains(string(command), "\x00"+cluster+"\x00")
 	}
-	command, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
+	command, err := exec.CommandContext(ctx, "ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // a number
 	return err == nil && strings.Contains(string(command), cluster)
 }

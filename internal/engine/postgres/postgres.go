@@ -20,7 +20,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/muster-sync/muster/internal/engine/freeport"
 	"github.com/muster-sync/muster/internal/engine/supervise"
+)
+
+// passable lets the user that root becomes pass through a folder, and nobody read it.
+const passable = 0o711
+
+const (
+	// name is what everything about Postgres is called: its system user, its URL scheme, the database that is always there.
+	name = "postgres"
+	off  = "off"
 )
 
 const (
@@ -68,7 +78,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("starting Postgres: %w", err)
 	}
 	cfg.DataDir = dir
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	if err := os.MkdirAll(dir, passable); err != nil {
 		return nil, fmt.Errorf("making the folder of Postgres: %w", err)
 	}
 	acct, err := chooseAccount(cfg.cluster(), cfg.Install)
@@ -83,7 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if cfg.Port == 0 {
-		if cfg.Port, err = freePort(); err != nil {
+		if cfg.Port, err = freeport.One(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +128,7 @@ func (cfg Config) program(name string) string { return filepath.Join(cfg.Install
 
 func (cfg Config) dsn(password, database string) string {
 	address := url.URL{
-		Scheme:   "postgres",
+		Scheme:   name,
 		User:     url.UserPassword(User, password),
 		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.Port)),
 		Path:     "/" + database,
@@ -129,7 +139,7 @@ func (cfg Config) dsn(password, database string) string {
 
 func (cfg Config) spec(acct account, dsn string) supervise.Spec {
 	return supervise.Spec{
-		Name:        "postgres",
+		Name:        name,
 		Path:        cfg.program("postgres"),
 		Args:        append([]string{"-D", cfg.cluster()}, cfg.settings()...),
 		Env:         environment(),
@@ -164,40 +174,41 @@ func (cfg Config) settings() []string {
 		"max_worker_processes":         "4",
 		"io_workers":                   "2",
 		"random_page_cost":             "1.1",
-		"jit":                          "off",
-		"huge_pages":                   "off",
+		"jit":                          off,
+		"huge_pages":                   off,
 		"autovacuum_max_workers":       "2",
 		"autovacuum_worker_slots":      "4",
 		"checkpoint_timeout":           "15min",
 		"checkpoint_completion_target": "0.9",
 		"max_wal_size":                 "1GB",
-		// No standby reads from an embedded server.
-		"wal_level":          "minimal",
-		"max_wal_senders":    "0",
-		"wal_compression":    "on",
-		"fsync":              "on",
-		"synchronous_commit": "on",
-		"full_page_writes":   "on",
-		"timezone":           "UTC",
-		"log_timezone":       "UTC",
-		"log_destination":    "stderr",
-		"logging_collector":  "off",
-		"log_line_prefix":    "",
+		// Nobody replicates from or to an embedded server.
+		"wal_level":                       "minimal",
+		"max_wal_senders":                 "0",
+		"max_logical_replication_workers": "0",
+		"wal_compression":                 "on",
+		"fsync":                           "on",
+		"synchronous_commit":              "on",
+		"full_page_writes":                "on",
+		"timezone":                        "UTC",
+		"log_timezone":                    "UTC",
+		"log_destination":                 "stderr",
+		"logging_collector":               off,
+		"log_line_prefix":                 "",
 		// Statements and details can hold what must not be logged; whoever sent them gets the error anyway.
 		"log_error_verbosity":     "terse",
 		"log_min_error_statement": "panic",
 		"log_statement":           "none",
 	}
 	if cfg.Unsafe {
-		values["fsync"] = "off"
-		values["synchronous_commit"] = "off"
-		values["full_page_writes"] = "off"
+		values["fsync"] = off
+		values["synchronous_commit"] = off
+		values["full_page_writes"] = off
 		values["max_wal_size"] = "256MB"
 	}
 	maps.Copy(values, cfg.Settings)
 	flags := make([]string, 0, 2*len(values))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		flags = append(flags, "-c", name+"="+values[name])
+	for _, setting := range slices.Sorted(maps.Keys(values)) {
+		flags = append(flags, "-c", setting+"="+values[setting])
 	}
 	return flags
 }
@@ -217,7 +228,7 @@ func ensureDatabase(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	maintenance.Database = "postgres"
+	maintenance.Database = name
 	conn, err = pgx.ConnectConfig(ctx, maintenance)
 	if err != nil {
 		return err
@@ -242,17 +253,4 @@ func level(line string) slog.Level {
 	default:
 		return slog.LevelDebug
 	}
-}
-
-// freePort asks the system for a port that nobody uses now.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port for Postgres: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("finding a free port for Postgres: %w", err)
-	}
-	return port, nil
 }

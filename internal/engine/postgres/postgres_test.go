@@ -63,7 +63,8 @@ func count(ctx context.Context, server *postgres.Server) (rows int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
-	return rows, conn.QueryRow(ctx, "select count(*) from kept").Scan(&rows)
+	err = conn.QueryRow(ctx, "select count(*) from kept").Scan(&rows)
+	return rows, err
 }
 
 func requireCount(t *testing.T, server *postgres.Server, want int) {
@@ -80,7 +81,7 @@ func processGone(pid int) func() bool {
 // openDir is a folder that every user can enter; t.TempDir's parent is its owner's alone.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "muster-postgres-test-")
+	dir, err := os.MkdirTemp("", "muster-postgres-test-") //nolint:usetesting // the parent of t.TempDir lets nobody else in
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o711))

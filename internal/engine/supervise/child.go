@@ -348,7 +348,7 @@ type process struct {
 // launch starts the process on an operating system thread that lives exactly as long as the process: Linux ties the parent-death
 // signal to the thread that made the child, and Go may end any thread that no goroutine is locked to.
 func (c *Child) launch() (*process, error) {
-	cmd := exec.Command(c.spec.Path, c.spec.Args...)
+	cmd := exec.Command(c.spec.Path, c.spec.Args...) //nolint:gosec,noctx // starting programs is its purpose, and their life ends by Stop
 	cmd.Env = c.spec.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{}

@@ -69,7 +69,7 @@ func (t *tail) emit() {
 	if len(t.last) > tailLines {
 		t.last = t.last[len(t.last)-tailLines:]
 	}
-	t.log.Log(context.Background(), t.level(line), line)
+	t.log.Log(context.Background(), t.level(line), "engine output", "line", line)
 }
 
 // quote gives the last lines in a form that can end an error message, or nothing if there are none.

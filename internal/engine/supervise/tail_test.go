@@ -19,7 +19,7 @@ func TestOutputIsLoggedByLineHoweverItIsCut(t *testing.T) {
 		}
 		var logged bytes.Buffer
 		tail := newTail(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{ReplaceAttr: func(_ []string, attr slog.Attr) slog.Attr {
-			if attr.Key != slog.MessageKey {
+			if attr.Key != "line" {
 				return slog.Attr{}
 			}
 			return attr
@@ -32,7 +32,7 @@ func TestOutputIsLoggedByLineHoweverItIsCut(t *testing.T) {
 			text = text[cut:]
 		}
 		tail.flush()
-		require.Equal(t, len(lines), strings.Count(logged.String(), "msg="))
+		require.Equal(t, len(lines), strings.Count(logged.String(), "line="))
 		for _, line := range lines[max(0, len(lines)-tailLines):] {
 			require.Contains(t, tail.quote(), strings.TrimRight(line, " "))
 		}
