@@ -1,0 +1,93 @@
+package anvil
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	domain "github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/command"
+)
+
+// Bus decides on a stream; [*command.Bus] does.
+type Bus interface {
+	Do(ctx context.Context, stream event.Stream, in command.Input, decide command.Decide) (command.Receipt, error)
+	Await(ctx context.Context, receipts ...command.Receipt) (bool, error)
+}
+
+// LoadState reads the state of a consortium from the read model, which shows
+// every decision made on it so far.
+type LoadState func(ctx context.Context, stream event.Stream) (*domain.State, error)
+
+// Declarer changes what is declared of consortia. It is safe for concurrent use.
+type Declarer struct {
+	bus  Bus
+	load LoadState
+}
+
+// NewDeclarer is a declarer.
+func NewDeclarer(bus Bus, load LoadState) *Declarer { return &Declarer{bus: bus, load: load} }
+
+// DeclareInput says who declares what, and why.
+type DeclareInput struct {
+	Actor      string
+	Consortium string
+	// Wanted is the whole declaration: what it lacks is withdrawn.
+	Wanted domain.Declared
+	Reason string
+	// DryRun plans and changes nothing.
+	DryRun bool
+	// ExpectedVersion is the version of the consortium that the sender has
+	// seen; nil expects nothing.
+	ExpectedVersion *int64
+}
+
+// DeclareResult is what came of it.
+type DeclareResult struct {
+	Plan []domain.Change
+	// Version is the consortium's version after the change.
+	Version int64
+	// Shown is false when the read model did not show the change in time: it
+	// will.
+	Shown bool
+}
+
+// Declare brings a consortium's declaration to what is wanted, all of it or
+// nothing. A declaration that is so already changes nothing. It fails with
+// [event.CodeInvalid] for a declaration that breaks a rule.
+func (d *Declarer) Declare(ctx context.Context, in DeclareInput) (DeclareResult, error) {
+	stream := event.Consortium(in.Consortium)
+	if err := stream.Validate(); err != nil {
+		return DeclareResult{}, err
+	}
+	if in.DryRun {
+		plan, err := d.plan(ctx, stream, in.Wanted)
+		return DeclareResult{Plan: plan, Shown: true}, err
+	}
+	var result DeclareResult
+	receipt, err := d.bus.Do(ctx, stream, command.Input{Actor: in.Actor, ExpectedVersion: in.ExpectedVersion},
+		func(ctx context.Context, _ pgx.Tx, _ int64) ([]event.Payload, error) {
+			plan, err := d.plan(ctx, stream, in.Wanted)
+			if err != nil {
+				return nil, err
+			}
+			result.Plan = plan
+			return domain.PlanEvents(plan, in.Reason), nil
+		})
+	if err != nil {
+		return result, err
+	}
+	result.Version = receipt.Version
+	result.Shown, err = d.bus.Await(ctx, receipt)
+	return result, err
+}
+
+func (d *Declarer) plan(ctx context.Context, stream event.Stream, wanted domain.Declared) ([]domain.Change, error) {
+	state, err := d.load(ctx, stream)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is declared of %s: %w", stream, err)
+	}
+	return domain.Plan(state.Declared(), wanted, domain.Strict)
+}

@@ -1,0 +1,251 @@
+// Package registration puts users and characters under Muster's care: it turns
+// an organisation into decisions on their streams and keeps the logins.
+package registration
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/sso"
+	"github.com/muster-sync/muster/internal/command"
+)
+
+// chunk bounds how many streams are decided on in one transaction.
+const chunk = 200
+
+// Bus decides on streams; [*command.Bus] does.
+type Bus interface {
+	DoAll(ctx context.Context, streams []event.Stream, in command.BatchInput, decide command.DecideAll) ([]command.Receipt, error)
+	Await(ctx context.Context, receipts ...command.Receipt) (bool, error)
+}
+
+// Vault keeps logins; [*sso.Vault] does.
+type Vault interface {
+	PutTx(ctx context.Context, tx pgx.Tx, g sso.Grant) error
+	Logins(ctx context.Context) ([]sso.Login, error)
+}
+
+// View tells what is known already, as of the last decision on the streams.
+type View interface {
+	// Users are those of the ids that are known, with their mains; a main of
+	// nil is none.
+	Users(ctx context.Context, ids []string) (map[string]KnownUser, error)
+	// Characters are those of the ids that are known.
+	Characters(ctx context.Context, ids []int64) (map[int64]KnownCharacter, error)
+}
+
+// KnownUser is a user as the read model has him.
+type KnownUser struct {
+	access.UserRegistered
+	Main *int64
+	// HasMain tells whether a main was ever set, be it to none.
+	HasMain bool
+}
+
+// KnownCharacter is a character as the read model has it.
+type KnownCharacter struct {
+	// UserID is the owner; empty for an orphan.
+	UserID    string
+	OwnerHash string
+	Scopes    []string
+}
+
+// Registrar registers organisations. It is safe for concurrent use.
+type Registrar struct {
+	bus   Bus
+	vault Vault
+	view  View
+}
+
+// New is a registrar. Without a vault (nil) characters are registered but their
+// logins are refused.
+func New(bus Bus, vault Vault, view View) *Registrar {
+	return &Registrar{bus: bus, vault: vault, view: view}
+}
+
+// Result is what an import came to. What was as the file says already is not
+// counted.
+type Result struct {
+	Users      int `json:"users"`
+	Mains      int `json:"mains"`
+	Characters int `json:"characters"`
+	Logins     int `json:"logins"`
+	// Shown is false when the read model did not show all of it in time: it
+	// will.
+	Shown bool `json:"shown"`
+}
+
+// Import registers the users and the registered characters of an organisation,
+// and keeps their logins. It is idempotent: what is so already is left alone. A
+// login that works is not replaced by the one of the file, which may be older;
+// one that waits for its owner is.
+func (r *Registrar) Import(ctx context.Context, actor string, org access.Organisation) (Result, error) {
+	w := &work{Registrar: r, actor: actor}
+	if err := w.loadLogins(ctx, org); err != nil {
+		return w.result, err
+	}
+	for part := range slices.Chunk(org.Users, chunk) {
+		if err := w.users(ctx, part); err != nil {
+			return w.result, fmt.Errorf("registering users: %w", err)
+		}
+	}
+	registered := slices.DeleteFunc(slices.Clone(org.Characters), func(c access.OrganisationCharacter) bool { return !c.Registered })
+	for part := range slices.Chunk(registered, chunk) {
+		if err := w.characters(ctx, part); err != nil {
+			return w.result, fmt.Errorf("registering characters: %w", err)
+		}
+	}
+	var err error
+	w.result.Shown, err = r.bus.Await(ctx, w.receipts...)
+	return w.result, err
+}
+
+type work struct {
+	*Registrar
+	actor    string
+	result   Result
+	receipts []command.Receipt
+	// working are the characters whose login needs no other.
+	working map[int64]bool
+}
+
+func (w *work) loadLogins(ctx context.Context, org access.Organisation) error {
+	w.working = map[int64]bool{}
+	brings := slices.ContainsFunc(org.Characters, func(c access.OrganisationCharacter) bool { return c.RefreshToken != "" })
+	if !brings {
+		return nil
+	}
+	if w.vault == nil {
+		return event.Errorf(event.CodeInvalid, "the organisation brings logins, but this Muster has no EVE application to use them with: set MUSTER_SSO_CLIENT_ID, or leave refresh_token out")
+	}
+	logins, err := w.vault.Logins(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range logins {
+		w.working[l.CharacterID] = !l.Parked
+	}
+	return nil
+}
+
+// decide runs decisions on the streams. tally counts what was decided; it is
+// called once, after the decisions stand.
+func (w *work) decide(ctx context.Context, streams []event.Stream, decide command.DecideAll) error {
+	receipts, err := w.bus.DoAll(ctx, streams, command.BatchInput{Actor: w.actor}, decide)
+	if err != nil {
+		return err
+	}
+	w.receipts = append(w.receipts, receipts...)
+	return nil
+}
+
+func (w *work) users(ctx context.Context, part []access.OrganisationUser) error {
+	streams, ids := make([]event.Stream, len(part)), make([]string, len(part))
+	for i, u := range part {
+		streams[i], ids[i] = event.User(u.ID), u.ID
+	}
+	var users, mains int
+	err := w.decide(ctx, streams, func(ctx context.Context, _ pgx.Tx, _ map[event.Stream]int64) ([]command.Decision, error) {
+		known, err := w.view.Users(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		users, mains = 0, 0
+		var decisions []command.Decision
+		for i, u := range part {
+			d := command.Decision{Stream: streams[i]}
+			before, there := known[u.ID]
+			wanted := access.UserRegistered{UserID: u.ID, Name: u.Name, Superuser: u.Superuser, Active: u.Active, State: u.State, Permissions: u.Permissions}
+			if !there || !sameUser(before.UserRegistered, wanted) {
+				d.Events, users = append(d.Events, wanted), users+1
+			}
+			if (u.Main != nil || before.HasMain) && !sameID(before.Main, u.Main) {
+				d.Events, mains = append(d.Events, access.MainSet{UserID: u.ID, CharacterID: u.Main}), mains+1
+			}
+			decisions = append(decisions, d)
+		}
+		return decisions, nil
+	})
+	w.result.Users, w.result.Mains = w.result.Users+users, w.result.Mains+mains
+	return err
+}
+
+func sameUser(a, b access.UserRegistered) bool {
+	return a.Name == b.Name && a.Superuser == b.Superuser && a.Active == b.Active && a.State == b.State && slices.Equal(a.Permissions, b.Permissions)
+}
+
+func sameID(a, b *int64) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+func (w *work) characters(ctx context.Context, part []access.OrganisationCharacter) error {
+	streams, ids := make([]event.Stream, len(part)), make([]int64, len(part))
+	for i, c := range part {
+		streams[i], ids[i] = event.Character(c.ID), c.ID
+	}
+	var characters, logins int
+	err := w.decide(ctx, streams, func(ctx context.Context, tx pgx.Tx, _ map[event.Stream]int64) ([]command.Decision, error) {
+		known, err := w.view.Characters(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		characters, logins = 0, 0
+		var decisions []command.Decision
+		for i, c := range part {
+			before, there := known[c.ID]
+			if events := decideCharacter(c, before, there); len(events) > 0 {
+				decisions = append(decisions, command.Decision{Stream: streams[i], Events: events})
+				characters++
+			}
+			if c.RefreshToken == "" || w.working[c.ID] {
+				continue
+			}
+			grant := sso.Grant{CharacterID: c.ID, RefreshToken: c.RefreshToken, OwnerHash: c.OwnerHash, Scopes: c.Scopes}
+			if err := w.vault.PutTx(ctx, tx, grant); err != nil {
+				return nil, err
+			}
+			logins++
+		}
+		return decisions, nil
+	})
+	w.result.Characters, w.result.Logins = w.result.Characters+characters, w.result.Logins+logins
+	return err
+}
+
+// decideCharacter is what has to happen so that a character is as the file says.
+func decideCharacter(c access.OrganisationCharacter, before KnownCharacter, there bool) []event.Payload {
+	owner := ""
+	if c.Owner != nil {
+		owner = *c.Owner
+	}
+	var events []event.Payload
+	same := before.UserID == owner && (c.OwnerHash == "" || before.OwnerHash == c.OwnerHash) && (c.Scopes == nil || slices.Equal(before.Scopes, c.Scopes))
+	switch {
+	case !there:
+		registered := eve.CharacterRegistered{
+			CharacterID: c.ID, Name: c.Name, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes, CorporationID: c.CorporationID,
+		}
+		if c.AllianceID != nil {
+			registered.AllianceID = *c.AllianceID
+		}
+		events = append(events, registered)
+		if owner == "" {
+			events = append(events, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "imported without an owner"})
+		}
+	case same:
+	case owner == "":
+		events = append(events, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "the imported organisation gives it no owner"})
+	default:
+		events = append(events, eve.CharacterReclaimed{CharacterID: c.ID, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes})
+	}
+	return events
+}
