@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/projections/runner"
+)
+
+// KnownUser is a user with his main, as decisions need him.
+type KnownUser struct {
+	access.UserRegistered
+	Main *int64
+	// HasMain tells whether a main was ever set, be it to none.
+	HasMain bool
+}
+
+// KnownUsers are those of the ids that a generation of the characters
+// projection knows.
+func KnownUsers(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []string) (map[string]KnownUser, error) {
+	schema := pgx.Identifier{g.Namespace}.Sanitize()
+	rows, err := pool.Query(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, u.permissions, m.character_id, m.user_id IS NOT NULL
+		FROM `+schema+`.users u LEFT JOIN `+schema+`.mains m USING (user_id) WHERE u.user_id = ANY($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking users up: %w", err)
+	}
+	known := map[string]KnownUser{}
+	var u KnownUser
+	_, err = pgx.ForEachRow(rows, []any{&u.UserID, &u.Name, &u.Superuser, &u.Active, &u.State, &u.Permissions, &u.Main, &u.HasMain}, func() error {
+		known[u.UserID] = u
+		u = KnownUser{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking users up: %w", err)
+	}
+	return known, nil
+}
+
+// KnownCharacter is who owns a character; UserID is empty for an orphan.
+type KnownCharacter struct {
+	UserID    string
+	OwnerHash string
+	Scopes    []string
+}
+
+// KnownCharacters are those of the ids that a generation of the characters
+// projection knows.
+func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []int64) (map[int64]KnownCharacter, error) {
+	schema := pgx.Identifier{g.Namespace}.Sanitize()
+	rows, err := pool.Query(ctx, `SELECT v.character_id, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}')
+		FROM `+schema+`.characters v LEFT JOIN `+schema+`.owners w USING (character_id) WHERE v.character_id = ANY($1)`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking characters up: %w", err)
+	}
+	known := map[int64]KnownCharacter{}
+	var id int64
+	var c KnownCharacter
+	_, err = pgx.ForEachRow(rows, []any{&id, &c.UserID, &c.OwnerHash, &c.Scopes}, func() error {
+		known[id] = c
+		c = KnownCharacter{}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking characters up: %w", err)
+	}
+	return known, nil
+}
+
+// SyncableCharacters are the ids of the characters that are registered, have an
+// owner and are not disabled, in order.
+func SyncableCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation) ([]int64, error) {
+	rows, err := pool.Query(ctx, `SELECT character_id FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.characters
+		WHERE NOT orphaned AND NOT disabled ORDER BY character_id`)
+	if err != nil {
+		return nil, fmt.Errorf("listing the characters to sync: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
