@@ -37,8 +37,7 @@ type Config struct {
 	// DataDir is the folder of the data. It is created if absent, and refused while another process uses it or when
 	// another version of the library wrote it.
 	DataDir string
-	// Listen is the TCP address to serve on; an address without a port or with port 0 gets a free one. Keep it on
-	// loopback: the interface is plain HTTP.
+	// Listen is the TCP address to serve on; port 0 takes a free one. Keep it on loopback: the interface is plain HTTP.
 	Listen string
 	// User and Password are the only credentials accepted. An empty User means "default"; an empty Password lets any
 	// request of that user in.
@@ -112,7 +111,7 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 	defer func() { _ = listener.Close() }()
 
 	started := time.Now()
-	db, err := openEngine(lib, folder.enginePath(), cfg)
+	db, err := openEngine(lib, folder, cfg)
 	if err != nil {
 		return err
 	}

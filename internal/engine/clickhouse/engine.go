@@ -51,16 +51,20 @@ func fixedSettings() []string {
 	}
 }
 
-// openEngine starts the engine on path.
-func openEngine(lib *library, path string, cfg Config) (*engine, error) {
-	args := append([]string{"clickhouse", "--path=" + path}, fixedSettings()...)
+// openEngine starts the engine in its folder.
+func openEngine(lib *library, folder *folder, cfg Config) (*engine, error) {
+	config, err := folder.writeConfig()
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"clickhouse", "--path=" + folder.enginePath(), "--config-file=" + config}, fixedSettings()...)
 	if cfg.MaxMemory > 0 {
 		args = append(args, "--max_server_memory_usage="+strconv.FormatUint(cfg.MaxMemory, 10))
 	}
 	e := &engine{lib: lib, args: args, slots: make(chan struct{}, cfg.MaxQueries)}
 	control, err := e.connect()
 	if err != nil {
-		return nil, fmt.Errorf("opening the ClickHouse data in %s: %w", path, err)
+		return nil, fmt.Errorf("opening the ClickHouse data in %s: %w", folder.path, err)
 	}
 	e.control = control
 	return e, nil

@@ -18,6 +18,7 @@ const (
 	lockName     = "lock"
 	manifestName = "muster-clickhouse.json"
 	engineName   = "engine"
+	configName   = "engine.xml"
 )
 
 // manifest says which library wrote a data folder. The engine upgrades its files in place and cannot go back, and a
@@ -115,6 +116,17 @@ func (f *folder) writeManifest(version string) error {
 		return fmt.Errorf("writing the ClickHouse data folder's manifest: %w", err)
 	}
 	return nil
+}
+
+// writeConfig writes the engine's configuration file and answers its path. It is empty: everything is an argument. It is
+// there because without one the engine looks for a configuration in the working directory, the home directory and /etc,
+// and would behave differently from machine to machine.
+func (f *folder) writeConfig() (string, error) {
+	name := filepath.Join(f.path, configName)
+	if err := os.WriteFile(name, []byte("<clickhouse/>\n"), 0o600); err != nil {
+		return "", fmt.Errorf("writing the ClickHouse engine's configuration: %w", err)
+	}
+	return name, nil
 }
 
 // enginePath is where the engine keeps its own files.

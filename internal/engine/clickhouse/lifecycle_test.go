@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -141,6 +142,35 @@ func TestSignalsOfTheEngineDoNotReplaceThoseOfGo(t *testing.T) {
 	require.Equal(t, "1\n", s.post(t, url.Values{}, "SELECT 1").body)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGINT))
 	require.NoError(t, s.wait(), "an interrupt is an ordered stop")
-	_, err := os.Stat(filepath.Join(s.dir, "lock"))
-	require.NoError(t, err)
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	s := start(t, t.TempDir(), "-max-memory", strconv.Itoa(600<<20))
+	got := s.post(t, url.Values{}, "SELECT length(groupArray(number)) FROM numbers(200000000)")
+	require.Equal(t, "241", got.header.Get("X-ClickHouse-Exception-Code"), got.body)
+	require.Equal(t, "1\n", s.post(t, url.Values{}, "SELECT 1").body, "and the server goes on")
+	require.NoError(t, s.stop())
+}
+
+func TestStatementsBeyondTheBoundWaitTheirTurn(t *testing.T) {
+	s := start(t, t.TempDir(), "-max-queries", "1")
+	answers := make(chan string, 4)
+	for range cap(answers) {
+		go func() {
+			answers <- s.post(t, url.Values{}, "SELECT sleep(0.05), (SELECT count() FROM system.processes)").body
+		}()
+	}
+	for range cap(answers) {
+		require.Equal(t, "0\t1\n", <-answers)
+	}
+	require.NoError(t, s.stop())
+}
+
+func TestConfigurationLyingAroundIsIgnored(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.xml"), []byte("<clickhouse><default_database>elsewhere</default_database></clickhouse>"), 0o600))
+	t.Chdir(dir)
+	s := start(t, t.TempDir())
+	require.Equal(t, "default\n", s.post(t, url.Values{}, "SELECT currentDatabase()").body)
+	require.NoError(t, s.stop())
 }
