@@ -2,9 +2,11 @@ package anvil
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
@@ -50,15 +52,22 @@ func tokenSource(ctx context.Context, config ClientConfig) (oauth2.TokenSource, 
 	return account.TokenSource(context.WithoutCancel(ctx)), nil
 }
 
-// tokenTrouble words why there is no token, without what was sent or answered:
-// both can hold secrets.
+// tokenTrouble words why there is no token. Of what was answered only the error
+// code of the standard is passed on, if it looks like one: the rest can hold
+// secrets.
 func tokenTrouble(err error) string {
 	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) && refused.Response != nil {
-		if refused.ErrorCode != "" {
-			return fmt.Sprintf("refused with status %d (%.60q)", refused.Response.StatusCode, refused.ErrorCode)
-		}
+	if !errors.As(err, &refused) || refused.Response == nil {
+		return "the token service cannot be reached, or the key cannot be used"
+	}
+	var answer struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(refused.Body, &answer) != nil || !errorCode.MatchString(answer.Error) {
 		return fmt.Sprintf("refused with status %d", refused.Response.StatusCode)
 	}
-	return "the token service cannot be reached, or the key cannot be used"
+	return fmt.Sprintf("refused with status %d (%s)", refused.Response.StatusCode, answer.Error)
 }
+
+// errorCode is what an OAuth 2.0 error code looks like.
+var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)

@@ -253,4 +253,3 @@ func newBench(t require.TestingT, asker anvil.Asker) *bench {
 	require.NoError(t, err)
 	return b
 }
-
