@@ -167,6 +167,7 @@ func TestStatementsBeyondTheBoundWaitTheirTurn(t *testing.T) {
 }
 
 func TestConfigurationLyingAroundIsIgnored(t *testing.T) {
+	child(t) // is built in the folder of its source
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.xml"), []byte("<clickhouse><default_database>elsewhere</default_database></clickhouse>"), 0o600))
 	t.Chdir(dir)

@@ -92,7 +92,7 @@ func child(t testing.TB) string {
 			return
 		}
 		childPath = filepath.Join(dir, "clickhousechild")
-		build := exec.Command("go", "build", "-o", childPath, "github.com/muster-sync/muster/internal/engine/clickhouse/clickhousechild")
+		build := exec.Command("go", "build", "-o", childPath, "./clickhousechild")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 		if out, err := build.CombinedOutput(); err != nil {
 			childErr = fmt.Errorf("%w: %s", err, out)
