@@ -167,14 +167,19 @@ func (s *postgresSession) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Close lets the lock go with its connection, which is not used again: whether
-// an unlock arrived could not be known if the connection is broken.
+// Close lets the lock go. If that cannot be done for sure, the connection goes,
+// and the lock with it.
 func (s *postgresSession) Close() {
-	conn := s.conn.Hijack()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	var unlocked bool
+	err := s.conn.QueryRow(ctx, `SELECT pg_advisory_unlock(hashtextextended('anvil_ingest/' || $1, 0))`, string(s.stream)).Scan(&unlocked)
+	if err == nil && unlocked {
+		s.conn.Release()
+		return
+	}
 	// Nothing depends on a goodbye: a failed one closes the connection as well.
-	_ = conn.Close(ctx)
+	_ = s.conn.Hijack().Close(ctx)
 }
 
 // storedEvent is an event as it goes into the log.
