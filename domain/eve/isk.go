@@ -34,6 +34,9 @@ func parsePlain(s string) (ISK, bool) {
 	if len(s)-i < 1 || len(s)-i > 18 {
 		return 0, false
 	}
+	if len(s)-i > 1 && s[i] == '0' && s[i+1] != '.' {
+		return 0, false // not JSON
+	}
 	var value int64
 	decimals := -1
 	for ; i < len(s); i++ {

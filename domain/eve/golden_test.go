@@ -1,0 +1,105 @@
+package eve_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+var update = flag.Bool("update", false, "write golden files that are not there yet; those that are there never change")
+
+// examples has one value of each current event type, every field set.
+func examples() []event.Payload {
+	base := uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1")
+	modified := time.Date(2026, 9, 1, 11, 59, 0, 0, time.UTC)
+	since := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
+	return []event.Payload{
+		eve.CharacterRegistered{CharacterID: pilot, Name: "Pilot", UserID: "u1", OwnerHash: "hash=", Scopes: []string{"esi-wallet.read_character_wallet.v1"}, CorporationID: 98000001, AllianceID: 99000001},
+		eve.CharacterOrphaned{CharacterID: pilot, Reason: "sold"},
+		eve.CharacterReclaimed{CharacterID: pilot, UserID: "u2", OwnerHash: "other=", Scopes: []string{"esi-location.read_location.v1"}},
+		eve.CharacterDisabled{CharacterID: pilot, Reason: "asked for"},
+		eve.CharacterEnabled{CharacterID: pilot, Reason: "asked for"},
+		eve.SectionObserved{
+			CharacterID: pilot, Section: eve.SectionLocation, ContentHash: "00112233445566778899aabbccddeeff", Encoding: eve.EncodingDelta, Base: &base,
+			FetchedAt: fetched, ETag: `W/"abc"`, LastModified: &modified, Value: json.RawMessage(`{"solar_system_id":30000142,"unheard_of":[1.50]}`),
+		},
+		eve.SectionFailed{CharacterID: pilot, Section: eve.SectionWallet, Class: eve.FailureServer, Status: 503, Message: "ESI failed", Since: since},
+		eve.SectionRecovered{CharacterID: pilot, Section: eve.SectionWallet, Since: since},
+		eve.JournalRecorded{CharacterID: pilot, Day: "2026-08-31", FetchedAt: fetched, Entries: []eve.JournalEntry{{
+			ID: 1234567890123, Date: modified, RefType: "unheard_of", Amount: "243877.49999999997", Balance: "-0.01", FirstPartyID: 1, SecondPartyID: 2,
+			Description: "d", Reason: "r", ContextID: 3, ContextIDType: "structure_id", Tax: "1.5", TaxReceiverID: 4,
+			Extra: map[string]json.RawMessage{"shiny": json.RawMessage(`{"a":[1]}`)},
+		}}},
+	}
+}
+
+func golden(t event.Type) string { return filepath.Join("testdata", "golden", string(t)+".json") }
+
+// TestGoldenFilesOfCurrentTypes pins how the current version of each type is
+// written and read. A file that fails here must not be changed: make a new version
+// of the type, and an upcast from the old one.
+func TestGoldenFilesOfCurrentTypes(t *testing.T) {
+	registry := event.NewRegistry()
+	eve.Register(registry)
+	covered := map[event.Type]bool{}
+	for _, p := range examples() {
+		t.Run(string(p.EventType()), func(t *testing.T) {
+			covered[p.EventType()] = true
+			written, err := json.MarshalIndent(p, "", "  ")
+			require.NoError(t, err)
+			if _, err := os.Stat(golden(p.EventType())); *update && os.IsNotExist(err) {
+				require.NoError(t, os.WriteFile(golden(p.EventType()), append(written, '\n'), 0o600))
+			}
+			kept, err := os.ReadFile(golden(p.EventType()))
+			require.NoError(t, err)
+			require.Equal(t, string(kept), string(written)+"\n")
+
+			e := event.Event{ID: uuid.New(), Type: p.EventType(), Stream: event.Character(pilot), Data: compact(t, kept)}
+			decoded, err := registry.Decode(e)
+			require.NoError(t, err)
+			require.Equal(t, p, decoded)
+		})
+	}
+	for _, known := range registry.Types() {
+		if registry.IsCurrent(known) {
+			require.True(t, covered[known], "%s has no example and golden file", known)
+		}
+	}
+}
+
+// TestEveryVersionEverWrittenIsReadable reads all golden files, those of former
+// versions too.
+func TestEveryVersionEverWrittenIsReadable(t *testing.T) {
+	registry := event.NewRegistry()
+	eve.Register(registry)
+	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		name := event.Type(strings.TrimSuffix(filepath.Base(file), ".json"))
+		p, err := registry.Decode(event.Event{ID: uuid.New(), Type: name, Stream: event.Character(pilot), Data: data})
+		require.NoError(t, err, file)
+		require.True(t, registry.IsCurrent(p.EventType()))
+	}
+}
+
+func compact(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var raw json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &raw))
+	c, err := json.Marshal(raw)
+	require.NoError(t, err)
+	return c
+}
