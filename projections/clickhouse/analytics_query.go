@@ -69,6 +69,7 @@ type WalletGroup struct {
 // two decimals, and exact.
 type WalletFigures struct {
 	WalletGroup
+
 	// Start is inclusive, End exclusive; UTC.
 	Start, End time.Time
 	// Income is the sum of what came in, Expense of what went out; both are

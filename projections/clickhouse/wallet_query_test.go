@@ -53,7 +53,7 @@ func newWallets(t *testing.T) *wallets {
 	w := &wallets{t: t, conn: conn, name: options.Auth.Database}
 	for statement := range strings.SplitSeq(clickhouse.Wallet().Schema, ";") {
 		if statement = strings.TrimSpace(statement); statement != "" {
-			require.NoError(t, conn.Exec(t.Context(), strings.ReplaceAll(statement, "{database}", "`"+w.name+"`")))
+			require.NoError(t, conn.Exec(t.Context(), strings.ReplaceAll(statement, "{database}", w.name)))
 		}
 	}
 	w.reader = clickhouse.NewWalletReader(conn, live.New(place(w.name)))
@@ -63,7 +63,7 @@ func newWallets(t *testing.T) *wallets {
 // empty removes all rows.
 func (w *wallets) empty() {
 	for _, t := range clickhouse.Wallet().Tables {
-		require.NoError(w.t, w.conn.Exec(w.t.Context(), fmt.Sprintf("TRUNCATE TABLE `%s`.%s", w.name, t.Name)))
+		require.NoError(w.t, w.conn.Exec(w.t.Context(), "TRUNCATE TABLE "+w.name+"."+t.Name))
 	}
 }
 
@@ -87,8 +87,9 @@ func (w *wallets) put(copies int, payloads ...event.Payload) {
 			if in.Rows == 0 {
 				continue
 			}
-			b, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO `%s`.%s (%s)", w.name, in.Table, in.Columns))
+			b, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s.%s (%s)", w.name, in.Table, in.Columns))
 			require.NoError(w.t, err)
+			defer b.Close()
 			require.NoError(w.t, in.Fill(b))
 			require.NoError(w.t, b.Send())
 		}
