@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/muster-sync/muster/internal/engine/freeport"
@@ -75,6 +76,9 @@ func (s *ClickHouseServer) DSN() string { return s.dsn }
 
 // PID is the server's process id, or 0 while it is down.
 func (s *ClickHouseServer) PID() int { return s.child.PID() }
+
+// Signal sends the running server a signal. It fails while the server is down.
+func (s *ClickHouseServer) Signal(signal syscall.Signal) error { return s.child.Signal(signal) }
 
 // Restarts is how often the server was started again after it died.
 func (s *ClickHouseServer) Restarts() int { return s.child.Restarts() }

@@ -73,9 +73,11 @@ type Embedded struct {
 	addresses Addresses
 	log       *slog.Logger
 
-	mu      sync.Mutex
-	running map[Name]runningEngine
-	stops   []func() error
+	mu       sync.Mutex
+	running  map[Name]runningEngine
+	stopping bool // from here on engines.json has no more entries of ours
+
+	stops []func() error
 
 	broker   *kafka.Broker
 	stopOnce sync.Once
@@ -196,7 +198,7 @@ func (e *Embedded) startPostgres(ctx context.Context, cfg Config, install Instal
 	}
 	e.stops = append(e.stops, server.Stop)
 	e.addresses.PostgresDSN = server.DSN()
-	return e.note(Postgres, runningEngine{PID: server.PID(), DSN: server.DSN()})
+	return e.note(Postgres, runningEngine{DSN: server.DSN()})
 }
 
 func (e *Embedded) startClickHouse(ctx context.Context, cfg Config, install Installation, metrics *supervise.Metrics) error {
@@ -217,7 +219,7 @@ func (e *Embedded) startClickHouse(ctx context.Context, cfg Config, install Inst
 	}
 	e.stops = append(e.stops, server.Stop)
 	e.addresses.ClickHouseDSN = server.DSN()
-	return e.note(ClickHouse, runningEngine{PID: server.PID(), DSN: server.DSN()})
+	return e.note(ClickHouse, runningEngine{DSN: server.DSN()})
 }
 
 // addressesName is the file in the data folder that tells other commands where the embedded engines are.
@@ -234,20 +236,25 @@ type runningEngine struct {
 func (e *Embedded) note(name Name, entry runningEngine) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	// A child may have died and come back since it told its address.
+	if known := e.running[name].PID; known != 0 {
+		entry.PID = known
+	}
 	e.running[name] = entry
 	return e.update(func(file map[Name]runningEngine) { file[name] = entry })
 }
 
-// notePID renews the process id of a child that was started again. The very first start is noted by note, with the address.
+// notePID notes the process id of a child that was started, again if it has an entry already: note makes it, with the address.
 func (e *Embedded) notePID(name Name, pid int) {
 	e.mu.Lock()
-	entry, noted := e.running[name]
-	e.mu.Unlock()
-	if !noted || entry.PID == pid {
+	defer e.mu.Unlock()
+	entry := e.running[name]
+	entry.PID = pid
+	e.running[name] = entry
+	if entry.DSN == "" || e.stopping {
 		return
 	}
-	entry.PID = pid
-	if err := e.note(name, entry); err != nil {
+	if err := e.update(func(file map[Name]runningEngine) { file[name] = entry }); err != nil {
 		e.log.Warn("the engine's new process id could not be noted", "engine", string(name), "error", err)
 	}
 }
@@ -256,6 +263,7 @@ func (e *Embedded) notePID(name Name, pid int) {
 func (e *Embedded) forget() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.stopping = true
 	return e.update(func(file map[Name]runningEngine) {
 		for name := range e.running {
 			delete(file, name)

@@ -167,6 +167,7 @@ func TestChildThatIsKilledIsBackAndItsNewNumberNoted(t *testing.T) {
 	write(t, engines.Addresses())
 	for _, name := range []string{"postgres", "clickhouse"} {
 		before := entries(t, dir)[name].PID
+		require.Positive(t, before)
 		require.NoError(t, syscall.Kill(before, syscall.SIGKILL))
 		require.Eventually(t, func() bool { return entries(t, dir)[name].PID != before }, 30*time.Second, 10*time.Millisecond, name)
 	}

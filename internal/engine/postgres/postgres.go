@@ -116,6 +116,9 @@ func (s *Server) DSN() string { return s.dsn }
 // PID is the server's process id, or 0 while it is down.
 func (s *Server) PID() int { return s.child.PID() }
 
+// Signal sends the running server a signal. It fails while the server is down.
+func (s *Server) Signal(signal syscall.Signal) error { return s.child.Signal(signal) }
+
 // Restarts is how often the server was started again after it died.
 func (s *Server) Restarts() int { return s.child.Restarts() }
 

@@ -171,8 +171,21 @@ func (c *Child) Stop() error {
 // Done is closed when a started child was stopped, or failed on its first start.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// PID is the process id of the running child, or 0 while it is down.
+// PID is the process id of the running child, or 0 while it is down or not ready. Never hand a 0 to kill(2), which takes it for the caller's
+// own process group: use Signal.
 func (c *Child) PID() int { return int(c.pid.Load()) }
+
+// Signal sends the running child a signal, as a test of its recovery does. It fails while the child is down.
+func (c *Child) Signal(signal syscall.Signal) error {
+	pid := c.PID()
+	if pid == 0 {
+		return fmt.Errorf("signalling %s: %w", c.spec.Name, os.ErrProcessDone)
+	}
+	if err := syscall.Kill(pid, signal); err != nil {
+		return fmt.Errorf("signalling %s (pid %d): %w", c.spec.Name, pid, err)
+	}
+	return nil
+}
 
 // Restarts is how often the child was started again after it died.
 func (c *Child) Restarts() int { return int(c.restarts.Load()) }

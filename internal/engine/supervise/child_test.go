@@ -137,7 +137,8 @@ func TestChildThatDiesIsStartedAgain(t *testing.T) {
 	const deaths = 14
 	last := <-started
 	for range deaths {
-		require.NoError(t, syscall.Kill(last, syscall.SIGKILL))
+		require.Equal(t, last, child.PID())
+		require.NoError(t, child.Signal(syscall.SIGKILL))
 		select {
 		case pid := <-started:
 			require.NotEqual(t, last, pid)
@@ -177,8 +178,9 @@ func TestPauseGrowsWhileTheChildDoesNotComeBack(t *testing.T) {
 	const initial = 20 * time.Millisecond
 	child := supervise.New(s, supervise.Options{Backoff: supervise.Backoff{Initial: initial}})
 	require.NoError(t, child.Start(t.Context()))
-	require.NoError(t, syscall.Kill(child.PID(), syscall.SIGKILL))
+	require.NoError(t, child.Signal(syscall.SIGKILL))
 	<-enough
+	require.ErrorIs(t, child.Signal(syscall.SIGKILL), os.ErrProcessDone, "there is nobody to signal while the child is down")
 	require.NoError(t, child.Stop(), "a stop while the child is down has nothing to wait for")
 
 	mu.Lock()
