@@ -241,7 +241,7 @@ func must[T any](v T, err error) T {
 
 func TestAppendKeepsTheOrderOfCallsForAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{allow: func(event.Event) error { time.Sleep(time.Second); return nil }}
+		r := &recorder{allow: func(event.Event) error { <-time.After(time.Second); return nil }}
 		a := appendTo(t, r, AppenderConfig{Workers: 4, Queue: 1})
 		var calls sync.WaitGroup
 		var want []string
@@ -313,7 +313,7 @@ func TestAnAbandonedAppendSendsNothingMore(t *testing.T) {
 
 func TestCloseDrainsAndRefusesWhatComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{allow: func(event.Event) error { time.Sleep(time.Second); return nil }}
+		r := &recorder{allow: func(event.Event) error { <-time.After(time.Second); return nil }}
 		a := appendTo(t, r, AppenderConfig{Workers: 2, Queue: 8})
 		var calls sync.WaitGroup
 		for i := range int64(6) {

@@ -16,7 +16,7 @@ import (
 )
 
 // sample is an event of the usual size: a wallet journal entry or two.
-func sample(character int64, n int64) event.Event {
+func sample(character, n int64) event.Event {
 	return event.Event{
 		ID:            uuid.New(),
 		Type:          "muster.eve.journal.recorded.v1",

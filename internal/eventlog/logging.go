@@ -26,7 +26,7 @@ func (l saramaLogger) Println(v ...any)          { l.log(fmt.Sprintln(v...)) }
 func (l saramaLogger) Printf(f string, v ...any) { l.log(fmt.Sprintf(f, v...)) }
 
 func (l saramaLogger) log(text string) {
-	l.logger.Debug("sarama: " + strings.TrimSpace(text))
+	l.logger.Debug("sarama says", "text", strings.TrimSpace(text))
 }
 
 // watermillLogger adapts a logger to watermill, one level quieter: what
@@ -61,7 +61,7 @@ func (l watermillLogger) With(fields watermill.LogFields) watermill.LoggerAdapte
 
 func (l watermillLogger) log(level slog.Level, msg string, fields watermill.LogFields, more ...slog.Attr) {
 	if ctx := context.Background(); l.logger.Enabled(ctx, level) {
-		l.logger.LogAttrs(ctx, level, "watermill: "+msg, append(attributes(fields), more...)...)
+		l.logger.LogAttrs(ctx, level, "watermill says", append(attributes(fields), append(more, slog.String("text", msg))...)...)
 	}
 }
 
@@ -94,5 +94,5 @@ func (l kgoLogger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 		to = slog.LevelWarn
 	case kgo.LogLevelInfo, kgo.LogLevelDebug, kgo.LogLevelNone:
 	}
-	l.logger.Log(context.Background(), to, "kafka: "+msg, keyvals...)
+	l.logger.Log(context.Background(), to, "kafka client says", append([]any{"text", msg}, keyvals...)...)
 }

@@ -111,26 +111,26 @@ func (m Manifest) Topics() []Topic {
 	var topics []Topic
 	for _, name := range event.Topics() {
 		topics = append(topics, Topic{Name: name, Settings: append(m.shared(),
-			Setting{"cleanup.policy", "compact"},
+			Setting{cleanupPolicy, "compact"},
 			// Without these a broker that applies time retention to compacted
 			// topics, as the embedded one does, would delete history.
-			Setting{"retention.ms", "-1"},
-			Setting{"retention.bytes", "-1"},
+			Setting{retentionMS, "-1"},
+			Setting{retentionBytes, "-1"},
 			Setting{"min.compaction.lag.ms", millis(m.MinCompactionLag)},
 			Setting{"max.compaction.lag.ms", millis(m.MaxCompactionLag)},
 			Setting{"delete.retention.ms", millis(m.DeleteRetention)},
 			// Tombstones are few. At Kafka's default of one half, compaction
 			// would wait for as much new data as there is old.
 			Setting{"min.cleanable.dirty.ratio", "0.01"},
-			Setting{"segment.ms", millis(m.Segment)},
+			Setting{segmentMS, millis(m.Segment)},
 			Setting{"segment.bytes", strconv.Itoa(256 << 20)},
 		)})
 	}
 	return append(topics, Topic{Name: event.TopicPoison, Settings: append(m.shared(),
-		Setting{"cleanup.policy", "delete"},
-		Setting{"retention.ms", millis(m.PoisonRetention)},
-		Setting{"retention.bytes", "-1"},
-		Setting{"segment.ms", millis(m.Segment)},
+		Setting{cleanupPolicy, "delete"},
+		Setting{retentionMS, millis(m.PoisonRetention)},
+		Setting{retentionBytes, "-1"},
+		Setting{segmentMS, millis(m.Segment)},
 	)})
 }
 
@@ -171,11 +171,12 @@ type DeviationError struct{ Deviations []Deviation }
 
 // Error names each deviation and its remedy, one a line.
 func (e *DeviationError) Error() string {
-	text := "the topics are not as the log needs them:"
+	var text strings.Builder
+	text.WriteString("the topics are not as the log needs them:")
 	for _, d := range e.Deviations {
-		text += fmt.Sprintf("\n  topic %s: %s is %q, must be %q: %s", d.Topic, d.Setting, d.Have, d.Want, d.Remedy)
+		fmt.Fprintf(&text, "\n  topic %s: %s is %q, must be %q: %s", d.Topic, d.Setting, d.Have, d.Want, d.Remedy)
 	}
-	return text
+	return text.String()
 }
 
 // Ensure creates the topics that are missing and then compares every setting
@@ -286,13 +287,16 @@ func describeOnce(ctx context.Context, admin *kadm.Client, names []string) (kadm
 
 func (m Manifest) deviations(t Topic, detail kadm.TopicDetail, configs []kadm.Config) []Deviation {
 	var found []Deviation
+	deviates := func(setting, have, want, remedy string, args ...any) {
+		found = append(found, Deviation{t.Name, setting, have, want, fmt.Sprintf(remedy, args...)})
+	}
 	if have := len(detail.Partitions); have != int(m.Partitions) {
-		found = append(found, Deviation{t.Name, "partition count", strconv.Itoa(have), strconv.Itoa(int(m.Partitions)),
-			fmt.Sprintf("configure Muster for %d partitions; a topic's count must never change, or its streams would move to other partitions", have)})
+		deviates("partition count", strconv.Itoa(have), strconv.Itoa(int(m.Partitions)),
+			"configure Muster for %d partitions; a topic's count must never change, or its streams would move to other partitions", have)
 	}
 	if have := detail.Partitions.NumReplicas(); have < int(m.Replication) {
-		found = append(found, Deviation{t.Name, "replication factor", strconv.Itoa(have), strconv.Itoa(int(m.Replication)),
-			"add replicas with kafka-reassign-partitions, or configure Muster for the lower factor"})
+		deviates("replication factor", strconv.Itoa(have), strconv.Itoa(int(m.Replication)),
+			"add replicas with kafka-reassign-partitions, or configure Muster for a replication factor of %d", have)
 	}
 	have := make(map[string]kadm.Config, len(configs))
 	for _, c := range configs {
@@ -301,8 +305,8 @@ func (m Manifest) deviations(t Topic, detail kadm.TopicDetail, configs []kadm.Co
 	for _, s := range t.Settings {
 		c, known := have[s.Name]
 		if value := c.MaybeValue(); !known || value != s.Value {
-			found = append(found, Deviation{t.Name, s.Name, value, s.Value,
-				fmt.Sprintf("run kafka-configs --alter --entity-type topics --entity-name %s --add-config %s=%s", t.Name, s.Name, s.Value)})
+			deviates(s.Name, value, s.Value,
+				"run kafka-configs --alter --entity-type topics --entity-name %s --add-config %s=%s", t.Name, s.Name, s.Value)
 		}
 	}
 	// A misspelt name is kept by some brokers without a word, while the
@@ -310,8 +314,8 @@ func (m Manifest) deviations(t Topic, detail kadm.TopicDetail, configs []kadm.Co
 	slices.SortFunc(configs, func(a, b kadm.Config) int { return strings.Compare(a.Key, b.Key) })
 	for _, c := range configs {
 		if c.Source == kmsg.ConfigSourceDynamicTopicConfig && !isTopicSetting(c.Key) {
-			found = append(found, Deviation{t.Name, c.Key, c.MaybeValue(), "",
-				fmt.Sprintf("Kafka has no such setting; run kafka-configs --alter --entity-type topics --entity-name %s --delete-config %s", t.Name, c.Key)})
+			deviates(c.Key, c.MaybeValue(), "",
+				"Kafka has no such setting; run kafka-configs --alter --entity-type topics --entity-name %s --delete-config %s", t.Name, c.Key)
 		}
 	}
 	return found

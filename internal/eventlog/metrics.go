@@ -88,8 +88,7 @@ func register[C prometheus.Collector](to prometheus.Registerer, c *C) error {
 		return nil
 	}
 	err := to.Register(*c)
-	var twice prometheus.AlreadyRegisteredError
-	if errors.As(err, &twice) {
+	if twice, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		existing, ok := twice.ExistingCollector.(C)
 		if !ok {
 			return fmt.Errorf("registering metrics: another collector has the name: %w", err)

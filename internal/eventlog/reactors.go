@@ -13,8 +13,9 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware" //nolint:depguard // These are the reactors that the rule sends others to.
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -105,6 +106,13 @@ type Reactors struct {
 	subscribers []message.Subscriber
 	closeOnce   sync.Once
 	closeErr    error
+
+	// mu guards whether Run was called or may no longer be.
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	// ended is closed when Run returns.
+	ended chan struct{}
 }
 
 // NewReactors connects to the brokers. [Reactors.Close] must be called in the
@@ -130,7 +138,7 @@ func NewReactors(cfg ReactorsConfig) (*Reactors, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making a router: %w", err), poison.Close())
 	}
-	r := &Reactors{cfg: cfg, logger: cfg.Logger, metrics: metrics, router: router, poison: poison}
+	r := &Reactors{cfg: cfg, logger: cfg.Logger, metrics: metrics, router: router, poison: poison, ended: make(chan struct{})}
 	park, err := middleware.PoisonQueueWithFilter(poison, event.TopicPoison, isPoison)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making the poison queue: %w", err), poison.Close())
@@ -198,6 +206,7 @@ func (r *Reactors) react(name string, m *message.Message, fn ReactorFunc) error 
 	if err != nil {
 		return err
 	}
+	at := e.Position
 	if e.IsTombstone() || !r.cfg.Registry.Knows(e.Type) {
 		r.metrics.handled.WithLabelValues(name, resultUnknown).Inc()
 		return nil
@@ -211,11 +220,11 @@ func (r *Reactors) react(name string, m *message.Message, fn ReactorFunc) error 
 	}
 	if ctxErr := m.Context().Err(); ctxErr != nil && !isContextError(err) {
 		// Whatever failed did so because all is being shut down.
-		return fmt.Errorf("reactor %s was stopped at %s (%s): %w", name, e.Position, err.Error(), ctxErr)
+		return fmt.Errorf("reactor %s was stopped at %s (%s): %w", name, at, err.Error(), ctxErr)
 	}
 	r.metrics.handled.WithLabelValues(name, resultFailed).Inc()
-	r.logger.Warn("reactor failed", "reactor", name, "event", e.Key(), "position", e.Position.String(), "error", err)
-	return fmt.Errorf("reactor %s at %s: %w", name, e.Position, err)
+	r.logger.Warn("reactor failed", "reactor", name, "event", e.Key(), "position", at.String(), "error", err)
+	return fmt.Errorf("reactor %s at %s: %w", name, at, err)
 }
 
 // call turns a panic into an error: one bad event must not take the process
@@ -257,10 +266,39 @@ func (r *Reactors) countPoison(next message.HandlerFunc) message.HandlerFunc {
 }
 
 // Run gives events to the reactors until ctx ends or Close is called, and
-// returns when none is at work any more. It can be called once.
+// returns when none is at work any more. If the brokers are away when it is
+// called, it fails with [event.CodeUnavailable] and may be called again;
+// otherwise it can be called once.
 func (r *Reactors) Run(ctx context.Context) error {
+	if err := r.reach(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	refused := r.started || r.closed
+	r.started = true
+	r.mu.Unlock()
+	if refused {
+		return event.Errorf(event.CodeConflict, "running reactors: they were run or closed before")
+	}
+	defer close(r.ended)
 	if err := r.router.Run(ctx); err != nil {
 		return event.Errorf(event.CodeUnavailable, "running reactors: %w", err)
+	}
+	return nil
+}
+
+// reach asks whether the brokers answer. A router whose subscriptions fail can
+// neither be run again nor be closed.
+func (r *Reactors) reach(ctx context.Context) error {
+	client, err := kgo.NewClient(baseOptions(r.cfg.Brokers, r.cfg.ClientID, r.logger)...)
+	if err != nil {
+		return event.Errorf(event.CodeInvalid, "running reactors with brokers %s: %w", strings.Join(r.cfg.Brokers, ","), err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return event.Errorf(event.CodeUnavailable, "running reactors: reaching Kafka at %s: %w", strings.Join(r.cfg.Brokers, ","), err)
 	}
 	return nil
 }
@@ -273,7 +311,7 @@ func (r *Reactors) Running() <-chan struct{} { return r.router.Running() }
 // once.
 func (r *Reactors) Close() error {
 	r.closeOnce.Do(func() {
-		errs := []error{r.router.Close()}
+		errs := []error{r.stop()}
 		for _, s := range r.subscribers {
 			errs = append(errs, s.Close())
 		}
@@ -282,4 +320,22 @@ func (r *Reactors) Close() error {
 		}
 	})
 	return r.closeErr
+}
+
+// stop closes the router if it runs. A router that does not would wait for
+// handlers that never started.
+func (r *Reactors) stop() error {
+	r.mu.Lock()
+	started := r.started
+	r.closed = true
+	r.mu.Unlock()
+	if !started {
+		return nil
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-r.router.Running():
+		return r.router.Close()
+	}
 }

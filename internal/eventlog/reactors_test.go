@@ -32,6 +32,7 @@ func TestAReactorMayReadSeveralTopicsAndIsCounted(t *testing.T) {
 	metrics := prometheus.NewRegistry()
 	r, err := eventlog.NewReactors(eventlog.ReactorsConfig{
 		Brokers: cluster.ListenAddrs(), Registry: registry, Metrics: metrics, Retries: 1, FirstRetry: time.Millisecond,
+		SessionTimeout: 6 * time.Second,
 	})
 	require.NoError(t, err)
 	var done atomic.Int32
@@ -84,6 +85,25 @@ func TestReactorsEndWithTheirContext(t *testing.T) {
 	<-r.Running()
 	cancel()
 	require.NoError(t, <-running)
+	require.NoError(t, r.Close())
+}
+
+func TestReactorsMayBeClosedWithoutHavingRun(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(1, append(event.Topics(), event.TopicPoison)...))
+	r, err := eventlog.NewReactors(eventlog.ReactorsConfig{Brokers: cluster.ListenAddrs(), Registry: event.NewRegistry()})
+	require.NoError(t, err)
+	require.NoError(t, r.Handle("idle", event.TopicEVE, func(context.Context, event.Recorded) error { return nil }))
+	require.NoError(t, r.Close())
+	require.Equal(t, event.CodeConflict, event.CodeOf(r.Run(t.Context())))
+}
+
+func TestReactorsWhoseBrokersAreAwayFailToRun(t *testing.T) {
+	cluster := embedded(t, kfake.SeedTopics(1, append(event.Topics(), event.TopicPoison)...))
+	r, err := eventlog.NewReactors(eventlog.ReactorsConfig{Brokers: cluster.ListenAddrs(), Registry: event.NewRegistry()})
+	require.NoError(t, err)
+	require.NoError(t, r.Handle("idle", event.TopicEVE, func(context.Context, event.Recorded) error { return nil }))
+	cluster.Close()
+	require.Equal(t, event.CodeUnavailable, event.CodeOf(r.Run(t.Context())))
 	require.NoError(t, r.Close())
 }
 

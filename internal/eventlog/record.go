@@ -13,6 +13,7 @@ import (
 // whatever a foreign client wrote.
 type Record struct {
 	event.Position
+
 	// Key is the record key; empty if the record has none.
 	Key string
 	// Headers are the record's headers in their order.
@@ -28,7 +29,7 @@ type Record struct {
 
 // Partition is where the record lies.
 func (r Record) Partition() Partition {
-	return Partition{Topic: r.Position.Topic, ID: r.Position.Partition}
+	return Partition{Topic: r.Topic, ID: r.Position.Partition}
 }
 
 // Event reads the record as an event. It fails with [event.CodePoisoned] if it

@@ -1,11 +1,19 @@
 package eventlog
 
+// Kafka's names of topic settings that the manifest states more than once.
+const (
+	cleanupPolicy  = "cleanup.policy"
+	retentionBytes = "retention.bytes"
+	retentionMS    = "retention.ms"
+	segmentMS      = "segment.ms"
+)
+
 // isTopicSetting tells whether Kafka knows a topic setting of that name. The
 // list is Kafka 4's TopicConfig with the two replication throttles; brokers
 // cannot be asked, for not all of them refuse unknown names.
 func isTopicSetting(name string) bool {
 	switch name {
-	case "cleanup.policy",
+	case cleanupPolicy,
 		"compression.gzip.level",
 		"compression.lz4.level",
 		"compression.type",
@@ -31,12 +39,12 @@ func isTopicSetting(name string) bool {
 		"remote.log.copy.disable",
 		"remote.log.delete.on.disable",
 		"remote.storage.enable",
-		"retention.bytes",
-		"retention.ms",
+		retentionBytes,
+		retentionMS,
 		"segment.bytes",
 		"segment.index.bytes",
 		"segment.jitter.ms",
-		"segment.ms",
+		segmentMS,
 		"unclean.leader.election.enable":
 		return true
 	default:

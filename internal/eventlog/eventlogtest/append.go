@@ -1,7 +1,9 @@
 package eventlogtest
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -51,11 +53,40 @@ func (s *suite) roundTrip(t *testing.T) {
 	require.Equal(t, bare.Headers(), got[1].Headers)
 }
 
+func (s *suite) largest(t *testing.T) {
+	// Text that hardly compresses: the broker's limit holds for what is sent.
+	random := rand.New(rand.NewPCG(1, 2))
+	data := make([]byte, 0, eventlog.MaxEventBytes)
+	data = append(data, '"')
+	for len(data) < eventlog.MaxEventBytes-2000 {
+		data = append(data, byte('0'+random.IntN(64)))
+		if last := &data[len(data)-1]; *last == '\\' {
+			*last = '~'
+		}
+	}
+	data = append(data, '"')
+	stream := newStream()
+	from := s.ends(t, event.TopicEVE)
+	big := numbered(stream, 0)
+	big.Data = data
+	require.NoError(t, s.appender(t).Append(t.Context(), numbered(stream, 1), big, numbered(stream, 2)))
+	got := s.consume(t, from, 3)
+	require.Equal(t, data, got[1].Value)
+
+	var seen seen
+	s.react(t, "largest-"+uuid.NewString(), stream, func(_ context.Context, e event.Recorded) error {
+		seen.add(e)
+		return nil
+	})
+	require.Eventually(t, func() bool { return len(seen.values()) >= 3 }, deadline, 10*time.Millisecond)
+	require.Len(t, seen.values()[1], len(data))
+}
+
 func (s *suite) tombstoneIsNull(t *testing.T) {
 	from := s.ends(t, event.TopicEVE)
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	stream, id := newStream(), uuid.New()
-	tombstone := event.Tombstone(stream, id, at, event.Expiry{Policy: "history", CutOff: at})
+	tombstone := event.Tombstone(stream, id, at, event.Expiry{Policy: policy, CutOff: at})
 	a := s.appender(t)
 	require.NoError(t, a.Expire(t.Context(), event.TopicEVE, tombstone))
 	s.produce(t, &kgo.Record{Topic: event.TopicEVE, Key: []byte("foreign"), Value: []byte{}})
@@ -71,7 +102,7 @@ func (s *suite) tombstoneIsNull(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, e.IsTombstone())
 		require.Equal(t, event.Key(stream, id), e.Key())
-		require.Equal(t, &event.Expiry{Policy: "history", CutOff: at}, e.Expiry)
+		require.Equal(t, &event.Expiry{Policy: policy, CutOff: at}, e.Expiry)
 	}
 
 	require.Equal(t, event.CodeInvalid, event.CodeOf(a.Append(t.Context(), tombstone)), "the topic of a tombstone must be named")
@@ -145,7 +176,8 @@ func (s *suite) foreignRecords(t *testing.T) {
 	foreign := []*kgo.Record{
 		{Key: []byte("no event"), Value: []byte("\xff\x00")},
 		{Key: []byte(good.Key()), Value: []byte("{}"), Headers: []kgo.RecordHeader{
-			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("\xc3\x28")}}},
+			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte("\xc3\x28")},
+		}},
 		{Key: []byte("other/key"), Value: []byte("{}"), Headers: kgoHeaders(good)},
 		{Key: []byte(good.Key()), Value: []byte("not JSON"), Headers: []kgo.RecordHeader{{Key: "", Value: nil}, {Key: "ce_time"}}},
 	}
@@ -172,7 +204,7 @@ func (s *suite) foreignRecords(t *testing.T) {
 		}
 		bad++
 		require.Equal(t, event.CodePoisoned, event.CodeOf(err))
-		require.Contains(t, err.Error(), r.Position.String())
+		require.Contains(t, err.Error(), r.String())
 	}
 	require.Equal(t, len(foreign), bad)
 }

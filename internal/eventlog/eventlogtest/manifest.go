@@ -12,15 +12,22 @@ import (
 	"github.com/muster-sync/muster/internal/eventlog"
 )
 
+// Kafka's names of the settings that the suite looks at.
+const (
+	cleanupPolicy     = "cleanup.policy"
+	deleteRetentionMS = "delete.retention.ms"
+	retentionMS       = "retention.ms"
+)
+
 func (s *suite) manifestAcceptsItsOwn(t *testing.T) {
 	require.NoError(t, Manifest().Ensure(t.Context(), s.Brokers))
 }
 
 func (s *suite) manifestReportsDeviations(t *testing.T) {
-	s.alter(t, event.TopicAccess, kadm.AlterConfig{Op: kadm.SetConfig, Name: "cleanup.policy", Value: new("compact,delete")})
-	defer s.alter(t, event.TopicAccess, kadm.AlterConfig{Op: kadm.SetConfig, Name: "cleanup.policy", Value: new("compact")})
-	s.alter(t, event.TopicPoison, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "retention.ms"})
-	defer s.alter(t, event.TopicPoison, kadm.AlterConfig{Op: kadm.SetConfig, Name: "retention.ms", Value: new("604800000")})
+	s.alter(t, event.TopicAccess, kadm.AlterConfig{Op: kadm.SetConfig, Name: cleanupPolicy, Value: new("compact,delete")})
+	defer s.alter(t, event.TopicAccess, kadm.AlterConfig{Op: kadm.SetConfig, Name: cleanupPolicy, Value: new("compact")})
+	s.alter(t, event.TopicPoison, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: retentionMS})
+	defer s.alter(t, event.TopicPoison, kadm.AlterConfig{Op: kadm.SetConfig, Name: retentionMS, Value: new("604800000")})
 	wanted := Manifest()
 	wanted.DeleteRetention = 30 * 24 * time.Hour
 	wanted.PoisonRetention = 6 * 24 * time.Hour
@@ -37,11 +44,11 @@ func (s *suite) manifestReportsDeviations(t *testing.T) {
 		require.Contains(t, err.Error(), d.Remedy)
 	}
 	require.Equal(t, map[[2]string][2]string{
-		{event.TopicEVE, "delete.retention.ms"}:    {"1209600000", "2592000000"},
-		{event.TopicAnVIL, "delete.retention.ms"}:  {"1209600000", "2592000000"},
-		{event.TopicAccess, "delete.retention.ms"}: {"1209600000", "2592000000"},
-		{event.TopicAccess, "cleanup.policy"}:      {"compact,delete", "compact"},
-		{event.TopicPoison, "retention.ms"}:        {"604800000", "518400000"},
+		{event.TopicEVE, deleteRetentionMS}:    {"1209600000", "2592000000"},
+		{event.TopicAnVIL, deleteRetentionMS}:  {"1209600000", "2592000000"},
+		{event.TopicAccess, deleteRetentionMS}: {"1209600000", "2592000000"},
+		{event.TopicAccess, cleanupPolicy}:     {"compact,delete", "compact"},
+		{event.TopicPoison, retentionMS}:       {"604800000", "518400000"},
 	}, found)
 }
 

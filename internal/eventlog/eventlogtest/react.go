@@ -24,7 +24,6 @@ func (observed) EventType() event.Type { return testType }
 
 // seen collects what a reactor was given of one stream.
 type seen struct {
-	stream event.Stream
 	mu     sync.Mutex
 	events []event.Recorded
 }
@@ -152,7 +151,8 @@ func (s *suite) reactorPoison(t *testing.T) {
 		case `{"n":2}`:
 			panic("out of cheese")
 		case `{"n":3}`:
-			if unavailable++; unavailable <= 6 {
+			unavailable++
+			if unavailable <= 6 {
 				return event.Errorf(event.CodeUnavailable, "the other side is away")
 			}
 		}
@@ -242,7 +242,7 @@ func (s *suite) reactorUnknown(t *testing.T) {
 	a := s.appender(t)
 	require.NoError(t, a.Append(t.Context(), newer))
 	require.NoError(t, a.Expire(t.Context(), event.TopicEVE,
-		event.Tombstone(stream, uuid.New(), time.Now(), event.Expiry{Policy: "history", CutOff: time.Now()})))
+		event.Tombstone(stream, uuid.New(), time.Now(), event.Expiry{Policy: policy, CutOff: time.Now()})))
 	s.append(t, stream, 1, 2)
 	var got seen
 	s.react(t, "unknown-"+uuid.NewString(), stream, func(_ context.Context, e event.Recorded) error {

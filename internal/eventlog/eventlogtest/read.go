@@ -68,7 +68,8 @@ func (s *suite) readAt(t *testing.T) {
 		written[29].Position: written[29],
 	}
 	got, err := s.reader(t).ReadAt(t.Context(), []event.Position{
-		written[29].Position, written[0].Position, ahead, written[17].Position, written[0].Position})
+		written[29].Position, written[0].Position, ahead, written[17].Position, written[0].Position,
+	})
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
@@ -160,7 +161,7 @@ func (s *suite) compaction(t *testing.T) {
 		e, err := rec.Event()
 		require.NoError(t, err)
 		at := time.Now()
-		require.NoError(t, a.Expire(t.Context(), event.TopicEVE, event.Tombstone(e.Stream, e.ID, at, event.Expiry{Policy: "history", CutOff: at})))
+		require.NoError(t, a.Expire(t.Context(), event.TopicEVE, event.Tombstone(e.Stream, e.ID, at, event.Expiry{Policy: policy, CutOff: at})))
 	}
 
 	var left []int64

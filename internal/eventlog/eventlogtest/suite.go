@@ -23,8 +23,6 @@ type Backend struct {
 	// Compact forces compaction, on a broker that can be forced; nil for one
 	// that compacts by itself within seconds once it may.
 	Compact func()
-	// MovesStart tells that compaction may move a log's start forward.
-	MovesStart bool
 	// RefusesKeyless tells that the broker refuses records without a key on
 	// compacted topics.
 	RefusesKeyless bool
@@ -35,6 +33,9 @@ const partitions = 4
 
 // source is the Source of the suite's events.
 const source = "muster/eventlogtest"
+
+// policy is the retention policy that the suite's tombstones name.
+const policy = "history"
 
 // testType is the type of the suite's events.
 const testType event.Type = "muster.eve.section.observed.v1"
@@ -56,6 +57,7 @@ func Run(t *testing.T, b Backend) {
 		{"manifest refuses another partition count", s.manifestRefusesPartitionCount},
 		{"round trip keeps every byte", s.roundTrip},
 		{"tombstone is null, empty value is not", s.tombstoneIsNull},
+		{"the largest event passes", s.largest},
 		{"a stream keeps its order under concurrent appends", s.streamOrder},
 		{"a stream lies where its name says", s.streamPlacement},
 		{"foreign records are coded errors", s.foreignRecords},
