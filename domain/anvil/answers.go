@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -296,8 +297,8 @@ func readGroupList(body []byte) ([]GroupRow, error) {
 	}
 	list := make([]GroupRow, len(rows))
 	for i, row := range rows {
-		if row.Name == "" || row.Role == "" {
-			return nil, fmt.Errorf("row %d has no groupName or no role", i+1)
+		if row.Name == "" || row.Role == "" || hasControl(row.Name) {
+			return nil, fmt.Errorf("row %d has no role, or no groupName that can be one", i+1)
 		}
 		list[i] = GroupRow(row)
 	}
@@ -314,6 +315,10 @@ func readText(body []byte) (string, error) {
 	}
 	return *s, nil
 }
+
+// hasControl tells whether a text holds a control character: no name does, and
+// stores do not take all of them.
+func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }
 
 func readTexts(body []byte) ([]string, error) {
 	var texts []*string
@@ -354,8 +359,8 @@ func readWorkspaceList(body []byte) ([]WorkspaceRow, error) {
 	list := make([]WorkspaceRow, len(rows))
 	for i, row := range rows {
 		w := row.Workspace
-		if w.Namespace == "" || w.Name == "" || row.AccessLevel == "" {
-			return nil, fmt.Errorf("entry %d has no namespace, no name or no accessLevel", i+1)
+		if w.Namespace == "" || w.Name == "" || row.AccessLevel == "" || hasControl(w.Namespace+w.Name) {
+			return nil, fmt.Errorf("entry %d has no accessLevel, or no namespace or name that can be one", i+1)
 		}
 		list[i] = WorkspaceRow{Namespace: w.Namespace, Name: w.Name, AccessLevel: row.AccessLevel, IsLocked: w.IsLocked,
 			AuthorizationDomains: make([]string, len(w.AuthorizationDomain))}

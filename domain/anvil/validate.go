@@ -78,7 +78,7 @@ func (v *validation) name(list string, i int, field, name string, longest int) {
 	switch {
 	case name == "":
 		v.fail(list, i, "%s is empty: every record needs one", field)
-	case strings.ContainsAny(name, "/\x00\r\n"):
+	case strings.Contains(name, "/") || hasControl(name):
 		v.fail(list, i, "%s %q holds a slash or a control character", field, name)
 	case v.strict && !slug.MatchString(name):
 		v.fail(list, i, "%s %q may hold only letters, digits, hyphens and underscores", field, name)
@@ -91,8 +91,10 @@ func (v *validation) email(list string, i int, field, email string) {
 	switch {
 	case email == "":
 		v.fail(list, i, "%s is empty: every record needs an address", field)
+	case hasControl(email):
+		v.fail(list, i, "%s %q holds a control character", field, email)
 	case v.strict && (strings.Count(email, "@") != 1 || strings.HasPrefix(email, "@") || strings.HasSuffix(email, "@") ||
-		strings.ContainsAny(email, " \t\r\n\x00/")):
+		strings.ContainsAny(email, " /")):
 		v.fail(list, i, "%s %q is no e-mail address", field, email)
 	}
 }
