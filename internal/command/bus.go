@@ -269,8 +269,7 @@ func (b *Bus) attempt(ctx context.Context, streams []event.Stream, applied map[e
 func (b *Bus) number(ctx context.Context, versions map[event.Stream]int64, in BatchInput, decisions []Decision) ([]event.Event, error) {
 	trace := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, trace)
-	// Postgres keeps microseconds; so does the event, whoever reads it.
-	now := b.config.Now().UTC().Truncate(time.Microsecond)
+	now := b.config.Now().UTC() // the outbox keeps microseconds of it
 	var events []event.Event
 	for _, d := range decisions {
 		if _, locked := versions[d.Stream]; !locked {

@@ -38,12 +38,10 @@ type memoryLog struct {
 	// appended is called after a call was appended, before it is acknowledged; its
 	// error is returned.
 	appended func(events []event.Event) error
-	calls    int
 }
 
 func (l *memoryLog) Append(_ context.Context, events ...event.Event) error {
 	l.mu.Lock()
-	l.calls++
 	check, appended := l.check, l.appended
 	l.mu.Unlock()
 	if check != nil {

@@ -2,7 +2,7 @@ package command_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +131,13 @@ func TestForwarder_boundsBatchesByEventsAndBytes(t *testing.T) {
 }
 
 func TestForwarder_aRefusedEventStopsItsStreamOnly(t *testing.T) {
+	for _, batch := range []int{1, 500} {
+		t.Run(fmt.Sprint("in batches of ", batch), func(t *testing.T) { testRefusal(t, batch) })
+	}
+}
+
+func testRefusal(t *testing.T, batch int) {
+	t.Helper()
 	pool, log := database(t), &memoryLog{}
 	bus := idle(t, pool)
 	refuse := func(events []event.Event) error {
@@ -144,7 +151,7 @@ func TestForwarder_aRefusedEventStopsItsStreamOnly(t *testing.T) {
 	log.check = refuse
 	do(t, bus, stream, "good", "bad", "behind")
 	do(t, bus, event.Org, "other")
-	forward(t, pool, log)
+	forward(t, pool, log, func(c *command.ForwarderConfig) { c.BatchEvents = batch })
 	eventually(t, func() bool {
 		refusals, err := bus.Refusals(t.Context())
 		return err == nil && len(refusals) == 1 && len(log.facts(event.Org)) == 1
@@ -245,7 +252,7 @@ func TestForwarder_prunesWhatIsOldAndInTheLog(t *testing.T) {
 	bus := newBus(t, pool, log)
 	log.check = func(events []event.Event) error {
 		if events[0].Stream == event.Org {
-			return errors.New("away for this one")
+			return event.Errorf(event.CodeInvalid, "no")
 		}
 		return nil
 	}
@@ -257,10 +264,15 @@ func TestForwarder_prunesWhatIsOldAndInTheLog(t *testing.T) {
 	}
 	eventually(t, func() bool { return rows() == 0 }, "appended rows must go")
 	do(t, bus, event.Org, "cannot be appended")
-	eventually(t, func() bool { log.mu.Lock(); defer log.mu.Unlock(); return log.calls > 2 }, "it must have been tried")
+	eventually(t, func() bool {
+		refusals, err := bus.Refusals(t.Context())
+		return err == nil && len(refusals) == 1
+	}, "it must have been refused")
+	do(t, bus, stream, "three")
+	eventually(t, func() bool { return rows() == 1 }, "appended rows must go again")
 	stop()
 	require.Equal(t, 1, rows(), "what is not in the log must stay")
-	require.Equal(t, int64(3), do(t, bus, stream, "three").Version, "numbers go on after pruning")
+	require.Equal(t, int64(4), do(t, bus, stream, "four").Version, "numbers go on after pruning")
 }
 
 func TestForwarder_metricsTellDepthAgeAndRefusals(t *testing.T) {
