@@ -40,7 +40,7 @@ const (
 
 // MaxFigures is the largest number of figures, which is groups times periods, of
 // one answer.
-const MaxFigures = 200_000
+const MaxFigures = 100_000
 
 // WalletQuery says which figures to compute. Zero fields do not filter.
 type WalletQuery struct {

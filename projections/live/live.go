@@ -42,9 +42,15 @@ func New(source Source) *Generations {
 }
 
 // Namespace is the Postgres schema or ClickHouse database of the live
-// generation. It fails as [runner.Control.Live] does; failures are not
-// remembered.
+// generation. It fails like [Generations.Generation].
 func (g *Generations) Namespace(ctx context.Context, projection string) (string, error) {
+	generation, err := g.Generation(ctx, projection)
+	return generation.Namespace, err
+}
+
+// Generation is the live generation. It fails as [runner.Control.Live] does;
+// failures are not remembered.
+func (g *Generations) Generation(ctx context.Context, projection string) (runner.Generation, error) {
 	g.mu.Lock()
 	e := g.entries[projection]
 	if e == nil {
@@ -56,12 +62,12 @@ func (g *Generations) Namespace(ctx context.Context, projection string) (string,
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if now := g.now(); now.Before(e.until) {
-		return e.generation.Namespace, nil
+		return e.generation, nil
 	}
 	generation, err := g.source.Live(ctx, projection)
 	if err != nil {
-		return "", fmt.Errorf("finding the tables of %s: %w", projection, err)
+		return runner.Generation{}, fmt.Errorf("finding the tables of %s: %w", projection, err)
 	}
 	e.generation, e.until = generation, g.now().Add(g.keep)
-	return generation.Namespace, nil
+	return generation, nil
 }
