@@ -77,7 +77,8 @@ type exchange struct {
 func (s *Simulator) Handler() http.Handler {
 	signOn, admin := s.signOn(), s.admin()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.EscapedPath()
+		// As it was sent: what the URL parser repairs must be seen.
+		path, _, _ := strings.Cut(r.RequestURI, "?")
 		switch {
 		case strings.HasPrefix(path, adminPrefix):
 			admin.ServeHTTP(w, r)
@@ -132,7 +133,8 @@ func (x *exchange) checkHeaders() bool {
 		x.report(RuleAccept, "Accept is %q, must allow application/json", accept)
 	}
 	date := h.Get("X-Compatibility-Date")
-	if date == "" {
+	missing := date == ""
+	if missing {
 		x.report(RuleCompatibilityDate, "X-Compatibility-Date is missing")
 		date = oldestDate
 	}
@@ -145,7 +147,9 @@ func (x *exchange) checkHeaders() bool {
 	}
 	x.w.Header().Set("X-Compatibility-Date", date)
 	if date < x.rt.since {
-		x.report(RuleCompatibilityDate, "the route exists since %s, the request says %s", x.rt.since, date)
+		if !missing {
+			x.report(RuleCompatibilityDate, "the route exists since %s, the request says %s", x.rt.since, date)
+		}
 		x.refuse(http.StatusNotFound, "Resource not found")
 		return false
 	}

@@ -22,8 +22,6 @@ type content struct {
 	expires  int64 // Unix seconds; zero if it is not cached
 	pages    int   // zero if the route has none
 	body     func(b []byte) []byte
-	// accepted books that the client has it now; it may be nil.
-	accepted func() error
 }
 
 // bodies holds buffers for answers; the largest pages have about a megabyte.
@@ -52,6 +50,17 @@ func (x *exchange) serveCharacter() {
 		x.refuse(http.StatusNotFound, "Character not found")
 		return
 	}
+	answer, ok := x.fromCache(c, page)
+	if ok {
+		x.send(answer)
+	}
+}
+
+// fromCache takes an answer from the character's cache and books that the
+// client has it now; false if the request was answered otherwise. The lock is
+// not held while the answer goes out: a slow reader holds up nobody.
+func (x *exchange) fromCache(c *character, page int) (content, bool) {
+	s := x.sim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	snap := &c.cache[x.rt.section]
@@ -62,7 +71,7 @@ func (x *exchange) serveCharacter() {
 	if x.flaw.Kind == fault.Torn && page > 1 {
 		// The page is still the one from before the last refresh.
 		age := shown.expires - shown.made
-		shown.world -= age * int64(float64(time.Second/time.Millisecond)*s.config.Speed)
+		shown.world -= int64(float64(age*int64(time.Second/time.Millisecond)) * s.config.Speed)
 		shown.made -= age
 	}
 	answer, ok := x.characterContent(shown, page)
@@ -71,11 +80,17 @@ func (x *exchange) serveCharacter() {
 			x.report(RuleQuery, "page %d of %d", page, answer.pages)
 		}
 		x.refuse(http.StatusNotFound, "Requested page does not exist!")
-		return
+		return content{}, false
 	}
 	x.judgeRepeat(c.toldOf(x.rt.section, page))
-	answer.accepted = func() error { return x.accept(c, shown, answer, page) }
-	x.send(answer)
+	if x.flawed() {
+		return answer, true
+	}
+	if err := x.accept(c, shown, answer, page); err != nil {
+		s.fail(x.w, err)
+		return content{}, false
+	}
+	return answer, true
 }
 
 // snapshot is what the cache holds of the present.
@@ -165,13 +180,13 @@ func (x *exchange) judgeRepeat(known *told) {
 func (x *exchange) accept(c *character, snap snapshot, answer content, page int) error {
 	s, section := x.sim, x.rt.section
 	first := c.toldOf(section, 1)
-	torn := page > 1 && first != nil && first.made != snap.made
-	if torn {
-		// A correct client throws the whole set away.
+	if page > 1 && (first == nil || first.made != snap.made) {
+		// The set is torn: a correct client throws all of it away.
 		c.forget(section)
 		return nil
 	}
 	known := c.toldOf(section, page)
+	unchanged := known != nil && known.etag == answer.etag
 	c.tell(told{
 		section: section, page: int32(page), pages: int32(answer.pages),
 		etag: answer.etag, made: snap.made, expires: snap.expires,
@@ -185,7 +200,7 @@ func (x *exchange) accept(c *character, snap snapshot, answer content, page int)
 		c.journal = joined
 		return s.state.append(record{Character: x.id, Section: sectionNames[section], Lo: &lo, Hi: &hi})
 	}
-	if known != nil && known.etag == answer.etag && c.served[section] != 0 {
+	if unchanged && c.served[section] != 0 {
 		return nil
 	}
 	c.served[section] = snap.world
@@ -219,17 +234,10 @@ func (x *exchange) send(c content) {
 	if x.r.Header.Get("If-None-Match") != "" && x.matches(c.etag) {
 		status = http.StatusNotModified
 	}
-	flawed := x.flaw.Kind != "" && x.flaw.Kind != fault.Torn && x.flaw.Kind != fault.Slow
-	if flawed {
+	if x.flawed() {
 		status = http.StatusOK
 	}
 	x.settle(status)
-	if !flawed && c.accepted != nil {
-		if err := c.accepted(); err != nil {
-			x.sim.fail(x.w, err)
-			return
-		}
-	}
 	x.describe(c, status)
 	if status == http.StatusNotModified {
 		x.w.WriteHeader(status)
@@ -238,7 +246,7 @@ func (x *exchange) send(c content) {
 	buffer := bodies.Get().(*[]byte)
 	defer bodies.Put(buffer)
 	*buffer = c.body((*buffer)[:0])
-	if flawed {
+	if x.flawed() {
 		x.sendFlawed(*buffer)
 		return
 	}
@@ -249,6 +257,10 @@ func (x *exchange) send(c content) {
 	// The client is gone if this fails, and nobody is left to tell.
 	_, _ = x.w.Write(*buffer)
 }
+
+// flawed tells whether the answer is spoilt on its way, so that the client
+// cannot have it.
+func (x *exchange) flawed() bool { return x.flaw.Kind != "" && x.flaw.Kind != fault.Torn }
 
 // describe sets the headers about the content's age, lifetime and pages.
 func (x *exchange) describe(c content, status int) {
@@ -357,11 +369,10 @@ func (x *exchange) serveFixed(body func(at time.Time) []byte) {
 	data := body(s.clock.At(time.Unix(answer.modified, 0)))
 	answer.etag = hashOf(data)
 	answer.body = func(b []byte) []byte { return append(b, data...) }
-	answer.accepted = func() error {
+	if !x.flawed() {
 		s.sharedMu.Lock()
-		defer s.sharedMu.Unlock()
 		s.shared[x.rt.name] = told{etag: answer.etag, expires: answer.expires}
-		return nil
+		s.sharedMu.Unlock()
 	}
 	x.send(answer)
 }

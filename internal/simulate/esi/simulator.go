@@ -58,7 +58,8 @@ type Config struct {
 	// tokens were used; empty keeps that in memory alone.
 	StateDir string
 
-	// PageSize is the most entries on a page; 0 is ESI's 2500.
+	// PageSize is the most entries on a page; 0 is ESI's 2500. Below about 250
+	// the bucket can no longer pay for all pages of the busiest journals at once.
 	PageSize int
 	// Window and Shape describe the token buckets; the defaults are 15 minutes
 	// and [WindowFloating].

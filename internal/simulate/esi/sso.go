@@ -35,9 +35,10 @@ const (
 type issuer struct {
 	config *Config
 	world  *world
-	rsa    *rsa.PrivateKey
-	ec     *ecdsa.PrivateKey
-	mac    []byte
+	// rsa is made when it is first needed: finding its primes takes a moment.
+	rsa func() (*rsa.PrivateKey, error)
+	ec  *ecdsa.PrivateKey
+	mac []byte
 
 	mu     sync.Mutex
 	issued map[[sha256.Size]byte]bearer
@@ -53,10 +54,7 @@ type bearer struct {
 }
 
 func newIssuer(config *Config, w *world) (*issuer, error) {
-	rsaKey, err := seededRSA(config.Seed)
-	if err != nil {
-		return nil, err
-	}
+	rsaKey := sync.OnceValues(func() (*rsa.PrivateKey, error) { return seededRSA(config.Seed) })
 	ecKey, err := seededEC(config.Seed)
 	if err != nil {
 		return nil, err
@@ -120,12 +118,16 @@ func (s *issuer) jwks() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the simulated EC key: %w", err)
 	}
+	rsaKey, err := s.rsa()
+	if err != nil {
+		return nil, err
+	}
 	b64 := base64.RawURLEncoding.EncodeToString
-	exponent := big.NewInt(int64(s.rsa.E)).Bytes()
+	exponent := big.NewInt(int64(rsaKey.E)).Bytes()
 	return map[string]any{
 		"SkipUnresolvedJsonWebKeys": true,
 		"keys": []map[string]any{
-			{"alg": "RS256", "e": b64(exponent), "kid": keyRSA, "kty": "RSA", "n": b64(s.rsa.N.Bytes()), "use": "sig"},
+			{"alg": "RS256", "e": b64(exponent), "kid": keyRSA, "kty": "RSA", "n": b64(rsaKey.N.Bytes()), "use": "sig"},
 			{"alg": "ES256", "crv": "P-256", "kid": keyEC, "kty": "EC", "use": "sig", "x": b64(point[1:33]), "y": b64(point[33:])},
 		},
 	}, nil
@@ -159,11 +161,9 @@ func (s *issuer) access(id int64, transfers int, now time.Time) (string, error) 
 		// A single scope is a bare string.
 		claims["scp"] = b.scopes[0]
 	}
-	var method jwt.SigningMethod = jwt.SigningMethodRS256
-	var key crypto.Signer = s.rsa
-	kid := keyRSA
-	if id%2 == 0 {
-		method, key, kid = jwt.SigningMethodES256, s.ec, keyEC
+	method, key, kid, err := s.signer(id)
+	if err != nil {
+		return "", err
 	}
 	t := jwt.NewWithClaims(method, claims)
 	t.Header["kid"] = kid
@@ -173,6 +173,14 @@ func (s *issuer) access(id int64, transfers int, now time.Time) (string, error) 
 	}
 	s.remember(signed, b, now)
 	return signed, nil
+}
+
+func (s *issuer) signer(id int64) (jwt.SigningMethod, crypto.Signer, string, error) {
+	if id%2 != 0 {
+		return jwt.SigningMethodES256, s.ec, keyEC, nil
+	}
+	key, err := s.rsa()
+	return jwt.SigningMethodRS256, key, keyRSA, err
 }
 
 // remember spares the check of the signature of a token that was checked or
@@ -214,7 +222,11 @@ func (s *issuer) parse(token string) (bearer, error) {
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		switch t.Header["kid"] {
 		case keyRSA:
-			return &s.rsa.PublicKey, nil
+			key, err := s.rsa()
+			if err != nil {
+				return nil, err
+			}
+			return &key.PublicKey, nil
 		case keyEC:
 			return &s.ec.PublicKey, nil
 		}
