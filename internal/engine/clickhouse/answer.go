@@ -114,7 +114,8 @@ func (a *answer) finish() error {
 func (a *answer) fail(err error) {
 	var ex *exception
 	if !errors.As(err, &ex) {
-		ex = newException(codeLogicalError, "LOGICAL_ERROR", "%s", err)
+		// Only the request and the connection fail in words that are not the engine's.
+		ex = newException(codeNetworkError, "NETWORK_ERROR", "%s", err)
 	}
 	if !a.started {
 		writeException(a.w, ex)

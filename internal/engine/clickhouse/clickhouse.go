@@ -102,7 +102,12 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, folder.close()) }()
+	defer func() {
+		// An engine that could not be closed may still write; its folder stays locked until the process ends.
+		if !errors.Is(err, errStillRunning) {
+			err = errors.Join(err, folder.close())
+		}
+	}()
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {

@@ -19,6 +19,7 @@ const (
 	codeReadonly             = 164
 	codeAuthenticationFailed = 516
 	codeTooManyQueries       = 202
+	codeNetworkError         = 210
 	codeCannotParse          = 27
 )
 
@@ -59,9 +60,10 @@ func (e *exception) status() int {
 		return http.StatusUnauthorized
 	case 192, 193, codeAuthenticationFailed, 497, 512: // UNKNOWN_USER, WRONG_PASSWORD, ACCESS_DENIED, SET_NON_GRANTED_ROLE
 		return http.StatusForbidden
-	case 6, 25, 26, codeCannotParse, 38, 41, 72, 131, 42, 43, 53, codeSyntaxError, 80, 117, 130, 167, 168, 386, 407, 456, 457, 469, codeBadArguments, codeReadonly:
+	case 6, 25, 26, codeCannotParse, 38, 41, 72, 131, 42, 43, 53, codeSyntaxError, 80, 117, 130, 167, 168, 386, 407, 456, 457, 469, codeBadArguments, codeReadonly, codeNetworkError:
 		// CANNOT_PARSE_*, wrong number or types of arguments, SYNTAX_ERROR, INCORRECT_*, TOO_DEEP_AST, TOO_BIG_AST,
-		// NO_COMMON_TYPE, UNKNOWN_QUERY_PARAMETER, BAD_QUERY_PARAMETER, VIOLATED_CONSTRAINT
+		// NO_COMMON_TYPE, UNKNOWN_QUERY_PARAMETER, BAD_QUERY_PARAMETER, VIOLATED_CONSTRAINT, and a request that cannot be
+		// read to its end
 		return http.StatusBadRequest
 	case 16, 46, 47, 50, 56, 60, 63, codeUnknownFormat, 81, 105, codeUnknownSetting: // NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_*
 		return http.StatusNotFound

@@ -193,6 +193,7 @@ func TestRefusedRequestsSayWhy(t *testing.T) {
 		"unknown encoding":  {header: http.Header{"Content-Encoding": {"snappy"}}, body: "x", status: 501, code: "48", words: "zstd"},
 		"broken encoding":   {header: http.Header{"Content-Encoding": {"gzip"}}, body: "no gzip", status: 400, code: "27"},
 		"data for a select": {body: "INSERT INTO v SELECT n, s FROM input('n UInt32, s String') FORMAT CSV\n9,i\n", status: 501, code: "48", words: "input()"},
+		"broken blocks":     {params: url.Values{"decompress": {"1"}, "query": {"INSERT INTO FUNCTION null('n Int8') FORMAT TSV"}}, body: strings.Repeat("x", 100), status: 400, code: "210", words: "reading the data"},
 		"missing parameter": {body: "SELECT {x:String}", status: 400, code: "456"},
 	} {
 		t.Run(name, func(t *testing.T) {
