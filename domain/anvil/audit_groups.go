@@ -221,11 +221,11 @@ func (m *membershipAudit) list(role Role) *roster {
 
 func (m *membershipAudit) accountRow(row AccountMembership) {
 	key := string(row.Role) + ": " + row.Account
-	declared := []RecordKey{{KindAccountMembership, row.Group + "/" + row.Account}}
+	declared := func() []RecordKey { return []RecordKey{{KindAccountMembership, row.Group + "/" + row.Account}} }
 	if account := m.people[row.Account]; account.Status != StatusActive {
 		wrong(m.out, Discrepancy{Model: ModelMemberships, Scope: m.group, Record: key, Kind: ErrDeactivatedAccount,
 			Expected: string(row.Role), Observed: "the account is declared inactive",
-			Declared: append(declared, RecordKey{KindAccount, row.Account})})
+			Declared: append(declared(), RecordKey{KindAccount, row.Account})})
 	}
 	text := ErrAccountMemberMissing
 	if row.Role == RoleAdmin {
@@ -245,18 +245,21 @@ func (m *membershipAudit) groupRow(row GroupMembership) {
 		m.members.take(email)
 		text = ErrGroupAdminMissing
 	}
-	m.declared(key, row.Role, email, text, []RecordKey{{KindGroupMembership, row.Parent + "/" + row.Child}, {KindGroup, row.Child}})
+	m.declared(key, row.Role, email, text, func() []RecordKey {
+		return []RecordKey{{KindGroupMembership, row.Parent + "/" + row.Child}, {KindGroup, row.Child}}
+	})
 }
 
-// declared looks one declared address up in the list of its role.
-func (m *membershipAudit) declared(key string, role Role, email, text string, declared []RecordKey) {
+// declared looks one declared address up in the list of its role. The keys of
+// the declaration are made only when something is wrong.
+func (m *membershipAudit) declared(key string, role Role, email, text string, declared func() []RecordKey) {
 	l := m.list(role)
 	switch {
 	case !l.read:
 		m.out.Unknown[key] = l.reading.cause()
 	case !l.take(email):
 		wrong(m.out, Discrepancy{Model: ModelMemberships, Scope: m.group, Record: key, Kind: text,
-			Expected: string(role), Observed: m.held(email), Declared: declared, Seen: m.seen()})
+			Expected: string(role), Observed: m.held(email), Declared: declared(), Seen: m.seen()})
 	}
 	settle(m.out, key)
 }
