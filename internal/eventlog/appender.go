@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"log/slog"
 	"slices"
@@ -90,8 +91,10 @@ type Appender struct {
 	publisher message.Publisher
 	now       func() time.Time
 	metrics   *appenderMetrics
-	queues    []chan job
-	workers   sync.WaitGroup
+	// queues are the workers' queues; a stream's is found by hash with seed.
+	queues  []chan job
+	seed    maphash.Seed
+	workers sync.WaitGroup
 
 	// mu is held for reading while work is handed over and for writing while
 	// the appender closes, so that nothing is handed over afterwards.
@@ -143,6 +146,7 @@ func startAppender(cfg AppenderConfig, publisher message.Publisher, metrics *app
 		now:       cfg.Now,
 		metrics:   metrics,
 		queues:    make([]chan job, cfg.Workers),
+		seed:      maphash.MakeSeed(),
 	}
 	for i := range a.queues {
 		a.queues[i] = make(chan job, cfg.Queue)
@@ -320,7 +324,7 @@ func (a *Appender) hand(ctx context.Context, j job) error {
 		return event.Errorf(event.CodeUnavailable, "the appender is closed")
 	}
 	select {
-	case a.queues[PartitionOf(j.events[0].Stream, int32(len(a.queues)))] <- j:
+	case a.queues[maphash.String(a.seed, string(j.events[0].Stream))%uint64(len(a.queues))] <- j:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
