@@ -65,12 +65,14 @@ const (
 	routeSettings       = "workspace-settings"
 )
 
-// parse finds the call of a decoded path, segment by segment.
-func parse(segments []string) (call, bool) {
-	if len(segments) < 3 || segments[0] != "api" || slices.Contains(segments, "") {
+// callOf finds the call of a decoded path, segment by segment.
+func callOf(segments []string) (call, bool) {
+	if len(segments) < 2 || segments[0] != "api" || slices.Contains(segments, "") {
 		return call{}, false
 	}
 	switch s := segments[1:]; {
+	case len(s) == 1 && s[0] == "workspaces":
+		return call{routeWorkspaces, rawls, nil}, true
 	case len(s) == 3 && s[0] == "billing" && s[1] == "v2":
 		return call{routeBillingProject, rawls, s[2:]}, true
 	case len(s) == 3 && s[0] == "users" && s[1] == "v1":
@@ -308,10 +310,7 @@ func (w *world) settings(key string) reply {
 func (w *world) answersFor(d Declared, at time.Time) []Answer {
 	var all []Answer
 	ask := func(query string, segments ...string) reply {
-		c, _ := parse(append([]string{"api"}, segments...))
-		if query != "" {
-			c = call{route: routeWorkspaces, service: rawls}
-		}
+		c, _ := callOf(append([]string{"api"}, segments...))
 		r := w.reply(c, query, at)
 		body, err := json.Marshal(r.body)
 		if err != nil {

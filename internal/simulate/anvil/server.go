@@ -63,11 +63,13 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	if drawn && s.failInstead(w, r, c, f) {
 		return
 	}
-	answered := s.source.answer(c, path, r.URL.RawQuery, s.clock.World())
+	// Milliseconds are what the state folder remembers.
+	at := s.clock.World().Truncate(time.Millisecond)
+	answered := s.source.answer(c, path, r.URL.RawQuery, at)
 	if answered == nil {
 		query, err := url.QueryUnescape(r.URL.RawQuery)
 		if err == nil {
-			answered = s.source.answer(c, path, query, s.clock.World())
+			answered = s.source.answer(c, path, query, at)
 		}
 	}
 	if answered == nil {
@@ -77,16 +79,24 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := answered.encode()
 	if err != nil {
-		s.config.Logger.Error("the simulator failed", "error", err)
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+		s.fail(w, err)
 		return
 	}
 	if drawn && f.Kind != fault.Slow && len(body) > 0 {
 		s.spoil(w, c, f, body)
 		return
 	}
-	s.remember(c, path, r.URL.RawQuery, answered.status, body)
+	if err := s.remember(c, path, r.URL.RawQuery, at, answered.status, body); err != nil {
+		s.fail(w, err)
+		return
+	}
 	s.writeBody(w, c, answered.status, body)
+}
+
+// fail answers for a defect of the simulator itself, loudly.
+func (s *Simulator) fail(w http.ResponseWriter, err error) {
+	s.config.Logger.Error("the simulator failed", "error", err)
+	http.Error(w, err.Error(), http.StatusInternalServerError)
 }
 
 // accept judges a request; it answers itself if the request ends there.
@@ -95,11 +105,7 @@ func (s *Simulator) accept(w http.ResponseWriter, r *http.Request) (c call, path
 	if !clean {
 		s.report(RuleEscaping, r, "a segment of the path is empty, a dot, or not escaped by itself")
 	}
-	c, ok = parse(segments)
-	if len(segments) == 2 && segments[0] == "api" && segments[1] == "workspaces" {
-		c, ok = call{routeWorkspaces, rawls, nil}, true
-	}
-	if !ok {
+	if c, ok = callOf(segments); !ok {
 		s.report(RuleUnknownPath, r, "no service has this path")
 		s.write(w, call{route: "unknown", service: rawls}, report(rawls, http.StatusNotFound, "The requested resource could not be found."))
 		return c, "", false
@@ -240,18 +246,6 @@ func (s *Simulator) writeBody(w http.ResponseWriter, c call, status int, body []
 	_, _ = w.Write(body)
 }
 
-func (s *Simulator) remember(c call, path, query string, status int, body []byte) {
-	if decoded, err := url.QueryUnescape(query); err == nil {
-		query = decoded
-	}
-	if body == nil {
-		body = []byte("null")
-	}
-	s.servedMu.Lock()
-	defer s.servedMu.Unlock()
-	s.served[path+"?"+query] = Answer{c.service, http.MethodGet, path, query, status, body}
-}
-
 func sortAnswers(answers []Answer) {
 	slices.SortFunc(answers, func(a, b Answer) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Query, b.Query))
@@ -299,14 +293,20 @@ func (s *Simulator) admin() http.Handler {
 	})
 	mux.HandleFunc("POST "+adminPrefix+"faults", s.adminFaults)
 	mux.HandleFunc("POST "+adminPrefix+"freeze", func(w http.ResponseWriter, _ *http.Request) {
-		s.Freeze(s.clock.World())
-		writeJSON(w, map[string]time.Time{"world_time": s.clock.World()})
+		s.adminFreeze(w, s.clock.World())
 	})
 	mux.HandleFunc("POST "+adminPrefix+"thaw", func(w http.ResponseWriter, _ *http.Request) {
-		s.Freeze(time.Time{})
-		writeJSON(w, map[string]time.Time{"world_time": s.clock.World()})
+		s.adminFreeze(w, time.Time{})
 	})
 	return mux
+}
+
+func (s *Simulator) adminFreeze(w http.ResponseWriter, at time.Time) {
+	if err := s.Freeze(at); err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, map[string]time.Time{"world_time": s.clock.World()})
 }
 
 func (s *Simulator) adminFaults(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/muster-sync/muster/internal/simulate/fault"
 	"github.com/muster-sync/muster/internal/simulate/judge"
+	"github.com/muster-sync/muster/internal/simulate/statefile"
 	"github.com/muster-sync/muster/internal/simulate/worldclock"
 )
 
@@ -66,6 +67,10 @@ type Config struct {
 	Epoch, Start time.Time
 	Speed        float64
 	Clock        func() time.Time
+
+	// StateDir is a folder that remembers the time of the world and what was
+	// served; empty keeps that in memory alone.
+	StateDir string
 
 	// Latency is how long each answer takes.
 	Latency time.Duration
@@ -144,6 +149,7 @@ type Simulator struct {
 	clock  *worldclock.Clock
 	faults *fault.Injector
 	book   *judge.Book
+	state  *statefile.Log[record]
 
 	inFlight    atomic.Int64
 	maxInFlight atomic.Int64
@@ -152,10 +158,16 @@ type Simulator struct {
 	served   map[string]Answer
 }
 
-// New is a simulator of a seeded consortium.
+// New is a simulator of a seeded consortium. With a state folder it goes on with
+// the world that the folder remembers; it fails if that is another world than
+// the configured one. Close it to release the folder.
 func New(config Config) (*Simulator, error) {
 	config.setDefaults()
 	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	old, err := config.load()
+	if err != nil {
 		return nil, err
 	}
 	w := newWorld(&config)
@@ -164,8 +176,14 @@ func New(config Config) (*Simulator, error) {
 		return nil, err
 	}
 	s.world = w
+	if err := s.resume(old); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
+
+// Close releases the state folder.
+func (s *Simulator) Close() error { return s.state.Close() }
 
 func newSimulator(config Config, from source) (*Simulator, error) {
 	clock, err := worldclock.New(config.Epoch, config.Start, config.Speed, config.Clock)
@@ -239,13 +257,15 @@ func (s *Simulator) Faults() *fault.Injector { return s.faults }
 func (s *Simulator) WorldTime() time.Time { return s.clock.World() }
 
 // Freeze lets nothing more happen in the world after the given time of its own;
-// the zero time lets it go on.
-func (s *Simulator) Freeze(at time.Time) {
+// also after a restart; the zero time lets it go on.
+func (s *Simulator) Freeze(at time.Time) error {
 	if at.IsZero() {
 		s.clock.Thaw()
-		return
+	} else {
+		s.clock.Freeze(at)
 	}
-	s.clock.Freeze(at)
+	at = at.UTC()
+	return s.state.Append(record{Frozen: &at})
 }
 
 // Served are the last answers that were given whole and well-formed, one for

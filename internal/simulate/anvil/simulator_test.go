@@ -105,7 +105,7 @@ func TestTheWorldDriftsButTheDeclarationDoesNot(t *testing.T) {
 	require.Equal(t, declared, s.Declared())
 	later := s.Answers()
 	require.NotEqual(t, answers, later)
-	s.Freeze(s.WorldTime())
+	require.NoError(t, s.Freeze(s.WorldTime()))
 	clock.advance(24 * time.Hour)
 	require.Equal(t, later, s.Answers())
 }
@@ -128,6 +128,36 @@ func TestTheServerGivesTheAnswersOfTheWorld(t *testing.T) {
 	require.Positive(t, statuses[http.StatusNotFound])
 	require.Positive(t, statuses[http.StatusForbidden])
 	require.Len(t, s.Served(), len(s.Answers()))
+}
+
+func TestAStateFolderKeepsItsWorldAndWhatWasServed(t *testing.T) {
+	dir := t.TempDir()
+	clock := &wallClock{now: start}
+	config := Config{Seed: 2, Drift: 0.3, Speed: 3600, Epoch: start.Add(-100 * 24 * time.Hour), Clock: clock.time, StateDir: dir}
+	s, err := New(config)
+	require.NoError(t, err)
+	for range 5 {
+		clock.advance(time.Minute)
+		for _, a := range s.Answers() {
+			require.Equal(t, a.Status, ask(s, target(a)).StatusCode)
+		}
+	}
+	served, at := s.Served(), s.WorldTime()
+	require.Equal(t, len(s.Answers()), len(served))
+	require.NoError(t, s.Freeze(at))
+	require.NoError(t, s.Close())
+
+	clock.advance(time.Hour)
+	config.Epoch, config.Speed = time.Time{}, 1
+	again, err := New(config)
+	require.NoError(t, err)
+	require.Equal(t, at, again.WorldTime())
+	require.Equal(t, served, again.Served())
+	require.NoError(t, again.Close())
+
+	config.Groups = 21
+	_, err = New(config)
+	require.ErrorContains(t, err, "another folder")
 }
 
 func TestAnAddressOfAGroupIsNoUser(t *testing.T) {

@@ -140,7 +140,7 @@ func (s *Simulator) changeLogin(id int64, change func(*character)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(c)
-	return s.state.append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers})
+	return s.state.Append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers})
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

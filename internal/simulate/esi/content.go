@@ -198,13 +198,13 @@ func (x *exchange) accept(c *character, snap snapshot, answer content, page int)
 			return nil
 		}
 		c.journal = joined
-		return s.state.append(record{Character: x.id, Section: sectionNames[section], Lo: &lo, Hi: &hi})
+		return s.state.Append(record{Character: x.id, Section: sectionNames[section], Lo: &lo, Hi: &hi})
 	}
 	if unchanged && c.served[section] != 0 {
 		return nil
 	}
 	c.served[section] = snap.world
-	return s.state.append(record{Character: x.id, Section: sectionNames[section], At: snap.world})
+	return s.state.Append(record{Character: x.id, Section: sectionNames[section], At: snap.world})
 }
 
 // tag is an ETag as the route writes it: converted ones are weak.

@@ -129,7 +129,7 @@ func (s *Simulator) refresh(w http.ResponseWriter, r *http.Request, now time.Tim
 		return
 	}
 	if generation > c.refresh {
-		if err := s.state.append(record{Character: id, Refresh: generation}); err != nil {
+		if err := s.state.Append(record{Character: id, Refresh: generation}); err != nil {
 			s.fail(w, err)
 			return
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/muster-sync/muster/internal/simulate/fault"
 	"github.com/muster-sync/muster/internal/simulate/judge"
+	"github.com/muster-sync/muster/internal/simulate/statefile"
 	"github.com/muster-sync/muster/internal/simulate/worldclock"
 )
 
@@ -152,7 +153,7 @@ type Simulator struct {
 	book   *judge.Book
 	ledger *ledger
 	tokens *issuer
-	state  *stateLog
+	state  *statefile.Log[record]
 
 	characters []character
 
@@ -198,7 +199,7 @@ func New(config Config) (*Simulator, error) {
 		return nil, err
 	}
 	if config.StateDir != "" {
-		if s.state, err = rewriteState(config.StateDir, s.dump); err != nil {
+		if s.state, err = statefile.Rewrite(config.StateDir, stateFile, s.dump); err != nil {
 			return nil, err
 		}
 	}
@@ -206,12 +207,12 @@ func New(config Config) (*Simulator, error) {
 }
 
 // Close releases the state folder.
-func (s *Simulator) Close() error { return s.state.close() }
+func (s *Simulator) Close() error { return s.state.Close() }
 
 // load takes over what the state folder remembers.
 func (s *Simulator) load() (frozen time.Time, err error) {
 	c := &s.config
-	err = readState(c.StateDir, func(r record) error {
+	err = statefile.Read(c.StateDir, stateFile, func(r record) error {
 		switch {
 		case r.World != nil:
 			w := r.World
@@ -250,17 +251,17 @@ func (s *Simulator) loadCharacter(r record) error {
 }
 
 // dump writes all that has to be remembered, in its shortest form.
-func (s *Simulator) dump(l *stateLog) error {
+func (s *Simulator) dump(l *statefile.Log[record]) error {
 	c := &s.config
 	first := record{World: &worldRecord{
 		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity,
 		Epoch: c.Epoch.UTC(), Start: c.Start.UTC(), Speed: c.Speed,
 	}}
-	if err := l.append(first); err != nil {
+	if err := l.Append(first); err != nil {
 		return err
 	}
 	if frozen := s.clock.Frozen(); !frozen.IsZero() {
-		if err := l.append(record{Frozen: &frozen}); err != nil {
+		if err := l.Append(record{Frozen: &frozen}); err != nil {
 			return err
 		}
 	}
@@ -272,9 +273,9 @@ func (s *Simulator) dump(l *stateLog) error {
 	return nil
 }
 
-func (s *Simulator) dumpCharacter(l *stateLog, id int64, c *character) error {
+func (s *Simulator) dumpCharacter(l *statefile.Log[record], id int64, c *character) error {
 	if c.refresh > 0 || c.revoked || c.transfers > 0 {
-		if err := l.append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers}); err != nil {
+		if err := l.Append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers}); err != nil {
 			return err
 		}
 	}
@@ -282,12 +283,12 @@ func (s *Simulator) dumpCharacter(l *stateLog, id int64, c *character) error {
 		if at == 0 {
 			continue
 		}
-		if err := l.append(record{Character: id, Section: sectionNames[i], At: at}); err != nil {
+		if err := l.Append(record{Character: id, Section: sectionNames[i], At: at}); err != nil {
 			return err
 		}
 	}
 	for _, x := range c.journal {
-		if err := l.append(record{Character: id, Section: sectionNames[sectionJournal], Lo: &x.lo, Hi: &x.hi}); err != nil {
+		if err := l.Append(record{Character: id, Section: sectionNames[sectionJournal], Lo: &x.lo, Hi: &x.hi}); err != nil {
 			return err
 		}
 	}
@@ -322,7 +323,7 @@ func (s *Simulator) Freeze(at time.Time) error {
 		s.clock.Freeze(at)
 	}
 	at = at.UTC()
-	return s.state.append(record{Frozen: &at})
+	return s.state.Append(record{Frozen: &at})
 }
 
 // Forgive drops what the client is expected to remember of earlier answers:
