@@ -52,7 +52,7 @@ type library struct {
 type analysis struct {
 	structSize uint32
 	statements uint32
-	flags      uint32
+	_          uint32 // flags, of no use here
 	class      queryClass
 }
 
