@@ -117,9 +117,10 @@ func setDefault[T comparable](setting *T, value T) {
 
 // Client asks AnVIL. It is safe for concurrent use.
 type Client struct {
-	config  ClientConfig
-	bases   map[string]*url.URL
-	http    *http.Client
+	config ClientConfig
+	bases  map[string]*url.URL
+	http   *http.Client
+	// tokens is nil if none are sent.
 	tokens  oauth2.TokenSource
 	metrics clientMetrics
 	log     *slog.Logger
@@ -148,9 +149,14 @@ func NewClient(ctx context.Context, config ClientConfig, log *slog.Logger, metri
 	}
 	transport := config.Transport
 	if transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.MaxIdleConnsPerHost = 64
-		transport = own
+		transport = &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConnsPerHost:   64,
+			IdleConnTimeout:       90 * time.Second,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ExpectContinueTimeout: time.Second,
+		}
 	}
 	c.http = &http.Client{
 		Transport: transport,
@@ -158,9 +164,12 @@ func NewClient(ctx context.Context, config ClientConfig, log *slog.Logger, metri
 		// A redirect is no answer, and must not carry the token elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	var err error
-	if c.tokens, err = tokenSource(ctx, config); err != nil {
-		return nil, err
+	if config.Credentials != NoCredentials {
+		tokens, err := tokenSource(ctx, config)
+		if err != nil {
+			return nil, err
+		}
+		c.tokens = tokens
 	}
 	c.metrics = clientMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_anvil_requests_total",
@@ -276,12 +285,13 @@ func (c *Client) request(ctx context.Context, q domain.Request) (*http.Request, 
 		panic("BUG: no service " + q.Service)
 	}
 	u := *base
-	escaped := base.EscapedPath()
-	for _, segment := range q.Segments {
-		u.Path += "/" + segment
-		escaped += "/" + url.PathEscape(segment)
+	escaped := make([]string, len(q.Segments))
+	for i, segment := range q.Segments {
+		escaped[i] = url.PathEscape(segment)
 	}
-	u.RawPath, u.RawQuery = escaped, q.Query
+	u.Path += "/" + strings.Join(q.Segments, "/")
+	u.RawPath = base.EscapedPath() + "/" + strings.Join(escaped, "/")
+	u.RawQuery = q.Query
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, "cannot be asked: its name makes no address"

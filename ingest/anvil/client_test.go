@@ -56,10 +56,9 @@ func TestClientConfigIsRefusedWithTheRemedy(t *testing.T) {
 
 func TestClientEscapesEachPartOfThePath(t *testing.T) {
 	var got []string
+	var headers []http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got = append(got, r.RequestURI)
-		require.Empty(t, r.Header.Get("Authorization"), "none means none")
-		require.Equal(t, "application/json", r.Header.Get("Accept"))
+		got, headers = append(got, r.RequestURI), append(headers, r.Header)
 		_, _ = io.WriteString(w, "{}")
 	}))
 	defer server.Close()
@@ -72,6 +71,10 @@ func TestClientEscapesEachPartOfThePath(t *testing.T) {
 	require.Equal(t, 200, ask("sam", "", "api", "users", "v1", "a+b/c?d#e f%@example.com").Status)
 	require.Equal(t, 200, ask("rawls", domain.WorkspaceFields, "api", "workspaces").Status)
 	require.NotEmpty(t, ask("sam", "", "api", "groups", "v1", "..").Failure, "a name must not lead elsewhere")
+	for _, h := range headers {
+		require.Empty(t, h.Get("Authorization"), "none means none")
+		require.Equal(t, "application/json", h.Get("Accept"))
+	}
 	require.Equal(t, []string{"/base/api/users/v1/a+b%2Fc%3Fd%23e%20f%25@example.com", "/api/workspaces?" + domain.WorkspaceFields}, got)
 }
 
@@ -260,7 +263,7 @@ func TestFolderKeepsTheNewestSamplesWithinItsBounds(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "quarantine")
 	f := &anvil.Folder{Dir: dir, MaxFiles: 3, MaxBody: 4}
 	for i := range 5 {
-		sample := anvil.Sample{Stream: stream, Record: domain.RecordKey{Kind: domain.KindAccount, Name: "a@example.com"}, Status: 200,
+		sample := anvil.Sample{Stream: stream, Kind: domain.KindAccount, Name: "a@example.com", Status: 200,
 			At: time.Date(2026, 1, 1, 0, 0, i, 0, time.UTC), Body: fmt.Appendf(nil, "%d-too-long", i)}
 		require.NoError(t, f.Keep(t.Context(), sample))
 	}

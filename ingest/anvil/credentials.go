@@ -22,13 +22,9 @@ func scopes() []string {
 	return []string{"https://www.googleapis.com/auth/userinfo.profile", "https://www.googleapis.com/auth/userinfo.email"}
 }
 
-// tokenSource is where tokens come from; nil for none. Tokens are kept until
-// they expire.
+// tokenSource is where tokens come from. Tokens are kept until they expire.
 func tokenSource(ctx context.Context, config ClientConfig) (oauth2.TokenSource, error) {
-	switch config.Credentials {
-	case NoCredentials:
-		return nil, nil
-	case "":
+	if config.Credentials == "" {
 		if config.Tokens != nil {
 			return oauth2.ReuseTokenSource(nil, config.Tokens), nil
 		}

@@ -184,15 +184,19 @@ func (s *postgresSession) Close() {
 
 // storedEvent is an event as it goes into the log.
 type storedEvent struct {
-	Key     string          `json:"key"`
-	Headers []event.Header  `json:"headers"`
+	Key string `json:"key"`
+	// Headers are names and values, in order.
+	Headers [][2]string     `json:"headers"`
 	Value   json.RawMessage `json:"value"`
 }
 
 func encodeEvents(events []event.Event) ([]byte, error) {
 	stored := make([]storedEvent, len(events))
 	for i, e := range events {
-		stored[i] = storedEvent{Key: e.Key(), Headers: e.Headers(), Value: e.Data}
+		stored[i] = storedEvent{Key: e.Key(), Value: e.Data}
+		for _, h := range e.Headers() {
+			stored[i].Headers = append(stored[i].Headers, [2]string{h.Name, h.Value})
+		}
 	}
 	return json.Marshal(stored)
 }
@@ -204,7 +208,11 @@ func decodeEvents(data []byte) ([]event.Event, error) {
 	}
 	events := make([]event.Event, len(stored))
 	for i, s := range stored {
-		e, err := event.FromRecord(s.Key, s.Headers, s.Value)
+		headers := make([]event.Header, len(s.Headers))
+		for j, h := range s.Headers {
+			headers[j] = event.Header{Name: h[0], Value: h[1]}
+		}
+		e, err := event.FromRecord(s.Key, headers, s.Value)
 		if err != nil {
 			return nil, fmt.Errorf("reading a prepared event: %w", err)
 		}

@@ -21,10 +21,12 @@ import (
 
 // Sample is an answer that could not be read.
 type Sample struct {
-	Stream event.Stream     `json:"stream"`
-	Record domain.RecordKey `json:"record"`
-	Status int              `json:"status"`
-	At     time.Time        `json:"at"`
+	Stream event.Stream `json:"stream"`
+	// Kind and Name say which record the answer is about.
+	Kind   domain.Kind `json:"kind"`
+	Name   string      `json:"name,omitempty"`
+	Status int         `json:"status"`
+	At     time.Time   `json:"at"`
 	// Body is what came. It is full of addresses: it belongs in no log.
 	Body []byte `json:"body"`
 }

@@ -301,7 +301,7 @@ func (w *window) quarantine(ctx context.Context, key domain.RecordKey, reply Rep
 	log := w.sweeper.config.Logger
 	log.WarnContext(ctx, "AnVIL's answer cannot be read; the record is unknown, the answer is kept in quarantine",
 		"stream", w.stream, "kind", key.Kind, "bytes", len(reply.Body))
-	sample := Sample{Stream: w.stream, Record: key, Status: reply.Status, At: reply.At, Body: reply.Body}
+	sample := Sample{Stream: w.stream, Kind: key.Kind, Name: key.Name, Status: reply.Status, At: reply.At, Body: reply.Body}
 	if err := w.sweeper.config.Quarantine.Keep(ctx, sample); err != nil {
 		log.ErrorContext(ctx, "keeping an answer in quarantine", "kind", key.Kind, "error", err)
 	}

@@ -224,14 +224,12 @@ func TestCrashesLoseNothingAndSayNothingTwiceDifferently(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		world := &moving{}
 		b := newBench(t, world)
-		var last anvil.Summary
 		for range rapid.IntRange(1, 8).Draw(t, "sweeps") {
 			world.answers = drawWorld(t)
 			b.log.failAfter = rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 2, 5}).Draw(t, "append fails after")
 			b.store.failCommit = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "commit fails")
-			if summary, err := b.Run(context.Background(), consortium, d, samModels); err == nil {
-				last = summary
-			}
+			// Whether it succeeds is what this test leaves to chance.
+			_, _ = b.Run(context.Background(), consortium, d, samModels)
 		}
 		b.log.failAfter, b.store.failCommit = -1, false
 		last, err := b.Run(context.Background(), consortium, d, samModels)
