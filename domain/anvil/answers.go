@@ -64,8 +64,7 @@ func DecodeAnswers(r io.Reader) ([]Answer, error) {
 }
 
 func invalidAnswers(data []byte, err error) error {
-	var bad *json.SyntaxError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return event.Errorf(event.CodeInvalid, "observations: line %d: not JSON: %w", lineAt(data, bad.Offset), err)
 	}
 	return event.Errorf(event.CodeInvalid, "observations: must be a list of answers, or an object with such a list in \"anvil\": %w", err)
@@ -362,8 +361,10 @@ func readWorkspaceList(body []byte) ([]WorkspaceRow, error) {
 		if w.Namespace == "" || w.Name == "" || row.AccessLevel == "" || hasControl(w.Namespace+w.Name) {
 			return nil, fmt.Errorf("entry %d has no accessLevel, or no namespace or name that can be one", i+1)
 		}
-		list[i] = WorkspaceRow{Namespace: w.Namespace, Name: w.Name, AccessLevel: row.AccessLevel, IsLocked: w.IsLocked,
-			AuthorizationDomains: make([]string, len(w.AuthorizationDomain))}
+		list[i] = WorkspaceRow{
+			Namespace: w.Namespace, Name: w.Name, AccessLevel: row.AccessLevel, IsLocked: w.IsLocked,
+			AuthorizationDomains: make([]string, len(w.AuthorizationDomain)),
+		}
 		for j, domain := range w.AuthorizationDomain {
 			list[i].AuthorizationDomains[j] = domain.MembersGroupName
 		}

@@ -130,12 +130,13 @@ type Result struct {
 	Sharing     map[string]*Outcome `json:"workspace_sharing,omitzero"`
 }
 
-// Audited is one outcome of a result and what it is the outcome of.
+// Audited is one outcome of a result and what it is the outcome of. As JSON it
+// is the outcome alone.
 type Audited struct {
 	Model Model
 	// Scope is the group or workspace of a sub-audit; empty for the others.
-	Scope   string
-	Outcome *Outcome
+	Scope string
+	*Outcome
 }
 
 // All lists the outcomes of the result, sub-audits after the audit that they
@@ -259,7 +260,8 @@ type auditor struct {
 }
 
 func newAuditor(d Declared, o *Observed, compat bool) *auditor {
-	a := &auditor{d: d, o: o, compat: compat,
+	a := &auditor{
+		d: d, o: o, compat: compat,
 		groups: make(map[string]ManagedGroup, len(d.ManagedGroups)),
 		people: make(map[string]Account, len(d.Accounts)),
 	}
@@ -338,9 +340,11 @@ func (a *auditor) billingProjects(out *Outcome) error {
 			continue
 		}
 		r := a.o.BillingProjects[b.Name]
-		d := Discrepancy{Model: ModelBillingProjects, Record: b.Name, Kind: ErrNotInAnVIL,
+		d := Discrepancy{
+			Model: ModelBillingProjects, Record: b.Name, Kind: ErrNotInAnVIL,
 			Expected: "exists, with the service account as a user", Observed: "missing, or the service account is no user of it",
-			Declared: []RecordKey{{KindBillingProject, b.Name}}, Seen: []RecordKey{{KindBillingProject, b.Name}}}
+			Declared: []RecordKey{{KindBillingProject, b.Name}}, Seen: []RecordKey{{KindBillingProject, b.Name}},
+		}
 		if err := a.exists(out, r.Response, d, 404); err != nil {
 			return err
 		}
@@ -354,9 +358,11 @@ func (a *auditor) accounts(out *Outcome) error {
 			continue
 		}
 		r := a.o.Accounts[account.Email]
-		d := Discrepancy{Model: ModelAccounts, Record: account.Email, Kind: ErrNotInAnVIL,
+		d := Discrepancy{
+			Model: ModelAccounts, Record: account.Email, Kind: ErrNotInAnVIL,
 			Expected: "exists as an account", Observed: "no such account",
-			Declared: []RecordKey{{KindAccount, account.Email}}, Seen: []RecordKey{{KindAccount, account.Email}}}
+			Declared: []RecordKey{{KindAccount, account.Email}}, Seen: []RecordKey{{KindAccount, account.Email}},
+		}
 		if r.Status == 204 {
 			d.Observed = "the address is a group's"
 		}

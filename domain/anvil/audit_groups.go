@@ -23,10 +23,12 @@ func (a *auditor) managedGroups(out *Outcome, subs map[string]*Outcome) error {
 	rows := a.membershipRows()
 	for _, g := range a.d.ManagedGroups {
 		held := roles[g.Name]
-		d := Discrepancy{Model: ModelManagedGroups, Record: g.Name,
+		d := Discrepancy{
+			Model: ModelManagedGroups, Record: g.Name,
 			Expected: yesNo(g.IsManagedByApp, "the service account is an admin", "the service account is no admin"),
 			Observed: "the service account is " + list(slices.Compact(slices.Sorted(slices.Values(held)))),
-			Declared: []RecordKey{{KindGroup, g.Name}}, Seen: []RecordKey{{KindGroupRole, g.Name}}}
+			Declared: []RecordKey{{KindGroup, g.Name}}, Seen: []RecordKey{{KindGroupRole, g.Name}},
+		}
 		var err error
 		switch {
 		case held == nil:
@@ -38,9 +40,11 @@ func (a *auditor) managedGroups(out *Outcome, subs map[string]*Outcome) error {
 		case g.IsManagedByApp:
 			sub := a.run(func(sub *Outcome) error { return a.membership(sub, g.Name, rows[g.Name]) })
 			subs[g.Name] = sub
-			err = a.rollUp(out, sub, Discrepancy{Model: ModelManagedGroups, Record: g.Name, Kind: ErrGroupMembership,
+			err = a.rollUp(out, sub, Discrepancy{
+				Model: ModelManagedGroups, Record: g.Name, Kind: ErrGroupMembership,
 				Expected: "the members and admins that are declared", Declared: d.Declared,
-				Seen: []RecordKey{{KindGroupMembers, g.Name}, {KindGroupAdmins, g.Name}}})
+				Seen: []RecordKey{{KindGroupMembers, g.Name}, {KindGroupAdmins, g.Name}},
+			})
 		}
 		if err != nil {
 			return err
@@ -52,8 +56,10 @@ func (a *auditor) managedGroups(out *Outcome, subs map[string]*Outcome) error {
 		if _, declared := a.groups[name]; declared || !isAdmin(roles[name]) {
 			continue
 		}
-		err := a.undeclared(out, seen, Discrepancy{Model: ModelManagedGroups, Record: name, Kind: NotInApp,
-			Expected: "not declared", Observed: "the service account is an admin of it", Seen: []RecordKey{{KindGroupRole, name}}})
+		err := a.undeclared(out, seen, Discrepancy{
+			Model: ModelManagedGroups, Record: name, Kind: NotInApp,
+			Expected: "not declared", Observed: "the service account is an admin of it", Seen: []RecordKey{{KindGroupRole, name}},
+		})
 		if err != nil {
 			return err
 		}
@@ -79,7 +85,7 @@ func (a *auditor) unlistedGroup(out *Outcome, g ManagedGroup, d Discrepancy) err
 }
 
 // rollUp carries the outcome of a sub-audit over to the record that it is about.
-func (a *auditor) rollUp(out *Outcome, sub *Outcome, d Discrepancy) error {
+func (a *auditor) rollUp(out, sub *Outcome, d Discrepancy) error {
 	switch {
 	case sub.Aborted != "":
 		return abort(sub.Aborted)
@@ -155,8 +161,10 @@ type roster struct {
 }
 
 func newRoster(role Role, r Reading[[]string], serviceAccount string) *roster {
-	l := &roster{role: role, reading: r.Response, read: r.Found(), emails: r.Value, lower: make([]string, len(r.Value)),
-		there: make(map[string]int, len(r.Value)), taken: map[string]int{}}
+	l := &roster{
+		role: role, reading: r.Response, read: r.Found(), emails: r.Value, lower: make([]string, len(r.Value)),
+		there: make(map[string]int, len(r.Value)), taken: map[string]int{},
+	}
 	for i, email := range r.Value {
 		l.lower[i] = strings.ToLower(email)
 		l.there[l.lower[i]]++
@@ -223,9 +231,11 @@ func (m *membershipAudit) accountRow(row AccountMembership) {
 	key := string(row.Role) + ": " + row.Account
 	declared := func() []RecordKey { return []RecordKey{{KindAccountMembership, row.Group + "/" + row.Account}} }
 	if account := m.people[row.Account]; account.Status != StatusActive {
-		wrong(m.out, Discrepancy{Model: ModelMemberships, Scope: m.group, Record: key, Kind: ErrDeactivatedAccount,
+		wrong(m.out, Discrepancy{
+			Model: ModelMemberships, Scope: m.group, Record: key, Kind: ErrDeactivatedAccount,
 			Expected: string(row.Role), Observed: "the account is declared inactive",
-			Declared: append(declared(), RecordKey{KindAccount, row.Account})})
+			Declared: append(declared(), RecordKey{KindAccount, row.Account}),
+		})
 	}
 	text := ErrAccountMemberMissing
 	if row.Role == RoleAdmin {
@@ -258,8 +268,10 @@ func (m *membershipAudit) declared(key string, role Role, email, text string, de
 	case !l.read:
 		m.out.Unknown[key] = l.reading.cause()
 	case !l.take(email):
-		wrong(m.out, Discrepancy{Model: ModelMemberships, Scope: m.group, Record: key, Kind: text,
-			Expected: string(role), Observed: m.held(email), Declared: declared(), Seen: m.seen()})
+		wrong(m.out, Discrepancy{
+			Model: ModelMemberships, Scope: m.group, Record: key, Kind: text,
+			Expected: string(role), Observed: m.held(email), Declared: declared(), Seen: m.seen(),
+		})
 	}
 	settle(m.out, key)
 }
@@ -309,9 +321,11 @@ func (m *membershipAudit) leftOver() error {
 				l.taken[email]--
 				continue
 			}
-			err := m.undeclared(m.out, seen, Discrepancy{Model: ModelMemberships, Scope: m.group,
+			err := m.undeclared(m.out, seen, Discrepancy{
+				Model: ModelMemberships, Scope: m.group,
 				Record: string(l.role) + ": " + email, Kind: NotInApp, Expected: "not declared",
-				Observed: fmt.Sprintf("%s, as %s", l.role, l.emails[i]), Seen: m.seen()})
+				Observed: fmt.Sprintf("%s, as %s", l.role, l.emails[i]), Seen: m.seen(),
+			})
 			if err != nil {
 				return err
 			}

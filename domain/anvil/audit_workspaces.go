@@ -31,9 +31,11 @@ func (a *auditor) workspaces(out *Outcome, subs map[string]*Outcome) error {
 			declared[i] = true
 			err = a.workspace(out, w, rows[i], sharing[w.Key()], subs)
 		} else if w.AppAccess != AppNoAccess {
-			wrong(out, Discrepancy{Model: ModelWorkspaces, Record: w.Key(), Kind: ErrWorkspaceNotInAnVIL,
+			wrong(out, Discrepancy{
+				Model: ModelWorkspaces, Record: w.Key(), Kind: ErrWorkspaceNotInAnVIL,
 				Expected: "access " + string(w.AppAccess), Observed: "not in the list of workspaces",
-				Declared: declaredWorkspace(w), Seen: []RecordKey{{Kind: KindWorkspaceList}, {KindWorkspace, w.Key()}}})
+				Declared: declaredWorkspace(w), Seen: []RecordKey{{Kind: KindWorkspaceList}, {KindWorkspace, w.Key()}},
+			})
 		}
 		if err != nil {
 			return err
@@ -58,9 +60,11 @@ func (a *auditor) undeclaredWorkspaces(out *Outcome, rows []WorkspaceRow, declar
 		if !owned {
 			continue
 		}
-		err = a.undeclared(out, seen, Discrepancy{Model: ModelWorkspaces, Record: row.Key(), Kind: NotInApp,
+		err = a.undeclared(out, seen, Discrepancy{
+			Model: ModelWorkspaces, Record: row.Key(), Kind: NotInApp,
 			Expected: "not declared", Observed: "access " + row.AccessLevel,
-			Seen: []RecordKey{{KindWorkspace, row.Key()}, {KindAccessList, row.Key()}}})
+			Seen: []RecordKey{{KindWorkspace, row.Key()}, {KindAccessList, row.Key()}},
+		})
 		if err != nil {
 			return err
 		}
@@ -93,8 +97,10 @@ func (a *auditor) reallyOwned(out *Outcome, row WorkspaceRow) (bool, error) {
 // workspace audits one workspace that is both declared and listed.
 func (a *auditor) workspace(out *Outcome, w Workspace, row WorkspaceRow, rows *sharingRows, subs map[string]*Outcome) error {
 	differs := func(kind, expected, observed string, seen ...RecordKey) {
-		wrong(out, Discrepancy{Model: ModelWorkspaces, Record: w.Key(), Kind: kind, Expected: expected, Observed: observed,
-			Declared: declaredWorkspace(w), Seen: append(seen, RecordKey{KindWorkspace, w.Key()})})
+		wrong(out, Discrepancy{
+			Model: ModelWorkspaces, Record: w.Key(), Kind: kind, Expected: expected, Observed: observed,
+			Declared: declaredWorkspace(w), Seen: append(seen, RecordKey{KindWorkspace, w.Key()}),
+		})
 	}
 	want, have := nameSet(w.AuthorizationDomains), nameSet(row.AuthorizationDomains)
 	if !slices.Equal(want, have) {
@@ -141,11 +147,14 @@ func (a *auditor) workspace(out *Outcome, w Workspace, row WorkspaceRow, rows *s
 
 // ownedWorkspace makes the checks that only an owner can make.
 func (a *auditor) ownedWorkspace(out *Outcome, w Workspace, rows *sharingRows, subs map[string]*Outcome,
-	differs func(kind, expected, observed string, seen ...RecordKey)) error {
+	differs func(kind, expected, observed string, seen ...RecordKey),
+) error {
 	sub := a.run(func(sub *Outcome) error { return a.sharing(sub, w.Key(), rows) })
 	subs[w.Key()] = sub
-	err := a.rollUp(out, sub, Discrepancy{Model: ModelWorkspaces, Record: w.Key(), Kind: ErrWorkspaceSharing,
-		Expected: "shared as declared", Declared: declaredWorkspace(w), Seen: []RecordKey{{KindAccessList, w.Key()}}})
+	err := a.rollUp(out, sub, Discrepancy{
+		Model: ModelWorkspaces, Record: w.Key(), Kind: ErrWorkspaceSharing,
+		Expected: "shared as declared", Declared: declaredWorkspace(w), Seen: []RecordKey{{KindAccessList, w.Key()}},
+	})
 	if err != nil {
 		return err
 	}
@@ -218,8 +227,10 @@ func (a *auditor) sharing(out *Outcome, workspace string, rows *sharingRows) err
 		}
 		key := entry.AccessLevel + ": " + email
 		out.NotInApp = append(out.NotInApp, key)
-		out.Discrepancies = append(out.Discrepancies, Discrepancy{Model: ModelSharing, Scope: workspace, Record: key, Kind: NotInApp,
-			Expected: "not declared", Observed: entry.words(), Seen: []RecordKey{{KindAccessList, workspace}}})
+		out.Discrepancies = append(out.Discrepancies, Discrepancy{
+			Model: ModelSharing, Scope: workspace, Record: key, Kind: NotInApp,
+			Expected: "not declared", Observed: entry.words(), Seen: []RecordKey{{KindAccessList, workspace}},
+		})
 	}
 	slices.SortStableFunc(out.Discrepancies, func(x, y Discrepancy) int { return strings.Compare(x.Record, y.Record) })
 	return nil
@@ -234,9 +245,11 @@ func (a *auditor) sharingKey(s Sharing) string {
 func (a *auditor) sharingRow(out *Outcome, s Sharing, entries map[string]AccessEntry, covered map[string]bool) {
 	key, email := a.sharingKey(s), strings.ToLower(a.groups[s.Group].Email)
 	differs := func(kind, expected, observed string) {
-		wrong(out, Discrepancy{Model: ModelSharing, Scope: s.Workspace, Record: key, Kind: kind, Expected: expected, Observed: observed,
+		wrong(out, Discrepancy{
+			Model: ModelSharing, Scope: s.Workspace, Record: key, Kind: kind, Expected: expected, Observed: observed,
 			Declared: []RecordKey{{KindSharing, s.Workspace + "/" + s.Group}, {KindGroup, s.Group}},
-			Seen:     []RecordKey{{KindAccessList, s.Workspace}}})
+			Seen:     []RecordKey{{KindAccessList, s.Workspace}},
+		})
 	}
 	entry, shared := entries[email]
 	if !shared || covered[email] {

@@ -168,8 +168,7 @@ func strictJSON(raw []byte, record any) error {
 	in := json.NewDecoder(bytes.NewReader(raw))
 	in.DisallowUnknownFields()
 	err := in.Decode(record)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("field %q must be %s, not %s", wrong.Field, inWords(wrong.Type.Kind().String()), wrong.Value)
 	}
 	if err != nil {
@@ -204,8 +203,7 @@ func expect(in *json.Decoder, want json.Delim, data []byte) error {
 
 func syntax(data []byte, in *json.Decoder, err error) error {
 	at := in.InputOffset()
-	var bad *json.SyntaxError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = max(at, bad.Offset)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

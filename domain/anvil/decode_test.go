@@ -199,10 +199,14 @@ func TestOfTwoSpellingsInAnAccessListTheLastCounts(t *testing.T) {
 
 func TestAnswersOfOddShapesAreUnknownAndQuoteNothing(t *testing.T) {
 	const secret = "secret@example.com"
-	bodies := []string{``, `null`, `<html>` + secret, `{"a":"` + secret + `"`, `"` + secret + `"`, `[null]`, `[7]`, `{}`, `[{}]`, `7`, `true`,
-		`{"acl":7}`, `{"acl":{"` + secret + `":null}}`, `{"acl":{"` + secret + `":{"accessLevel":7}}}`, `[{"groupName":"g\u0000","role":"admin"}]`}
-	kinds := []anvil.Kind{anvil.KindBillingProject, anvil.KindAccount, anvil.KindGroupList, anvil.KindGroup, anvil.KindGroupMembers, anvil.KindGroupAdmins,
-		anvil.KindWorkspaceList, anvil.KindAccessList, anvil.KindSettings}
+	bodies := []string{
+		``, `null`, `<html>` + secret, `{"a":"` + secret + `"`, `"` + secret + `"`, `[null]`, `[7]`, `{}`, `[{}]`, `7`, `true`,
+		`{"acl":7}`, `{"acl":{"` + secret + `":null}}`, `{"acl":{"` + secret + `":{"accessLevel":7}}}`, `[{"groupName":"g\u0000","role":"admin"}]`,
+	}
+	kinds := []anvil.Kind{
+		anvil.KindBillingProject, anvil.KindAccount, anvil.KindGroupList, anvil.KindGroup, anvil.KindGroupMembers, anvil.KindGroupAdmins,
+		anvil.KindWorkspaceList, anvil.KindAccessList, anvil.KindSettings,
+	}
 	unreadable := map[anvil.Kind]int{}
 	for _, kind := range kinds {
 		for _, body := range bodies {
@@ -243,8 +247,10 @@ func FuzzDecodeDeclared(f *testing.F) {
 func FuzzRecord(f *testing.F) {
 	f.Add(0, 200, []byte(`[{"groupName":"g","groupEmail":"g@x","role":"admin"}]`))
 	f.Add(7, 200, []byte(`{"acl":{"a@b":{"accessLevel":"OWNER","canShare":true}}}`))
-	kinds := []anvil.Kind{anvil.KindGroupList, anvil.KindBillingProject, anvil.KindAccount, anvil.KindGroup, anvil.KindGroupMembers,
-		anvil.KindGroupAdmins, anvil.KindWorkspaceList, anvil.KindAccessList, anvil.KindSettings}
+	kinds := []anvil.Kind{
+		anvil.KindGroupList, anvil.KindBillingProject, anvil.KindAccount, anvil.KindGroup, anvil.KindGroupMembers,
+		anvil.KindGroupAdmins, anvil.KindWorkspaceList, anvil.KindAccessList, anvil.KindSettings,
+	}
 	f.Fuzz(func(t *testing.T, kind, status int, body []byte) {
 		o := anvil.NewObserved()
 		o.Record(anvil.RecordKey{Kind: kinds[uint(kind)%uint(len(kinds))], Name: "a/b"}, status, body)

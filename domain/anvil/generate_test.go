@@ -26,8 +26,10 @@ func drawDeclared(t *rapid.T, label string) anvil.Declared {
 		d.Accounts = append(d.Accounts, anvil.Account{Email: fmt.Sprintf("u%d@example.com", i), Status: status})
 	}
 	for i := range draw("groups", 5) {
-		d.ManagedGroups = append(d.ManagedGroups, anvil.ManagedGroup{Name: fmt.Sprintf("g%d", i),
-			Email: fmt.Sprintf("G%d@firecloud.org", i), IsManagedByApp: flip("managed")})
+		d.ManagedGroups = append(d.ManagedGroups, anvil.ManagedGroup{
+			Name:  fmt.Sprintf("g%d", i),
+			Email: fmt.Sprintf("G%d@firecloud.org", i), IsManagedByApp: flip("managed"),
+		})
 	}
 	for i, g := range d.ManagedGroups {
 		for _, child := range d.ManagedGroups[i+1:] {
@@ -45,8 +47,10 @@ func drawDeclared(t *rapid.T, label string) anvil.Declared {
 		}
 	}
 	for _, b := range d.BillingProjects {
-		w := anvil.Workspace{BillingProject: b.Name, Name: "ws", IsLocked: flip("locked"), IsRequesterPays: flip("pays"),
-			AppAccess: rapid.SampledFrom([]anvil.AppAccess{anvil.AppOwner, anvil.AppLimited, anvil.AppNoAccess}).Draw(t, label+" access")}
+		w := anvil.Workspace{
+			BillingProject: b.Name, Name: "ws", IsLocked: flip("locked"), IsRequesterPays: flip("pays"),
+			AppAccess: rapid.SampledFrom([]anvil.AppAccess{anvil.AppOwner, anvil.AppLimited, anvil.AppNoAccess}).Draw(t, label+" access"),
+		}
 		for _, g := range d.ManagedGroups {
 			if flip("domain") {
 				w.AuthorizationDomains = append(w.AuthorizationDomains, g.Name)
@@ -113,7 +117,8 @@ func agreeing(d anvil.Declared) []anvil.Answer {
 			domains = append(domains, map[string]string{"membersGroupName": name})
 		}
 		workspaces = append(workspaces, map[string]any{"accessLevel": levels[w.AppAccess], "workspace": map[string]any{
-			"namespace": w.BillingProject, "name": w.Name, "isLocked": w.IsLocked, "authorizationDomain": domains}})
+			"namespace": w.BillingProject, "name": w.Name, "isLocked": w.IsLocked, "authorizationDomain": domains,
+		}})
 		entry := func(access anvil.Access, compute bool) map[string]any {
 			return map[string]any{"accessLevel": access, "pending": false, "canCompute": compute, "canShare": access == anvil.AccessOwner}
 		}

@@ -24,9 +24,11 @@ func samples() []event.Payload {
 	found := anvil.Response{Status: 200}
 	refused := anvil.Response{Status: 403, Message: "forbidden"}
 	unknown := anvil.Response{Unknown: "no answer: time-out"}
-	f := anvil.Finding{ID: id, Model: anvil.ModelMemberships, Scope: "readers", Record: "MEMBER: a@example.com", Kind: anvil.ErrAccountMemberMissing,
+	f := anvil.Finding{
+		ID: id, Model: anvil.ModelMemberships, Scope: "readers", Record: "MEMBER: a@example.com", Kind: anvil.ErrAccountMemberMissing,
 		Severity: anvil.SeverityMedium, Expected: "MEMBER", Observed: "not in the group", OpenedAt: at, ChangedSide: anvil.SideObserved,
-		Evidence: []anvil.Evidence{{Side: anvil.SideObserved, Kind: anvil.KindGroupMembers, Name: "readers", EventID: id}}}
+		Evidence: []anvil.Evidence{{Side: anvil.SideObserved, Kind: anvil.KindGroupMembers, Name: "readers", EventID: id}},
+	}
 	models := []anvil.Model{anvil.ModelAccounts, anvil.ModelManagedGroups}
 	return []event.Payload{
 		anvil.ConsortiumDeclared{ServiceAccount: "app@example.com", Reason: "new key"},
@@ -40,8 +42,10 @@ func samples() []event.Payload {
 		anvil.GroupMembershipWithdrawn{Parent: "all", Child: "readers", Reason: "r"},
 		anvil.AccountMembershipDeclared{AccountMembership: anvil.AccountMembership{Group: "readers", Account: "a@example.com", Role: anvil.RoleAdmin}, Reason: "r"},
 		anvil.AccountMembershipWithdrawn{Group: "readers", Account: "a@example.com", Reason: "r"},
-		anvil.WorkspaceDeclared{Workspace: anvil.Workspace{BillingProject: "bp", Name: "ws", AuthorizationDomains: []string{"readers"}, IsLocked: true,
-			IsRequesterPays: true, AppAccess: anvil.AppLimited}, Reason: "r"},
+		anvil.WorkspaceDeclared{Workspace: anvil.Workspace{
+			BillingProject: "bp", Name: "ws", AuthorizationDomains: []string{"readers"}, IsLocked: true,
+			IsRequesterPays: true, AppAccess: anvil.AppLimited,
+		}, Reason: "r"},
 		anvil.WorkspaceWithdrawn{BillingProject: "bp", Name: "ws", Reason: "r"},
 		anvil.SharingDeclared{Sharing: anvil.Sharing{Workspace: "bp/ws", Group: "readers", Access: anvil.AccessWriter, CanCompute: true}, Reason: "r"},
 		anvil.SharingWithdrawn{Workspace: "bp/ws", Group: "readers", Reason: "r"},
@@ -51,23 +55,33 @@ func samples() []event.Payload {
 		anvil.IgnoredSharingWithdrawn{Workspace: "bp/ws", Email: "robot@example.com", Reason: "r"},
 		anvil.PlanApplied{Reason: "r", Added: 1, Changed: 2, Withdrawn: 3},
 		anvil.SweepStarted{SweepID: id, Models: models, ServiceAccount: "app@example.com", StartedAt: at},
-		anvil.SweepCompleted{SweepID: id, Models: models, ServiceAccount: "app@example.com", StartedAt: at, CompletedAt: at.Add(time.Second),
+		anvil.SweepCompleted{
+			SweepID: id, Models: models, ServiceAccount: "app@example.com", StartedAt: at, CompletedAt: at.Add(time.Second),
 			Covered: map[anvil.Kind]int{anvil.KindAccount: 2}, Calls: 4, Retries: 1, Observed: 1, UnseenCount: 1,
-			Unseen: []anvil.Unseen{{Kind: anvil.KindAccount, Name: "a@example.com", Cause: "status 500"}}},
-		anvil.BillingProjectObserved{Name: "bp", Reading: anvil.Reading[anvil.BillingInfo]{Response: found,
-			Value: anvil.BillingInfo{Name: "bp", Roles: []string{"User"}, InvalidBillingAccount: true}}},
-		anvil.AccountObserved{Email: "a@example.com", Reading: anvil.Reading[anvil.AccountInfo]{Response: found,
-			Value: anvil.AccountInfo{SubjectID: "1", Email: "A@example.com", Registered: true}}},
+			Unseen: []anvil.Unseen{{Kind: anvil.KindAccount, Name: "a@example.com", Cause: "status 500"}},
+		},
+		anvil.BillingProjectObserved{Name: "bp", Reading: anvil.Reading[anvil.BillingInfo]{
+			Response: found,
+			Value:    anvil.BillingInfo{Name: "bp", Roles: []string{"User"}, InvalidBillingAccount: true},
+		}},
+		anvil.AccountObserved{Email: "a@example.com", Reading: anvil.Reading[anvil.AccountInfo]{
+			Response: found,
+			Value:    anvil.AccountInfo{SubjectID: "1", Email: "A@example.com", Registered: true},
+		}},
 		anvil.GroupListObserved{Response: unknown},
 		anvil.GroupRoleObserved{Name: "readers", Listed: true, Email: "readers@firecloud.org", Roles: []string{"admin", "member"}},
 		anvil.GroupObserved{Name: "readers", Reading: anvil.Reading[string]{Response: found, Value: "readers@firecloud.org"}},
 		anvil.GroupMembersObserved{Group: "readers", Reading: anvil.Reading[[]string]{Response: found, Value: []string{"A@example.com"}}},
 		anvil.GroupAdminsObserved{Group: "readers", Reading: anvil.Reading[[]string]{Response: refused}},
 		anvil.WorkspaceListObserved{Response: found},
-		anvil.WorkspaceObserved{Listed: true, WorkspaceRow: anvil.WorkspaceRow{Namespace: "bp", Name: "ws", AccessLevel: "NO ACCESS", IsLocked: true,
-			AuthorizationDomains: []string{"readers"}}},
-		anvil.AccessListObserved{Workspace: "bp/ws", Reading: anvil.Reading[map[string]anvil.AccessEntry]{Response: found,
-			Value: map[string]anvil.AccessEntry{"a@example.com": {AccessLevel: "WRITER", CanShare: true, CanCompute: true, Pending: true}}}},
+		anvil.WorkspaceObserved{Listed: true, WorkspaceRow: anvil.WorkspaceRow{
+			Namespace: "bp", Name: "ws", AccessLevel: "NO ACCESS", IsLocked: true,
+			AuthorizationDomains: []string{"readers"},
+		}},
+		anvil.AccessListObserved{Workspace: "bp/ws", Reading: anvil.Reading[map[string]anvil.AccessEntry]{
+			Response: found,
+			Value:    map[string]anvil.AccessEntry{"a@example.com": {AccessLevel: "WRITER", CanShare: true, CanCompute: true, Pending: true}},
+		}},
 		anvil.SettingsObserved{Workspace: "bp/ws", Reading: anvil.Reading[anvil.Settings]{Response: found, Value: anvil.Settings{RequesterPays: true}}},
 		anvil.FindingOpened{Finding: f, Reopened: 1},
 		anvil.FindingChanged{Finding: f, ExpectedBefore: "MEMBER", ObservedBefore: "ADMIN"},

@@ -115,8 +115,9 @@ func compare[T any](kind Kind, current, wanted []T, key func(T) string) []Change
 
 // equalRecords compares two records of a kind; authorization domains are a set.
 func equalRecords(a, b any) bool {
-	if w, ok := a.(Workspace); ok {
-		x := b.(Workspace)
+	w, ok := a.(Workspace)
+	x, both := b.(Workspace)
+	if ok && both {
 		w.AuthorizationDomains, x.AuthorizationDomains = nameSet(w.AuthorizationDomains), nameSet(x.AuthorizationDomains)
 		return reflect.DeepEqual(w, x)
 	}

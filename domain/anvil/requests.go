@@ -102,12 +102,20 @@ func workspaceRequests(d Declared, o *Observed, requests []Request) []Request {
 		owned := known && w.AppAccess == AppOwner
 		probe := row.AccessLevel == levelNoAccess && (!known || w.AppAccess != AppNoAccess)
 		if probe || owned && row.AccessLevel == levelOwner {
-			requests = append(requests, Request{RecordKey{KindAccessList, key}, ServiceRawls,
-				[]string{"api", "workspaces", row.Namespace, row.Name, "acl"}, ""})
+			requests = append(requests, Request{
+				RecordKey{KindAccessList, key},
+				ServiceRawls,
+				[]string{"api", "workspaces", row.Namespace, row.Name, "acl"},
+				"",
+			})
 		}
 		if owned && (row.AccessLevel == levelOwner || row.AccessLevel == levelNoAccess) {
-			requests = append(requests, Request{RecordKey{KindSettings, key}, ServiceRawls,
-				[]string{"api", "workspaces", "v2", row.Namespace, row.Name, "settings"}, ""})
+			requests = append(requests, Request{
+				RecordKey{KindSettings, key},
+				ServiceRawls,
+				[]string{"api", "workspaces", "v2", row.Namespace, row.Name, "settings"},
+				"",
+			})
 		}
 	}
 	return requests

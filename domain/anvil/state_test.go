@@ -285,8 +285,10 @@ func TestFindingSaysWhichSideChanged(t *testing.T) {
 	inactive := readers()
 	inactive.Accounts[0].Status = anvil.StatusInactive
 	opened = w.declare(inactive)
-	require.Equal(t, []string{"opened readers: Group membership does not match in AnVIL",
-		"opened MEMBER: a@example.com: " + anvil.ErrDeactivatedAccount}, kinds(opened))
+	require.Equal(t, []string{
+		"opened readers: Group membership does not match in AnVIL",
+		"opened MEMBER: a@example.com: " + anvil.ErrDeactivatedAccount,
+	}, kinds(opened))
 	require.Equal(t, anvil.SideDeclared, opened[1].(anvil.FindingOpened).ChangedSide)
 }
 

@@ -106,11 +106,10 @@ func (v *validation) unique(seen map[string]bool, list string, i int, what, key 
 	seen[key] = true
 }
 
-func (v *validation) known(in map[string]bool, list string, i int, field, name, where string) bool {
+func (v *validation) known(in map[string]bool, list string, i int, field, name, where string) {
 	if !in[name] {
 		v.fail(list, i, "%s %q is not declared in %s: declare it there or correct the spelling", field, name, where)
 	}
-	return in[name]
 }
 
 func oneOf[T ~string](v *validation, list string, i int, field string, value T, allowed ...T) {

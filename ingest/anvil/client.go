@@ -172,12 +172,18 @@ func NewClient(ctx context.Context, config ClientConfig, log *slog.Logger, metri
 		c.tokens = tokens
 	}
 	c.metrics = clientMetrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_anvil_requests_total",
-			Help: "Requests to AnVIL by service and status; status 0 means that no answer came."}, []string{"service", "status"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "muster_anvil_request_seconds",
-			Help: "Time of one request to AnVIL.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 14)}, []string{"service"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_anvil_retries_total",
-			Help: "Requests to AnVIL that repeated an earlier one."}, []string{"service"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_anvil_requests_total",
+			Help: "Requests to AnVIL by service and status; status 0 means that no answer came.",
+		}, []string{"service", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_anvil_request_seconds",
+			Help: "Time of one request to AnVIL.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
+		}, []string{"service"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_anvil_retries_total",
+			Help: "Requests to AnVIL that repeated an earlier one.",
+		}, []string{"service"}),
 	}
 	for _, collector := range []prometheus.Collector{c.metrics.requests, c.metrics.seconds, c.metrics.retries} {
 		if err := metrics.Register(collector); err != nil {

@@ -263,8 +263,10 @@ func TestFolderKeepsTheNewestSamplesWithinItsBounds(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "quarantine")
 	f := &anvil.Folder{Dir: dir, MaxFiles: 3, MaxBody: 4}
 	for i := range 5 {
-		sample := anvil.Sample{Stream: stream, Kind: domain.KindAccount, Name: "a@example.com", Status: 200,
-			At: time.Date(2026, 1, 1, 0, 0, i, 0, time.UTC), Body: fmt.Appendf(nil, "%d-too-long", i)}
+		sample := anvil.Sample{
+			Stream: stream, Kind: domain.KindAccount, Name: "a@example.com", Status: 200,
+			At: time.Date(2026, 1, 1, 0, 0, i, 0, time.UTC), Body: fmt.Appendf(nil, "%d-too-long", i),
+		}
 		require.NoError(t, f.Keep(t.Context(), sample))
 	}
 	entries, err := os.ReadDir(dir)

@@ -96,8 +96,10 @@ func (f *terra) start(t testing.TB) anvil.ClientConfig {
 	samServer, rawlsServer := httptest.NewServer(f.service("sam")), httptest.NewServer(f.service("rawls"))
 	t.Cleanup(samServer.Close)
 	t.Cleanup(rawlsServer.Close)
-	return anvil.ClientConfig{SamURL: samServer.URL, RawlsURL: rawlsServer.URL, Credentials: anvil.NoCredentials,
-		FirstPause: time.Millisecond, Attempts: 2}
+	return anvil.ClientConfig{
+		SamURL: samServer.URL, RawlsURL: rawlsServer.URL, Credentials: anvil.NoCredentials,
+		FirstPause: time.Millisecond, Attempts: 2,
+	}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -248,8 +250,10 @@ type bench struct {
 func newBench(t require.TestingT, asker anvil.Asker) *bench {
 	b := &bench{log: &memoryLog{failAfter: -1}, store: &memoryStore{}, samples: &samples{}}
 	var err error
-	b.Sweeper, err = anvil.NewSweeper(anvil.SweeperConfig{Asker: asker, Store: b.store, Appender: b.log, Quarantine: b.samples,
-		Logger: quiet(), Registerer: prometheus.NewRegistry(), Now: time.Now})
+	b.Sweeper, err = anvil.NewSweeper(anvil.SweeperConfig{
+		Asker: asker, Store: b.store, Appender: b.log, Quarantine: b.samples,
+		Logger: quiet(), Registerer: prometheus.NewRegistry(), Now: time.Now,
+	})
 	require.NoError(t, err)
 	return b
 }

@@ -91,8 +91,10 @@ func TestPostgresStoreKeepsStreamsApart(t *testing.T) {
 	defer two.Close()
 	e, err := event.New(uuid.New(), event.Consortium("one"), anvil.Source, time.Now(), domain.GroupListObserved{})
 	require.NoError(t, err)
-	require.NoError(t, one.Prepare(t.Context(), anvil.Batch{Events: []event.Event{e},
-		Marks: map[domain.RecordKey]anvil.Mark{{Kind: domain.KindGroupList}: {Hash: "h", EventID: e.ID}}}))
+	require.NoError(t, one.Prepare(t.Context(), anvil.Batch{
+		Events: []event.Event{e},
+		Marks:  map[domain.RecordKey]anvil.Mark{{Kind: domain.KindGroupList}: {Hash: "h", EventID: e.ID}},
+	}))
 	require.NoError(t, one.Commit(t.Context()))
 	require.Empty(t, two.Marks())
 }

@@ -125,16 +125,26 @@ func NewSweeper(config SweeperConfig) (*Sweeper, error) {
 	}
 	labels := []string{"consortium"}
 	m := sweepMetrics{
-		sweeps: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_anvil_sweeps_total",
-			Help: "Sweeps by outcome: complete, partial (something could not be read) or failed."}, append(labels, "outcome")),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "muster_anvil_sweep_seconds",
-			Help: "Time of one sweep.", Buckets: prometheus.ExponentialBuckets(0.1, 2, 14)}, labels),
-		unseen: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "muster_anvil_sweep_unseen_records",
-			Help: "Records that the last sweep could not read."}, labels),
-		observed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "muster_anvil_observations_total",
-			Help: "Records that differed from their last observation."}, labels),
-		completed: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "muster_anvil_sweep_completed_timestamp_seconds",
-			Help: "When the last sweep was completed."}, labels),
+		sweeps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_anvil_sweeps_total",
+			Help: "Sweeps by outcome: complete, partial (something could not be read) or failed.",
+		}, append(labels, "outcome")),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_anvil_sweep_seconds",
+			Help: "Time of one sweep.", Buckets: prometheus.ExponentialBuckets(0.1, 2, 14),
+		}, labels),
+		unseen: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "muster_anvil_sweep_unseen_records",
+			Help: "Records that the last sweep could not read.",
+		}, labels),
+		observed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_anvil_observations_total",
+			Help: "Records that differed from their last observation.",
+		}, labels),
+		completed: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "muster_anvil_sweep_completed_timestamp_seconds",
+			Help: "When the last sweep was completed.",
+		}, labels),
 	}
 	for _, collector := range []prometheus.Collector{m.sweeps, m.seconds, m.unseen, m.observed, m.completed} {
 		if err := config.Registerer.Register(collector); err != nil {
@@ -314,8 +324,10 @@ func (w *window) compare(marks map[domain.RecordKey]Mark, begun domain.SweepStar
 	for key := range marks {
 		known = append(known, key)
 	}
-	done := domain.SweepCompleted{SweepID: w.id, Models: begun.Models, ServiceAccount: begun.ServiceAccount,
-		StartedAt: w.started, CompletedAt: w.sweeper.config.Now().UTC(), Covered: map[domain.Kind]int{}, Calls: w.calls, Retries: w.retries}
+	done := domain.SweepCompleted{
+		SweepID: w.id, Models: begun.Models, ServiceAccount: begun.ServiceAccount,
+		StartedAt: w.started, CompletedAt: w.sweeper.config.Now().UTC(), Covered: map[domain.Kind]int{}, Calls: w.calls, Retries: w.retries,
+	}
 	batch := Batch{Marks: map[domain.RecordKey]Mark{}}
 	for _, ob := range w.world.Observations(known) {
 		done.Covered[ob.Key.Kind]++

@@ -113,8 +113,10 @@ func TestSweepAsksOnlyForTheModels(t *testing.T) {
 	require.Empty(t, fake.violations)
 	require.Equal(t, 7, summary.Calls)
 	require.Equal(t, samModels, summary.Models)
-	require.Equal(t, map[domain.Kind]int{domain.KindAccount: 2, domain.KindGroupList: 1, domain.KindGroupRole: 2,
-		domain.KindGroupMembers: 2, domain.KindGroupAdmins: 2}, summary.Covered)
+	require.Equal(t, map[domain.Kind]int{
+		domain.KindAccount: 2, domain.KindGroupList: 1, domain.KindGroupRole: 2,
+		domain.KindGroupMembers: 2, domain.KindGroupAdmins: 2,
+	}, summary.Covered)
 	require.True(t, domain.Audit(d, summary.World, domain.Options{Models: samModels}).OK())
 }
 
