@@ -267,7 +267,7 @@ func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 	default:
 		s.config.Logger.ErrorContext(ctx, "sync did not come to its end and is repeated",
 			"character", job.Args.CharacterID, "section", string(job.Args.Section), "error", err)
-		return river.JobSnooze(2*time.Second + jitter(5*time.Second))
+		return river.JobSnooze(time.Second + jitter(2*time.Second))
 	}
 	next, again := s.plan.after(job.Args.CharacterID, job.Args.Section, outcome, time.Now())
 	if !again {
