@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,7 +47,9 @@ type ClickHouseServer struct {
 	dsn   string
 }
 
-// StartClickHouse starts the child and returns when it answers. The password is made anew for each start and passed in the environment.
+// StartClickHouse starts the child and returns when it answers. The password is made on the first start and kept in the folder of the data,
+// so that who knows the address of a fixed port is still welcome after this process was killed and started again. The child gets it in its
+// environment.
 func StartClickHouse(ctx context.Context, cfg ClickHouseChild, opts supervise.Options) (*ClickHouseServer, error) {
 	if cfg.Library == "" {
 		return nil, fmt.Errorf("starting ClickHouse: there is no embedded ClickHouse for %s: run your own and set MUSTER_CLICKHOUSE_DSN", platform())
@@ -58,7 +61,10 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseChild, opts supervise.Op
 		}
 		cfg.Port = port
 	}
-	password := rand.Text()
+	password, err := cfg.password()
+	if err != nil {
+		return nil, err
+	}
 	spec, err := cfg.spec(password)
 	if err != nil {
 		return nil, err
@@ -88,6 +94,27 @@ func (s *ClickHouseServer) Stop() error { return s.child.Stop() }
 
 func (cfg ClickHouseChild) address() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.Port))
+}
+
+// password reads the engine's password, or makes one that only the folder's owner can read.
+func (cfg ClickHouseChild) password() (string, error) {
+	path := filepath.Join(cfg.DataDir, "password")
+	content, err := os.ReadFile(path)
+	if kept := strings.TrimSpace(string(content)); err == nil && kept != "" {
+		return kept, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the ClickHouse password: %w", err)
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return "", fmt.Errorf("making the folder of ClickHouse: %w", err)
+	}
+	// Nothing is sealed with it: if a crash leaves the file empty, another one is as good.
+	made := rand.Text()
+	if err := os.WriteFile(path, []byte(made+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keeping the ClickHouse password: %w", err)
+	}
+	return made, nil
 }
 
 func (cfg ClickHouseChild) spec(password string) (supervise.Spec, error) {
