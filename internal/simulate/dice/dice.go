@@ -17,7 +17,9 @@ const golden = 0x9e3779b97f4a7c15
 func New(seed uint64, parts ...uint64) Stream {
 	s := mix(seed + golden)
 	for _, p := range parts {
-		s = mix(s ^ mix(p+golden))
+		// Multiplied first: with a mere sum or exclusive or, a part that equals the
+		// seed would cancel it out.
+		s = mix(s*0xd1342543de82ef95 + mix(p+golden) + golden)
 	}
 	return Stream{state: s}
 }
