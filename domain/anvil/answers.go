@@ -194,6 +194,37 @@ func (o *Observed) Fail(key RecordKey, status int, cause string) {
 	}
 }
 
+// NotFound counts the records of a service that were answered with 404.
+func (o *Observed) NotFound(service string) int { return o.eachNotFound(service, "") }
+
+// DoubtNotFound makes unknown, for the given cause, what a service answered with
+// 404: one that answers so to everything says nothing about anything.
+func (o *Observed) DoubtNotFound(service, cause string) { o.eachNotFound(service, cause) }
+
+func (o *Observed) eachNotFound(service, cause string) int {
+	if service == ServiceSam {
+		return notFound(o.Accounts, cause) + notFound(o.Groups, cause) + notFound(o.GroupMembers, cause) + notFound(o.GroupAdmins, cause)
+	}
+	return notFound(o.BillingProjects, cause) + notFound(o.AccessLists, cause) + notFound(o.Settings, cause)
+}
+
+// notFound counts the readings with 404 and, if there is a cause, makes them
+// unknown.
+func notFound[T any](readings map[string]Reading[T], cause string) int {
+	n := 0
+	for name, r := range readings {
+		if r.Status != 404 || r.Unknown != "" {
+			continue
+		}
+		n++
+		if cause != "" {
+			r.Unknown = cause
+			readings[name] = r
+		}
+	}
+	return n
+}
+
 func record[T any](in map[string]Reading[T], name string, status int, body []byte, parse func([]byte) (T, error)) bool {
 	r := read(status, body, parse)
 	in[name] = r

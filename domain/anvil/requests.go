@@ -31,15 +31,23 @@ type Request struct {
 // Path is the path of the request, decoded.
 func (r Request) Path() string { return "/" + strings.Join(r.Segments, "/") }
 
+// ListRequest asks a service for its list: of groups or of workspaces.
+func ListRequest(service string) Request {
+	if service == ServiceSam {
+		return Request{RecordKey{Kind: KindGroupList}, ServiceSam, []string{"api", "groups", "v1"}, ""}
+	}
+	return Request{RecordKey{Kind: KindWorkspaceList}, ServiceRawls, []string{"api", "workspaces"}, WorkspaceFields}
+}
+
 // FirstRequests is what has to be asked without knowing anything of AnVIL:
 // the declared billing projects and accounts that are audited, and the lists.
 func FirstRequests(d Declared, models []Model) []Request {
 	var requests []Request
 	if slices.Contains(models, ModelManagedGroups) {
-		requests = append(requests, Request{RecordKey{Kind: KindGroupList}, ServiceSam, []string{"api", "groups", "v1"}, ""})
+		requests = append(requests, ListRequest(ServiceSam))
 	}
 	if slices.Contains(models, ModelWorkspaces) {
-		requests = append(requests, Request{RecordKey{Kind: KindWorkspaceList}, ServiceRawls, []string{"api", "workspaces"}, WorkspaceFields})
+		requests = append(requests, ListRequest(ServiceRawls))
 	}
 	if slices.Contains(models, ModelBillingProjects) {
 		for _, b := range d.BillingProjects {

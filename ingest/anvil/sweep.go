@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -223,6 +224,9 @@ func (s *Sweeper) run(ctx context.Context, stream event.Stream, d domain.Declare
 	if err := w.ask(ctx, domain.NextRequests(d, w.world, models)); err != nil {
 		return Summary{Recovered: recovered}, err
 	}
+	if err := w.doubt(ctx); err != nil {
+		return Summary{Recovered: recovered}, err
+	}
 	batch, completed, err := w.compare(session.Marks(), begun)
 	if err != nil {
 		return Summary{Recovered: recovered}, err
@@ -289,6 +293,30 @@ func (w *window) ask(ctx context.Context, questions []domain.Request) error {
 		return err
 	}
 	return context.Cause(ctx)
+}
+
+// doubt asks a service that answered some questions with 404 for its list
+// again: during maintenance AnVIL answers so to everything, which must not look
+// as if everything were gone. The lists themselves are always there.
+func (w *window) doubt(ctx context.Context) error {
+	for _, service := range []string{domain.ServiceSam, domain.ServiceRawls} {
+		missing := w.world.NotFound(service)
+		if missing == 0 {
+			continue
+		}
+		reply, err := w.sweeper.config.Asker.Ask(ctx, domain.ListRequest(service))
+		if err != nil {
+			return err
+		}
+		w.calls += reply.Calls
+		w.retries += max(reply.Calls-1, 0)
+		if reply.Status == http.StatusNotFound {
+			w.sweeper.config.Logger.WarnContext(ctx, "AnVIL answers 404 even to what is always there; what it answered so is unknown",
+				"stream", w.stream, "service", service, "records", missing)
+			w.world.DoubtNotFound(service, "the service answers 404 to everything")
+		}
+	}
+	return nil
 }
 
 // take notes an answer; true if it could not be read.
