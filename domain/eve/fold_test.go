@@ -53,8 +53,10 @@ func TestModelFollowsTheLifeOfACharacter(t *testing.T) {
 		tell(t, eve.CharacterReclaimed{CharacterID: pilot, UserID: "u2", OwnerHash: "h2"}),
 		tell(t, eve.CharacterEnabled{CharacterID: pilot}),
 		tell(t, eve.SectionRecovered{CharacterID: pilot, Section: eve.SectionWallet}),
-		tell(t, eve.SectionObserved{CharacterID: pilot, Section: eve.SectionDetails, Encoding: eve.EncodingFull, FetchedAt: fetched,
-			ContentHash: "h", Value: json.RawMessage(`{"name":"New","corporation_id":1}`)}))
+		tell(t, eve.SectionObserved{
+			CharacterID: pilot, Section: eve.SectionDetails, Encoding: eve.EncodingFull, FetchedAt: fetched,
+			ContentHash: "h", Value: json.RawMessage(`{"name":"New","corporation_id":1}`),
+		}))
 	c = m.Character(pilot)
 	require.False(t, c.Orphaned || c.Disabled)
 	require.Empty(t, c.Failing)

@@ -34,7 +34,6 @@ func TestDecodersNeedWhatMakesTheSection(t *testing.T) {
 		`{"solar_system_id":30000142.5}`:   location,
 		`{"solar_system_id":3e400}`:        location,
 		`"12.5"`:                           wallet,
-		` null `:                           wallet,
 		`[1]`:                              wallet,
 		`true`:                             wallet,
 		``:                                 wallet,

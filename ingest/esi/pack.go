@@ -8,12 +8,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packer makes and reads the compressed form of what is kept. Coders are costly
-// to make and safe to share, so there is one.
-var packer = sync.OnceValue(func() (p struct {
+type coders struct {
 	in  *zstd.Encoder
 	out *zstd.Decoder
-}) {
+}
+
+// packer makes and reads the compressed form of what is kept. Coders are costly
+// to make and safe to share, so there is one.
+var packer = sync.OnceValue(func() (p coders) {
 	// Neither fails without a reader, a writer or wrong options.
 	p.in, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithLowerEncoderMem(true))
 	p.out, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(256<<20))

@@ -118,6 +118,11 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 	return nil
 }
 
+// batcher is a pool or a transaction.
+type batcher interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
 // commit takes over a state after its events are in the log, with the pages of
 // the reading it came from; nil pages leave those that are kept.
 func (s store) commit(ctx context.Context, character int64, section eve.Section, revision int64, next state, pages []transport.Page) error {
@@ -128,9 +133,7 @@ func (s store) commit(ctx context.Context, character int64, section eve.Section,
 		sp = *next.Spell
 		class, since, failedAt = (*string)(&sp.Class), &sp.Since, &sp.LastAt
 	}
-	write := func(ctx context.Context, q interface {
-		SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
-	}) error {
+	write := func(ctx context.Context, q batcher) error {
 		batch := &pgx.Batch{}
 		var written int64
 		batch.Queue(`

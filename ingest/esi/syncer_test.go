@@ -141,7 +141,7 @@ func (r *rig) fold(t *testing.T) *eve.Model {
 
 func path(rest string) string { return fmt.Sprintf("/characters/%d%s", pilot, rest) }
 
-func entry(id int64, day string, amount string) string {
+func entry(id int64, day, amount string) string {
 	return fmt.Sprintf(`{"id":%d,"date":"%sT10:00:00Z","ref_type":"player_donation","amount":%s,"balance":1000.5,"description":"d"}`, id, day, amount)
 }
 

@@ -49,7 +49,7 @@ func (p plan) phase(character int64, section eve.Section) time.Duration {
 	// A hash never fails to write.
 	_, _ = h.Write(strconv.AppendInt(nil, character, 10))
 	_, _ = h.Write([]byte(section))
-	return time.Duration(h.Sum64() % uint64(spread)) //nolint:gosec // The remainder is below a Duration.
+	return time.Duration(h.Sum64() % uint64(spread))
 }
 
 // due is when a section is read that was last validated at a moment (zero =

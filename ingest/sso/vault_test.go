@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,7 +163,9 @@ func TestATokenOfAForeignKeyIsNotUsed(t *testing.T) {
 	grant := stranger.Grant(odd)
 	r.world.HandleToken(func(w http.ResponseWriter, request *http.Request) {
 		// A stranger's key with the name of a known one.
-		require.NoError(t, request.ParseForm())
+		if request.ParseForm() != nil {
+			return
+		}
 		request.Form.Set("refresh_token", grant.RefreshToken)
 		request.PostForm.Set("refresh_token", grant.RefreshToken)
 		stranger.ServeHTTP(w, request)
@@ -238,7 +241,10 @@ func TestTroublesOfTheSignOnParkNobody(t *testing.T) {
 		"our own secret":  func(w http.ResponseWriter, _ *http.Request) { ingesttest.JSON(w, 401, `{"error":"invalid_client"}`) },
 		"another 400":     func(w http.ResponseWriter, _ *http.Request) { ingesttest.JSON(w, 400, `{"error":"invalid_request"}`) },
 		"gone on the way": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-		"redirect":        func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Location", "/x"); w.WriteHeader(302) },
+		"redirect": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/x")
+			w.WriteHeader(http.StatusFound)
+		},
 		"echo": func(w http.ResponseWriter, r *http.Request) {
 			ingesttest.JSON(w, 500, `{"error":"x","error_description":"bad `+r.PostFormValue("refresh_token")+`"}`)
 		},
@@ -376,16 +382,16 @@ func TestAGrantIsKeptWithTheTransactionOrNotAtAll(t *testing.T) {
 func TestTheSignOnMayBeAwayWhenTheVaultIsMade(t *testing.T) {
 	r := newRig(t)
 	// The keys could not be read at first.
-	away := true
+	var back atomic.Bool
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if away {
+		if !back.Load() {
 			panic(http.ErrAbortHandler)
 		}
 		r.world.ServeHTTP(w, request)
 	}))
 	t.Cleanup(func() { front.CloseClientConnections(); front.Close() })
 	vault := r.newVault(t, func(c *sso.Config) { c.URL = front.URL })
-	away = false
+	back.Store(true)
 	r.put(t, r.world.Grant(odd))
 	_, err := vault.Access(t.Context(), odd)
 	require.NoError(t, err)

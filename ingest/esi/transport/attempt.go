@@ -201,7 +201,7 @@ func (r *reading) send(ctx context.Context, number int, etag string, reserved *r
 	}
 	r.setHeaders(request, etag)
 	started := time.Now()
-	response, err := c.http.Do(request)
+	response, err := c.http.Do(request) //nolint:bodyclose // readBody closes it.
 	var body []byte
 	if err == nil {
 		body, err = readBody(response, c.config.MaxBody)

@@ -386,7 +386,7 @@ func TestLoginTroublesAreClassified(t *testing.T) {
 	r.logins.err = errors.New("the database is away")
 	_, err := r.get(catalogue.CharacterWallet())
 	var failure *transport.Failure
-	require.False(t, errors.As(err, &failure), "a trouble of our own is none of the outside world")
+	require.NotErrorAs(t, err, &failure, "a trouble of our own is none of the outside world")
 	require.Empty(t, r.world.Requests("/"))
 }
 
@@ -422,7 +422,7 @@ func TestGivingUpIsNoFailureOfESI(t *testing.T) {
 	_, err := r.client.Get(ctx, transport.Request{Route: catalogue.CharacterLocation(), Character: pilot})
 	require.ErrorIs(t, err, context.Canceled)
 	var failure *transport.Failure
-	require.False(t, errors.As(err, &failure))
+	require.NotErrorAs(t, err, &failure)
 }
 
 func TestNoSecretIsRepeated(t *testing.T) {

@@ -128,7 +128,7 @@ func TestChargesWeighByWhicheverWindowCountsMore(t *testing.T) {
 		4 * time.Minute:  10, // its own quarter
 		14 * time.Minute: 10, // the floating window
 		15 * time.Minute: 4,  // gone by the floating window; 10/15 into the next quarter
-		16 * time.Minute: 3,  // 10 * 4/15 = 2.67
+		16 * time.Minute: 3,  // four fifteenths of 10, as a whole token
 		20 * time.Minute: 0,
 	} {
 		b := &bucket{limit: 100, window: quarter, charges: []charge{{at: at, cost: 10}}}
