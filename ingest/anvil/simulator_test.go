@@ -127,7 +127,7 @@ func TestSweepAsksManyQuestionsAtOnce(t *testing.T) {
 		}
 		d.Normalise()
 		b := newBench(t, askerFunc(func(context.Context, domain.Request) (anvil.Reply, error) {
-			time.Sleep(latency)
+			<-time.After(latency)
 			return anvil.Reply{Status: 200, Body: []byte(`{}`), Calls: 1, At: time.Now()}, nil
 		}))
 		start := time.Now()
