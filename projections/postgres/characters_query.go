@@ -303,15 +303,9 @@ func (r *CharacterReader) character(ctx context.Context, schema string, id int64
 
 // states reads the state of all sections of a character.
 func (r *CharacterReader) states(ctx context.Context, schema string, c Character) ([]SectionState, error) {
-	known, err := r.knowsIngest(ctx)
+	ingest, err := r.ingest(ctx)
 	if err != nil {
 		return nil, err
-	}
-	// Ingest's own table is on the other side of the log: without it the state is
-	// known as far as events tell.
-	ingest := `(SELECT NULL::bigint AS character_id, NULL::text AS section, NULL::timestamptz AS validated_at, NULL::timestamptz AS not_before WHERE false)`
-	if known {
-		ingest = `ingest.section_state`
 	}
 	all := sections()
 	names := make([]string, len(all))
@@ -407,6 +401,63 @@ func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Sectio
 	return s, nil
 }
 
+// SectionCount counts the characters whose section has a status.
+type SectionCount struct {
+	Section    eve.Section
+	Status     SectionStatus
+	Characters int64
+	// OldestValidatedAt is the longest that one of them has not been confirmed;
+	// nil if none ever was. UTC.
+	OldestValidatedAt *time.Time
+}
+
+// SectionCounts counts the sections of active characters by status, in the order
+// in which sections are shown. It follows the same rules as
+// [CharacterReader.Character].
+func (r *CharacterReader) SectionCounts(ctx context.Context) ([]SectionCount, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ingest, err := r.ingest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := sections()
+	names, scopes := make([]string, len(all)), make([]string, len(all))
+	for i, s := range all {
+		names[i], scopes[i] = string(s.name), s.scope
+	}
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT section, status, count(*), min(validated_at) FROM (
+			SELECT n.place, n.section, i.validated_at, CASE
+				WHEN f.failing AND f.class = 'token' AND NOT consented THEN 'not_consented'
+				WHEN f.failing THEN 'failing'
+				WHEN s.observed_at IS NOT NULL OR i.validated_at IS NOT NULL THEN 'ok'
+				WHEN NOT consented THEN 'not_consented'
+				ELSE 'not_yet' END AS status
+			FROM %[1]s.characters c
+			CROSS JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(section, scope, place)
+			CROSS JOIN LATERAL (SELECT n.scope = '' OR n.scope = ANY(coalesce(c.scopes, '{}')) AS consented) x
+			LEFT JOIN %[1]s.sections s ON s.character_id = c.character_id AND s.section = n.section
+			LEFT JOIN %[1]s.failures f ON f.character_id = c.character_id AND f.section = n.section
+			LEFT JOIN %[2]s i ON i.character_id = c.character_id AND i.section = n.section
+			WHERE NOT c.orphaned AND NOT c.disabled
+		) AS each GROUP BY place, section, status ORDER BY place, status`, schema, ingest), names, scopes)
+	if err != nil {
+		return nil, queryError("counting sections", err)
+	}
+	counts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SectionCount, error) {
+		var c SectionCount
+		err := row.Scan(&c.Section, &c.Status, &c.Characters, &c.OldestValidatedAt)
+		c.OldestValidatedAt = utc(c.OldestValidatedAt)
+		return c, err
+	})
+	if err != nil {
+		return nil, queryError("counting sections", err)
+	}
+	return counts, nil
+}
+
 // Counts counts users, characters and sections.
 func (r *CharacterReader) Counts(ctx context.Context) (CharacterCounts, error) {
 	counts := CharacterCounts{
@@ -456,20 +507,25 @@ func (r *CharacterReader) schema(ctx context.Context) (string, error) {
 	return pgx.Identifier{name}.Sanitize(), nil
 }
 
-// knowsIngest tells whether ingest keeps its state in this database. It may come
-// later than the first query, and does not go away.
-func (r *CharacterReader) knowsIngest(ctx context.Context) (bool, error) {
+// ingest is what to join to learn when sections were read: ingest's own table,
+// which lies on the other side of the log, or something empty in its place while
+// there is none. The table may come later than the first query, and does not go
+// away.
+func (r *CharacterReader) ingest(ctx context.Context) (string, error) {
+	const table, empty = `ingest.section_state`,
+		`(SELECT NULL::bigint AS character_id, NULL::text AS section, NULL::timestamptz AS validated_at, NULL::timestamptz AS not_before WHERE false)`
 	if r.ingestKnown.Load() {
-		return true, nil
+		return table, nil
 	}
 	var known bool
-	if err := r.pool.QueryRow(ctx, `SELECT to_regclass('ingest.section_state') IS NOT NULL`).Scan(&known); err != nil {
-		return false, queryError("looking for the state of ingest", err)
+	if err := r.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&known); err != nil {
+		return "", queryError("looking for the state of ingest", err)
 	}
-	if known {
-		r.ingestKnown.Store(true)
+	if !known {
+		return empty, nil
 	}
-	return known, nil
+	r.ingestKnown.Store(true)
+	return table, nil
 }
 
 // queryError says what was being done. What may pass by itself, such as a

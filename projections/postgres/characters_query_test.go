@@ -253,6 +253,33 @@ func TestWhatIngestConfirmedIsShownOnceItsTableIsThere(t *testing.T) {
 	require.Equal(t, at(8), *s.NotBefore)
 }
 
+func TestSectionCountsFollowTheRulesOfASingleCharacter(t *testing.T) {
+	v := organisation(t)
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	type key struct {
+		section eve.Section
+		status  postgres.SectionStatus
+	}
+	want := map[key]int64{}
+	list, err := reader.Characters(t.Context(), postgres.CharacterFilter{Status: postgres.CharacterActive, Limit: 100})
+	require.NoError(t, err)
+	for _, c := range list {
+		_, states, err := reader.Character(t.Context(), c.CharacterID)
+		require.NoError(t, err)
+		for _, s := range states {
+			want[key{s.Section, s.Status}]++
+		}
+	}
+	counts, err := reader.SectionCounts(t.Context())
+	require.NoError(t, err)
+	got := map[key]int64{}
+	for _, c := range counts {
+		got[key{c.Section, c.Status}] = c.Characters
+	}
+	require.Equal(t, want, got)
+	require.Len(t, got, 7)
+}
+
 func TestCharactersAreCounted(t *testing.T) {
 	v := organisation(t)
 	counts, err := postgres.NewCharacterReader(v.pool, v.live()).Counts(t.Context())

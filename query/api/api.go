@@ -1,0 +1,229 @@
+// Package api is Muster's face to programs: an HTTP API under /v1, described by
+// an OpenAPI document that is made from the code that serves it.
+//
+// It only reads, and hands commands on. Every resource passes through
+// [access.Authorize]: a route cannot be registered without saying which action
+// it is.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// Times and sizes that bound requests.
+const (
+	// DefaultTimeout bounds the work for one request.
+	DefaultTimeout = 60 * time.Second
+
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+
+	maxHeaderBytes      = 64 << 10
+	maxImportBytes      = 64 << 20
+	maxDeclarationBytes = 64 << 20
+)
+
+// Config is what a server works with. Fields without a default must be set.
+type Config struct {
+	// Version is Muster's, for the OpenAPI document.
+	Version       string
+	Authenticator access.Authenticator
+
+	Characters Characters
+	Wallets    Wallets
+	Importer   Importer
+	Consortia  Consortia
+	Declarer   Declarer
+	Sweeper    Sweeper
+	Operations Operations
+
+	// Checks say whether what Muster needs is there; /readyz runs them all.
+	Checks []Check
+	// Gatherer has the metrics that /metrics shows.
+	Gatherer prometheus.Gatherer
+	// Registerer takes the metrics of the API itself.
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+	// Timeout bounds the work for one request; default [DefaultTimeout].
+	Timeout time.Duration
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+// validate sets defaults and fails with [event.CodeInvalid] for what is missing.
+func (c *Config) validate() error {
+	for name, missing := range map[string]bool{
+		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
+		"Consortia": c.Consortia == nil, "Declarer": c.Declarer == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
+	} {
+		if missing {
+			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Version == "" {
+		c.Version = "development"
+	}
+	return nil
+}
+
+// Server answers the API's requests. It is safe for concurrent use.
+type Server struct {
+	config   Config
+	router   *chi.Mux
+	api      huma.API
+	failures *failures
+	metrics  *metrics
+}
+
+// New makes a server. It fails with [event.CodeInvalid] if something is missing
+// in the configuration.
+func New(config Config) (*Server, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now)}
+	var err error
+	if s.metrics, err = newMetrics(config.Registerer); err != nil {
+		return nil, err
+	}
+	s.router.Use(s.observe, s.recover, s.limit, s.authenticate)
+	s.router.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, problem(http.StatusNotFound, event.CodeNotFound, "there is no such resource: see /docs for all of them"))
+	})
+	s.router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem(http.StatusMethodNotAllowed, event.CodeInvalid, r.Method+" is not possible here: see /docs for what is"))
+	})
+	s.api = humachi.New(s.router, s.describe())
+	s.api.UseMiddleware(s.authorize, s.negotiate)
+
+	s.registerCharacters()
+	s.registerAnalytics()
+	s.registerOrganisation()
+	s.registerAnvil()
+	s.registerOperations()
+	s.registerProbes()
+	s.registerDocs()
+	s.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{Timeout: headerTimeout}))
+	return s, nil
+}
+
+// Handler answers all requests of the API.
+func (s *Server) Handler() http.Handler { return s.router }
+
+// OpenAPI is the description of the API. It must not be changed.
+func (s *Server) OpenAPI() *huma.OpenAPI { return s.api.OpenAPI() }
+
+// describe is the API's description, to which registering adds the operations.
+func (s *Server) describe() huma.Config {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Muster", Version: s.config.Version,
+				Description: "What was true then, what changed, and why two records disagree: EVE Online characters and AnVIL consortia. " +
+					"Ids are numbers, money is a decimal string of ISK, times are RFC 3339 in UTC. Lists answer `items` and, unless they are at their end, `next_cursor`. " +
+					"Errors are problems as of RFC 9457.",
+				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Components: &huma.Components{
+				Schemas:         registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer", Description: "A token of Muster."}},
+			},
+			Tags: []*huma.Tag{
+				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagAnalytics, Description: "Figures over time."},
+				{Name: tagOrganisation, Description: "Bringing an organisation in."},
+				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
+				{Name: tagOperations, Description: "How Muster itself fares."},
+			},
+		},
+		OpenAPIPath:   "/openapi",
+		Formats:       formats(),
+		DefaultFormat: mediaJSON,
+		// A misspelt filter must not silently filter nothing.
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// Tags of operations.
+const (
+	tagCharacters   = "characters"
+	tagAnalytics    = "analytics"
+	tagOrganisation = "organisation"
+	tagAnvil        = "anvil"
+	tagOperations   = "operations"
+
+	bearer = "token"
+)
+
+// guard is the key of an operation's metadata that holds its [access.Action].
+const guard = "action"
+
+// register adds an operation that only those may use who may do the action. What
+// the handler returns as an error becomes a problem.
+func register[I, O any](s *Server, action access.Action, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[guard] = action
+	op.Security = []map[string][]string{{bearer: {}}}
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
+		http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable)
+	if op.Method == "" {
+		op.Method = http.MethodGet
+	}
+	op.Extensions = map[string]any{"x-muster-action": string(action)}
+	huma.Register(s.api, op, func(ctx context.Context, input *I) (*O, error) {
+		output, err := handler(ctx, input)
+		if err != nil {
+			return nil, s.explain(ctx, err)
+		}
+		return output, nil
+	})
+}
+
+// NewHTTPServer is a server with time limits for the address. Its requests'
+// contexts descend from ctx.
+func NewHTTPServer(ctx context.Context, address string, handler http.Handler, timeout time.Duration, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Addr:              address,
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		// The body has to be read, the work done and the answer sent.
+		WriteTimeout:   2*bodyTimeout + timeout,
+		IdleTimeout:    idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		BaseContext:    func(net.Listener) context.Context { return ctx },
+		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// guarded tells whether a path needs a token.
+func guarded(path string) bool { return path == "/v1" || strings.HasPrefix(path, "/v1/") }

@@ -1,0 +1,281 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/postgres"
+)
+
+// Characters are characters as they are now; [postgres.CharacterReader] knows
+// them.
+type Characters interface {
+	Characters(context.Context, postgres.CharacterFilter) ([]postgres.Character, error)
+	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
+	Section(ctx context.Context, id int64, name eve.Section) (postgres.Section, error)
+}
+
+// Wallets are wallets over time; [clickhouse.WalletReader] knows them.
+type Wallets interface {
+	Journal(context.Context, clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error)
+	Analyse(context.Context, clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error)
+}
+
+// Character is a character in a list.
+type Character struct {
+	CharacterID     int64     `json:"character_id"`
+	Name            string    `json:"name"`
+	CorporationID   int64     `json:"corporation_id" doc:"0 if it is not known yet."`
+	AllianceID      *int64    `json:"alliance_id" doc:"null for none."`
+	UserID          *string   `json:"user_id" doc:"The owner; null for an orphan."`
+	Status          string    `json:"status" enum:"active,disabled,orphaned"`
+	RegisteredAt    time.Time `json:"registered_at"`
+	FailingSections int       `json:"failing_sections" doc:"How many sections cannot be read at present."`
+}
+
+// CharacterDetail is a character with the state of its sections.
+type CharacterDetail struct {
+	Character
+
+	Scopes   []string       `json:"scopes" nullable:"false" doc:"What the owner has consented to."`
+	Sections []SectionState `json:"sections" nullable:"false"`
+}
+
+// SectionState is how a section of a character stands.
+type SectionState struct {
+	Section     string     `json:"section"`
+	Status      string     `json:"status" enum:"ok,failing,not_yet,not_consented"`
+	ObservedAt  *time.Time `json:"observed_at" doc:"When its content was last seen to change; null for never."`
+	ValidatedAt *time.Time `json:"validated_at" doc:"When its content was last confirmed; null for never."`
+	NotBefore   *time.Time `json:"not_before,omitempty" doc:"The earliest moment of the next attempt."`
+	Failure     *Failure   `json:"failure,omitempty"`
+}
+
+// Failure is why a section cannot be read.
+type Failure struct {
+	Class   string    `json:"class"`
+	Status  int       `json:"status,omitempty" doc:"The HTTP status of ESI's answer."`
+	Message string    `json:"message"`
+	Since   time.Time `json:"since"`
+}
+
+// SectionHead is what all sections begin with.
+type SectionHead struct {
+	CharacterID int64      `json:"character_id"`
+	Section     string     `json:"section"`
+	ObservedAt  *time.Time `json:"observed_at" doc:"When its content was last seen to change; null for never."`
+	ValidatedAt *time.Time `json:"validated_at" doc:"When its content was last confirmed; null for never."`
+	Status      string     `json:"status" enum:"ok,failing,not_yet,not_consented"`
+	Failure     *Failure   `json:"failure,omitempty"`
+}
+
+// ValueSection is a section with ESI's own answer.
+type ValueSection struct {
+	SectionHead
+
+	Value json.RawMessage `json:"value" doc:"ESI's own fields; null before the first reading."`
+}
+
+// WalletSection is the section wallet.
+type WalletSection struct {
+	SectionHead
+
+	Value *WalletValue `json:"value" doc:"null before the first reading."`
+}
+
+// WalletValue is what is in a wallet.
+type WalletValue struct {
+	Balance Money `json:"balance"`
+}
+
+// JournalSection is the section wallet-journal, one page of it.
+type JournalSection struct {
+	SectionHead
+	Page[JournalEntry]
+}
+
+// JournalEntry is an entry of a wallet journal, with ESI's names.
+type JournalEntry struct {
+	ID            int64     `json:"id"`
+	Date          time.Time `json:"date"`
+	RefType       string    `json:"ref_type"`
+	Amount        Money     `json:"amount"`
+	Balance       *Money    `json:"balance" doc:"The balance after the entry; null if ESI sent none."`
+	FirstPartyID  *int64    `json:"first_party_id,omitempty"`
+	SecondPartyID *int64    `json:"second_party_id,omitempty"`
+	Description   string    `json:"description"`
+	Reason        string    `json:"reason"`
+	ContextID     *int64    `json:"context_id,omitempty"`
+	ContextIDType string    `json:"context_id_type,omitempty"`
+	Tax           Money     `json:"tax"`
+	TaxReceiverID *int64    `json:"tax_receiver_id,omitempty"`
+}
+
+type charactersInput struct {
+	pageInput
+
+	Name          string `query:"name" maxLength:"100" doc:"A part of the name, in any case."`
+	NamePrefix    string `query:"name_prefix" maxLength:"100" doc:"The beginning of the name, in any case."`
+	CorporationID int64  `query:"corporation_id" minimum:"1"`
+	AllianceID    int64  `query:"alliance_id" minimum:"1"`
+	UserID        string `query:"user_id" maxLength:"200"`
+	Status        string `query:"status" enum:"active,disabled,orphaned"`
+	Sort          string `query:"sort" enum:"name,id" default:"name"`
+}
+
+type characterInput struct {
+	conditional
+
+	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
+}
+
+type journalInput struct {
+	pageInput
+
+	ID      int64     `path:"id" minimum:"1" doc:"The character's id."`
+	From    time.Time `query:"from" doc:"Entries at this moment or later."`
+	To      time.Time `query:"to" doc:"Entries before this moment."`
+	RefType []string  `query:"ref_type" maxItems:"100" doc:"One or several, separated by commas."`
+}
+
+type journalOutput struct {
+	Link string `header:"Link" doc:"The address of the next page, with rel=\"next\"; absent at the end."`
+	Body *JournalSection
+}
+
+func (s *Server) registerCharacters() {
+	tags := []string{tagCharacters}
+	register(s, access.ActionReadCharacters, asTable(huma.Operation{
+		OperationID: "list-characters", Path: "/v1/characters", Tags: tags, Summary: "List characters",
+	}), s.listCharacters)
+	one := func(id, path, summary string) huma.Operation {
+		return notModified(huma.Operation{OperationID: id, Path: path, Tags: tags, Summary: summary, Errors: []int{http.StatusNotFound}})
+	}
+	register(s, access.ActionReadCharacters, one("get-character", "/v1/characters/{id}", "A character and how its sections stand"), s.getCharacter)
+	register(s, access.ActionReadCharacters, one("get-details", "/v1/characters/{id}/details", "What everybody can see of a character"), s.getValue(eve.SectionDetails))
+	register(s, access.ActionReadCharacters, one("get-location", "/v1/characters/{id}/location", "Where a character is"), s.getValue(eve.SectionLocation))
+	register(s, access.ActionReadCharacters, one("get-wallet", "/v1/characters/{id}/wallet", "What is in the wallet"), s.getWallet)
+	journal := asTable(huma.Operation{
+		OperationID: "list-wallet-journal", Path: "/v1/characters/{id}/wallet-journal", Tags: tags, Summary: "The entries of the wallet's journal, the newest first",
+		Errors: []int{http.StatusNotFound},
+	})
+	register(s, access.ActionReadCharacters, journal, s.listJournal)
+}
+
+func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*pageOutput[Character], error) {
+	list := "characters/" + in.Sort
+	after, err := cursorOf[postgres.CharacterCursor](in.pageInput, list)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.config.Characters.Characters(ctx, postgres.CharacterFilter{
+		Name: in.Name, NamePrefix: in.NamePrefix, CorporationID: in.CorporationID, AllianceID: in.AllianceID, UserID: in.UserID,
+		Status: postgres.CharacterStatus(in.Status), Sort: postgres.CharacterSort(in.Sort), After: after, Limit: in.Limit + 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(in.pageInput, list, found, showCharacter, postgres.Character.Cursor)
+}
+
+func showCharacter(c postgres.Character) Character {
+	return Character{
+		CharacterID: c.CharacterID, Name: c.Name, CorporationID: c.CorporationID, AllianceID: optional(c.AllianceID), UserID: optional(c.UserID),
+		Status: string(c.Status), RegisteredAt: c.RegisteredAt, FailingSections: c.FailingSections,
+	}
+}
+
+func (s *Server) getCharacter(ctx context.Context, in *characterInput) (*single[CharacterDetail], error) {
+	c, states, err := s.config.Characters.Character(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	detail := &CharacterDetail{Character: showCharacter(c), Scopes: append([]string{}, c.Scopes...), Sections: []SectionState{}}
+	for _, state := range states {
+		detail.Sections = append(detail.Sections, SectionState{
+			Section: string(state.Section), Status: string(state.Status), ObservedAt: state.ObservedAt, ValidatedAt: state.ValidatedAt,
+			NotBefore: state.NotBefore, Failure: showFailure(state.Failure),
+		})
+	}
+	return singleOf(in.conditional, detail)
+}
+
+func showFailure(f *postgres.SectionFailure) *Failure {
+	if f == nil {
+		return nil
+	}
+	return &Failure{Class: string(f.Class), Status: f.Status, Message: f.Message, Since: f.Since}
+}
+
+func headOf(section postgres.Section) SectionHead {
+	return SectionHead{
+		CharacterID: section.CharacterID, Section: string(section.Section), ObservedAt: section.ObservedAt, ValidatedAt: section.ValidatedAt,
+		Status: string(section.Status), Failure: showFailure(section.Failure),
+	}
+}
+
+// getValue serves a section whose value is shown as ESI sent it.
+func (s *Server) getValue(name eve.Section) func(context.Context, *characterInput) (*single[ValueSection], error) {
+	return func(ctx context.Context, in *characterInput) (*single[ValueSection], error) {
+		section, err := s.config.Characters.Section(ctx, in.ID, name)
+		if err != nil {
+			return nil, err
+		}
+		return singleOf(in.conditional, &ValueSection{SectionHead: headOf(section), Value: section.Value})
+	}
+}
+
+func (s *Server) getWallet(ctx context.Context, in *characterInput) (*single[WalletSection], error) {
+	section, err := s.config.Characters.Section(ctx, in.ID, eve.SectionWallet)
+	if err != nil {
+		return nil, err
+	}
+	wallet := &WalletSection{SectionHead: headOf(section)}
+	if section.Value != nil {
+		balance, err := eve.DecodeWallet(section.Value)
+		if err != nil {
+			return nil, fmt.Errorf("reading the wallet of character %d: %w", in.ID, internal(err))
+		}
+		wallet.Value = &WalletValue{Balance: Money(balance.String())}
+	}
+	return singleOf(in.conditional, wallet)
+}
+
+func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOutput, error) {
+	const list = "wallet-journal"
+	before, err := cursorOf[clickhouse.JournalCursor](in.pageInput, list)
+	if err != nil {
+		return nil, err
+	}
+	section, err := s.config.Characters.Section(ctx, in.ID, eve.SectionWalletJournal)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.config.Wallets.Journal(ctx, clickhouse.JournalFilter{
+		CharacterID: in.ID, From: in.From, To: in.To, RefTypes: in.RefType, Before: before, Limit: in.Limit + 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	page, err := pageOf(in.pageInput, list, entries, showEntry, clickhouse.JournalEntry.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return &journalOutput{Link: page.Link, Body: &JournalSection{SectionHead: headOf(section), Page: *page.Body}}, nil
+}
+
+func showEntry(j clickhouse.JournalEntry) JournalEntry {
+	return JournalEntry{
+		ID: j.ID, Date: j.Date, RefType: j.Type, Amount: money(j.Amount), Balance: optionalMoney(j.Balance),
+		FirstPartyID: optional(j.FirstPartyID), SecondPartyID: optional(j.SecondPartyID), Description: j.Description, Reason: j.Reason,
+		ContextID: optional(j.ContextID), ContextIDType: j.ContextIDType, Tax: money(j.Tax), TaxReceiverID: optional(j.TaxReceiverID),
+	}
+}

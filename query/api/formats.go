@@ -1,0 +1,176 @@
+package api
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Media types.
+const (
+	mediaJSON    = "application/json"
+	mediaCSV     = "text/csv"
+	mediaProblem = "application/problem+json"
+)
+
+// tabular is the key of an operation's metadata that says that its answer can be
+// had as CSV.
+const tabular = "csv"
+
+// table is an answer that can be written as CSV: a slice of structs.
+type table interface{ rows() any }
+
+func formats() map[string]huma.Format {
+	return map[string]huma.Format{
+		mediaJSON: huma.DefaultJSONFormat,
+		"json":    huma.DefaultJSONFormat,
+		mediaCSV: {
+			Marshal: func(w io.Writer, v any) error {
+				if t, ok := v.(table); ok {
+					return writeCSV(w, t.rows())
+				}
+				// A problem; see [answer.WriteHeader].
+				return huma.DefaultJSONFormat.Marshal(w, v)
+			},
+		},
+	}
+}
+
+// asTable makes an operation's answer available as CSV.
+func asTable(op huma.Operation) huma.Operation {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[tabular] = true
+	op.Responses = map[string]*huma.Response{
+		"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			mediaJSON: {},
+			mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items as CSV with a header line. The next page's address is in the header Link."}},
+		}},
+	}
+	return op
+}
+
+// negotiate has operations without a table answer in JSON, whatever the client
+// would rather have.
+func (s *Server) negotiate(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().Metadata[tabular] == nil {
+		ctx = jsonOnly{ctx}
+	}
+	next(ctx)
+}
+
+// requested is [huma.Context] under another name: it has a method Context, which
+// a field of that name would hide.
+type requested = huma.Context
+
+// jsonOnly is a request whose client accepts JSON alone.
+type jsonOnly struct{ requested }
+
+func (c jsonOnly) Header(name string) string {
+	if strings.EqualFold(name, "Accept") {
+		return mediaJSON
+	}
+	return c.requested.Header(name)
+}
+
+// Unwrap gives the adapter its own context back.
+func (c jsonOnly) Unwrap() huma.Context { return c.requested }
+
+// writeCSV writes a slice of structs as RFC 4180 has it, with a header line of
+// the fields' names in JSON. Lists and objects are written as JSON.
+func writeCSV(w io.Writer, rows any) error {
+	list := reflect.ValueOf(rows)
+	out := csv.NewWriter(w)
+	out.UseCRLF = true
+	columns := columnsOf(list.Type().Elem(), nil)
+	line := make([]string, len(columns))
+	for i, c := range columns {
+		line[i] = c.name
+	}
+	if err := out.Write(line); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	for n := range list.Len() {
+		for i, c := range columns {
+			text, err := cell(list.Index(n).FieldByIndex(c.index))
+			if err != nil {
+				return fmt.Errorf("writing %s of line %d as CSV: %w", c.name, n+1, err)
+			}
+			line[i] = text
+		}
+		if err := out.Write(line); err != nil {
+			return fmt.Errorf("writing CSV: %w", err)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	return nil
+}
+
+type csvColumn struct {
+	name  string
+	index []int
+}
+
+func columnsOf(t reflect.Type, at []int) []csvColumn {
+	var columns []csvColumn
+	for i := range t.NumField() {
+		f := t.Field(i)
+		index := append(append([]int{}, at...), i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "":
+			columns = append(columns, columnsOf(f.Type, index)...)
+		case f.IsExported() && name != "-":
+			columns = append(columns, csvColumn{name, index})
+		}
+	}
+	return columns
+}
+
+// cell is a value as a spreadsheet may read it.
+func cell(v reflect.Value) (string, error) {
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return "", nil
+		}
+		v = v.Elem()
+	}
+	switch value := v.Interface().(type) {
+	case time.Time:
+		return value.Format(time.RFC3339Nano), nil
+	case Money:
+		// A negative amount begins with a sign and is no formula.
+		return string(value), nil
+	}
+	switch v.Kind() { //nolint:exhaustive // whatever else there is is written as JSON
+	case reflect.String:
+		return harmless(v.String()), nil
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10), nil
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool()), nil
+	default:
+		text, err := json.Marshal(v.Interface())
+		return harmless(string(text)), err
+	}
+}
+
+// harmless keeps spreadsheets from taking a text for a formula: one that begins
+// like a formula gets an apostrophe before it.
+func harmless(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

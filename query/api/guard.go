@@ -1,0 +1,146 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+type principalKey struct{}
+
+// principalOf is who calls; nobody outside of guarded paths.
+func principalOf(ctx context.Context) access.Principal {
+	p, _ := ctx.Value(principalKey{}).(access.Principal)
+	return p
+}
+
+// authenticate finds out who calls. Nothing below /v1 is reached by nobody,
+// whether there is a resource or not.
+func (s *Server) authenticate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !guarded(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		principal, err := s.principal(r)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
+		}
+		if seen := requestOf(r.Context()); seen != nil {
+			seen.principal = principal.ID
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal)))
+	})
+}
+
+func (s *Server) principal(r *http.Request) (access.Principal, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "a bearer token is needed: send the header \"Authorization: Bearer <token>\"")
+	}
+	return s.config.Authenticator.Authenticate(r.Context(), token)
+}
+
+// refuse answers somebody whose token is no good. Those who try too often are
+// told to wait; a good token is never kept waiting, so nobody can lock others
+// out.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if event.CodeOf(err) != event.CodeUnauthenticated {
+		err = s.explain(r.Context(), err)
+		if with, ok := errors.AsType[huma.HeadersError](err); ok {
+			maps.Copy(w.Header(), with.GetHeaders())
+		}
+		if p, ok := errors.AsType[*huma.ErrorModel](err); ok {
+			writeProblem(w, p)
+		}
+		return
+	}
+	s.metrics.refused.Inc()
+	if !s.failures.allow(r.RemoteAddr) {
+		w.Header().Set("Retry-After", "60")
+		writeProblem(w, problem(http.StatusTooManyRequests, event.CodeUnauthenticated, "too many attempts without a valid token: wait a minute"))
+		return
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="muster"`)
+	writeProblem(w, problem(http.StatusUnauthorized, event.CodeUnauthenticated, err.Error()))
+}
+
+// authorize lets those through who may do the operation's action. An operation
+// without an action is nobody's.
+func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
+	action, ok := ctx.Operation().Metadata[guard].(access.Action)
+	err := error(event.Errorf(event.CodeForbidden, "nobody may do this: it is not said who may"))
+	if ok {
+		err = access.Authorize(principalOf(ctx.Context()), action)
+	}
+	if err == nil {
+		next(ctx)
+		return
+	}
+	code := event.CodeOf(err)
+	if err := huma.WriteErr(s.api, ctx, statusOf(code), err.Error()); err != nil {
+		s.config.Logger.WarnContext(ctx.Context(), "refusal not sent", "error", err)
+	}
+}
+
+// How often an address may fail to sign in: a burst at first, then one every
+// few seconds.
+const (
+	failuresBurst = 10
+	failuresEvery = 6 * time.Second
+	// failuresKept bounds how many addresses are remembered.
+	failuresKept = 10_000
+)
+
+// failures counts failed attempts by address. It is safe for concurrent use.
+type failures struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	by      map[string]*rate.Limiter
+	cleaned time.Time
+}
+
+func newFailures(now func() time.Time) *failures {
+	return &failures{now: now, by: map[string]*rate.Limiter{}, cleaned: now()}
+}
+
+// allow counts a failure of an address, and tells whether it is not one too many.
+func (f *failures) allow(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.now()
+	if len(f.by) >= failuresKept || now.Sub(f.cleaned) > failuresBurst*failuresEvery {
+		// Those who have kept quiet for long enough have their burst again anyway.
+		for key, l := range f.by {
+			if l.TokensAt(now) >= failuresBurst {
+				delete(f.by, key)
+			}
+		}
+		f.cleaned = now
+		if len(f.by) >= failuresKept {
+			f.by = map[string]*rate.Limiter{}
+		}
+	}
+	limiter := f.by[host]
+	if limiter == nil {
+		limiter = rate.NewLimiter(rate.Every(failuresEvery), failuresBurst)
+		f.by[host] = limiter
+	}
+	return limiter.AllowN(now, 1)
+}
