@@ -287,14 +287,14 @@ func parentOf(m Model) Model {
 }
 
 // FindingEvents wraps the payloads of [Diff] into events of the consortium's
-// stream. Their ids follow from the event that caused the audit, so that an
+// stream, as of the given time. Their ids follow from the event that caused the audit, so that an
 // audit repeated after a crash gives the same events.
-func FindingEvents(stream event.Stream, source string, cause event.Event, payloads []event.Payload) ([]event.Event, error) {
+func FindingEvents(stream event.Stream, source string, cause event.Event, at time.Time, payloads []event.Payload) ([]event.Event, error) {
 	events := make([]event.Event, 0, len(payloads))
 	for _, p := range payloads {
 		id := findingOf(p).ID
 		hash := sha256.Sum256(id[:])
-		e, err := event.New(event.ObservationID(stream, p.EventType(), cause.ID, hex.EncodeToString(hash[:])), stream, source, cause.Time, p)
+		e, err := event.New(event.ObservationID(stream, p.EventType(), cause.ID, hex.EncodeToString(hash[:])), stream, source, at, p)
 		if err != nil {
 			return nil, err
 		}

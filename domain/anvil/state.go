@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,8 @@ import (
 type State struct {
 	stream event.Stream
 	seq    int64
+	// latest is the time of the newest fact that was applied.
+	latest time.Time
 
 	serviceAccount     string
 	billingProjects    table[BillingProject]
@@ -120,6 +123,9 @@ func (s *State) Apply(e event.Event, p event.Payload) error {
 		}
 		s.applied[e.ID] = true
 	}
+	if e.Time.After(s.latest) {
+		s.latest = e.Time
+	}
 	s.seq++
 	f.fold(s, Mark{EventID: e.ID, Seq: s.seq})
 	return nil
@@ -205,7 +211,8 @@ func (s *State) Audit(opts Options) *Result { return Audit(s.Declared(), s.Obser
 // and the end of a batch of declarations lead to an audit in default mode, and
 // so to the events of findings that it opens, changes or resolves. Other
 // events lead to nothing. The result, which is nil if there was no audit, is
-// for those who record audits.
+// for those who record audits. What is found bears the time of the newest fact
+// that was applied: the state may be newer than the cause.
 //
 // The same state and event give the same events with the same ids. Whoever
 // appends them ought to apply them at once: the next cause may lie before them
@@ -216,10 +223,14 @@ func (s *State) Reaction(source string, cause event.Event, p event.Payload) ([]e
 	default:
 		return nil, nil, nil
 	}
+	at := cause.Time
+	if s.latest.After(at) {
+		at = s.latest
+	}
 	declared := s.Declared()
 	result := Audit(declared, s.Observed(), Options{})
-	payloads := Diff(s.open, Comparison{Stream: s.stream, Declared: declared, Result: result, Marks: s, Reopened: s.reopened, At: cause.Time})
-	events, err := FindingEvents(s.stream, source, cause, payloads)
+	payloads := Diff(s.open, Comparison{Stream: s.stream, Declared: declared, Result: result, Marks: s, Reopened: s.reopened, At: at})
+	events, err := FindingEvents(s.stream, source, cause, at, payloads)
 	return events, result, err
 }
 

@@ -94,7 +94,7 @@ func (v *validation) email(list string, i int, field, email string) {
 	case hasControl(email):
 		v.fail(list, i, "%s %q holds a control character", field, email)
 	case v.strict && (strings.Count(email, "@") != 1 || strings.HasPrefix(email, "@") || strings.HasSuffix(email, "@") ||
-		strings.ContainsAny(email, " /")):
+		strings.Contains(email, " ")):
 		v.fail(list, i, "%s %q is no e-mail address", field, email)
 	}
 }

@@ -3,6 +3,7 @@ package anvil
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	domain "github.com/muster-sync/muster/domain/anvil"
@@ -62,22 +63,21 @@ func (r *Rounds) sweepIfDue(ctx context.Context, name string) error {
 	if last, ok := state.LastSweep(); ok && time.Since(last.CompletedAt) < r.Every {
 		return nil
 	}
-	_, err = r.Sweeper.Run(ctx, name, state.Declared(), declaredModels(state.Declared()))
+	_, err = r.Sweeper.Run(ctx, name, state.Declared(), dueModels(state))
 	return err
 }
 
-// declaredModels are the models of which something is declared; groups are
-// always looked at, for AnVIL may have more than is declared.
-func declaredModels(d domain.Declared) []domain.Model {
-	models := []domain.Model{domain.ModelManagedGroups}
-	if len(d.Accounts) > 0 {
-		models = append(models, domain.ModelAccounts)
+// dueModels are the models of which something is declared, and those that were
+// looked at before: what is withdrawn may still be there. Groups are always
+// looked at, for AnVIL may have more than is declared.
+func dueModels(state *domain.State) []domain.Model {
+	d := state.Declared()
+	last, _ := state.LastSweep()
+	due := map[domain.Model]bool{
+		domain.ModelManagedGroups:   true,
+		domain.ModelAccounts:        len(d.Accounts) > 0,
+		domain.ModelBillingProjects: len(d.BillingProjects) > 0,
+		domain.ModelWorkspaces:      len(d.Workspaces) > 0 || slices.Contains(last.Models, domain.ModelWorkspaces),
 	}
-	if len(d.BillingProjects) > 0 {
-		models = append(models, domain.ModelBillingProjects)
-	}
-	if len(d.Workspaces) > 0 {
-		models = append(models, domain.ModelWorkspaces)
-	}
-	return models
+	return slices.DeleteFunc(domain.Models(), func(m domain.Model) bool { return !due[m] })
 }
