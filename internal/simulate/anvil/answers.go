@@ -213,7 +213,7 @@ func (w *world) appLevel(n int, held []roles) string {
 func (w *world) listWorkspaces(query string, at time.Time) reply {
 	values, _ := url.ParseQuery(query)
 	fields := map[string]bool{}
-	for _, f := range strings.Split(values.Get("fields"), ",") {
+	for f := range strings.SplitSeq(values.Get("fields"), ",") {
 		fields[f] = true
 	}
 	all := !values.Has("fields")
@@ -309,7 +309,7 @@ func (w *world) settings(key string) reply {
 // can need at a time of the world.
 func (w *world) answersFor(d Declared, at time.Time) []Answer {
 	var all []Answer
-	ask := func(query string, segments ...string) reply {
+	ask := func(query string, segments ...string) {
 		c, _ := callOf(append([]string{"api"}, segments...))
 		r := w.reply(c, query, at)
 		body, err := json.Marshal(r.body)
@@ -317,7 +317,6 @@ func (w *world) answersFor(d Declared, at time.Time) []Answer {
 			panic("BUG: an answer of the simulated world cannot be encoded: " + err.Error())
 		}
 		all = append(all, Answer{c.service, http.MethodGet, "/api/" + strings.Join(segments, "/"), query, r.status, body})
-		return r
 	}
 	for _, p := range d.BillingProjects {
 		if p.HasAppAsUser {

@@ -136,7 +136,7 @@ func (s *Simulator) acceptQuery(r *http.Request, c call) bool {
 		s.report(RuleQuery, r, "the only parameter is fields of the list of workspaces")
 		return false
 	}
-	for _, f := range strings.Split(values.Get("fields"), ",") {
+	for f := range strings.SplitSeq(values.Get("fields"), ",") {
 		if !slices.Contains(workspaceFields, f) {
 			s.report(RuleQuery, r, "field %q is not known", f)
 			return false
@@ -159,7 +159,7 @@ func sentPath(r *http.Request) string {
 // or a dot, none hides a slash, and none holds a byte that has to be escaped.
 func split(escaped string) (segments []string, clean bool) {
 	clean = true
-	for _, raw := range strings.Split(strings.TrimPrefix(escaped, "/"), "/") {
+	for raw := range strings.SplitSeq(strings.TrimPrefix(escaped, "/"), "/") {
 		decoded, err := url.PathUnescape(raw)
 		if err != nil || decoded == "" || decoded == "." || decoded == ".." || strings.Contains(decoded, "/") {
 			clean = false
@@ -326,6 +326,7 @@ func (s *Simulator) adminFaults(w http.ResponseWriter, r *http.Request) {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	// The client is gone if this fails, and nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(v)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the client is gone, and nobody is left to tell
+	}
 }

@@ -80,7 +80,7 @@ func rules(s *Simulator) []string {
 // target is the request line of an answer, correctly escaped.
 func target(a Answer) string {
 	var b strings.Builder
-	for _, segment := range strings.Split(strings.TrimPrefix(a.Path, "/"), "/") {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(a.Path, "/"), "/") {
 		b.WriteString("/" + strings.NewReplacer("%", "%25", " ", "%20", "?", "%3F", "#", "%23").Replace(segment))
 	}
 	if a.Query != "" {
@@ -143,7 +143,7 @@ func TestAStateFolderKeepsItsWorldAndWhatWasServed(t *testing.T) {
 		}
 	}
 	served, at := s.Served(), s.WorldTime()
-	require.Equal(t, len(s.Answers()), len(served))
+	require.Len(t, served, len(s.Answers()))
 	require.NoError(t, s.Freeze(at))
 	require.NoError(t, s.Close())
 

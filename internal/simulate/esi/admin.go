@@ -145,8 +145,9 @@ func (s *Simulator) changeLogin(id int64, change func(*character)) error {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	// The client is gone if this fails, and nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(v)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the client is gone, and nobody is left to tell
+	}
 }
 
 // readJSON reads a small body strictly; it answers itself if that fails.

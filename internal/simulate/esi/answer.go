@@ -1,7 +1,6 @@
 package esi
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -261,11 +260,11 @@ func (x *exchange) senseless() []fault.Kind {
 
 // refuse answers with an error of ESI's shape.
 func (x *exchange) refuse(status int, text string) {
-	body, _ := json.Marshal(map[string]string{"error": text}) // strings always encode
 	x.settle(status)
 	x.w.Header().Set("Content-Type", "application/json")
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body)
+	// The client is gone if this fails, and nobody is left to tell.
+	_, _ = x.w.Write(append(appendString([]byte(`{"error":`), text), '}'))
 }
 
 // settle books the answer and sets the headers of the limiter that applies:

@@ -25,7 +25,15 @@ type content struct {
 }
 
 // bodies holds buffers for answers; the largest pages have about a megabyte.
-var bodies = sync.Pool{New: func() any { return new([]byte) }}
+var bodies sync.Pool
+
+// borrow takes a buffer from bodies; the borrower puts it back.
+func borrow() *[]byte {
+	if b, ok := bodies.Get().(*[]byte); ok {
+		return b
+	}
+	return new([]byte)
+}
 
 // serve makes the answer of a route and sends it.
 func (x *exchange) serve() {
@@ -109,7 +117,7 @@ func (x *exchange) characterContent(snap snapshot, page int) (content, bool) {
 	answer := content{modified: snap.made, expires: snap.expires}
 	if x.rt.section != sectionJournal {
 		answer.body = func(b []byte) []byte { return w.appendSection(b, x.rt.section, x.id, at) }
-		buffer := bodies.Get().(*[]byte)
+		buffer := borrow()
 		*buffer = answer.body((*buffer)[:0])
 		answer.etag = hashOf(*buffer)
 		bodies.Put(buffer)
@@ -219,7 +227,7 @@ func (x *exchange) tag(etag uint64) string {
 // matches tells whether the client has the content already.
 func (x *exchange) matches(etag uint64) bool {
 	want := strings.TrimPrefix(x.tag(etag), "W/")
-	for _, candidate := range strings.Split(x.r.Header.Get("If-None-Match"), ",") {
+	for candidate := range strings.SplitSeq(x.r.Header.Get("If-None-Match"), ",") {
 		if candidate = strings.TrimSpace(candidate); candidate == "*" || strings.TrimPrefix(candidate, "W/") == want {
 			return true
 		}
@@ -243,7 +251,7 @@ func (x *exchange) send(c content) {
 		x.w.WriteHeader(status)
 		return
 	}
-	buffer := bodies.Get().(*[]byte)
+	buffer := borrow()
 	defer bodies.Put(buffer)
 	*buffer = c.body((*buffer)[:0])
 	if x.flawed() {
@@ -344,7 +352,12 @@ func (x *exchange) serveShared() {
 				20000+at.Unix()/30%5000, start.Format(time.RFC3339))
 		})
 	default:
-		x.serveFixed(func(time.Time) []byte { return x.sim.routeStatus() })
+		body, err := x.sim.routeStatus()
+		if err != nil {
+			x.sim.fail(x.w, err)
+			return
+		}
+		x.serveFixed(func(time.Time) []byte { return body })
 	}
 }
 
@@ -378,7 +391,7 @@ func (x *exchange) serveFixed(body func(at time.Time) []byte) {
 }
 
 // routeStatus says that every simulated route is well.
-func (s *Simulator) routeStatus() []byte {
+func (s *Simulator) routeStatus() ([]byte, error) {
 	type status struct {
 		Method string `json:"method"`
 		Path   string `json:"path"`
@@ -389,8 +402,7 @@ func (s *Simulator) routeStatus() []byte {
 		path := strings.ReplaceAll("/"+strings.Join(rt.path, "/"), "{id}", "{character_id}")
 		all = append(all, status{rt.method, path, "OK"})
 	}
-	body, _ := json.Marshal(map[string]any{"routes": all}) // strings always encode
-	return body
+	return json.Marshal(map[string][]status{"routes": all})
 }
 
 // servePost reads a list of ids and answers for all of them.

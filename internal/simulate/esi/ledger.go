@@ -1,6 +1,7 @@
 package esi
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -261,11 +262,7 @@ func (l *ledger) countError(status int, now time.Time) (remain int, reset time.D
 func (l *ledger) totals() map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	totals := make(map[string]int64, len(l.spent))
-	for group, n := range l.spent {
-		totals[group] = n
-	}
-	return totals
+	return maps.Clone(l.spent)
 }
 
 // limitText is a bucket's size as the headers say it, such as "150/15m".

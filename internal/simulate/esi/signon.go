@@ -54,8 +54,9 @@ func (s *Simulator) answerPlain(w http.ResponseWriter, route string, status int,
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// The client is gone if this fails, and nobody is left to tell.
-	_ = json.NewEncoder(w).Encode(body)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		return // the client is gone, and nobody is left to tell
+	}
 }
 
 func (s *Simulator) refuseToken(w http.ResponseWriter, status int, code, text string) {

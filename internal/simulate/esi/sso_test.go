@@ -59,7 +59,7 @@ func TestAccessTokensAreSignedWithThePublishedKeys(t *testing.T) {
 		algorithms[parsed.Method.Alg()] = true
 		subject, err := claims.GetSubject()
 		require.NoError(t, err)
-		require.Equal(t, strings.Trim(path(id, ""), "/characters"), strings.TrimPrefix(subject, "CHARACTER:EVE:"))
+		require.Equal(t, strings.TrimPrefix(path(id, ""), "/characters/"), strings.TrimPrefix(subject, "CHARACTER:EVE:"))
 		require.NotEmpty(t, claims["owner"])
 	}
 	require.Equal(t, map[string]bool{"RS256": true, "ES256": true}, algorithms)

@@ -4,6 +4,7 @@ package judge
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -82,9 +83,7 @@ func (b *Book) ByRule() map[string]int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	counts := make(map[string]int64, len(b.byRule))
-	for rule, n := range b.byRule {
-		counts[rule] = n
-	}
+	maps.Copy(counts, b.byRule)
 	return counts
 }
 

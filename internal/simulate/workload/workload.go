@@ -47,11 +47,11 @@ type Totals struct {
 }
 
 // Generate makes exactly n events that follow from n and the seed alone, ids
-// included, and hands them to append in batches, in the order of the log. It
-// returns the totals by character. It stops with append's first error, or when
-// ctx ends. The events of a batch may be kept; append is never called twice at
+// included, and hands them to sink in batches, in the order of the log. It
+// returns the totals by character. It stops with sink's first error, or when
+// ctx ends. The events of a batch may be kept; sink is never called twice at
 // a time.
-func Generate(ctx context.Context, n int, seed uint64, append func(context.Context, ...event.Event) error) (map[int64]Totals, error) {
+func Generate(ctx context.Context, n int, seed uint64, sink func(context.Context, ...event.Event) error) (map[int64]Totals, error) {
 	g := newGenerator(n, seed)
 	batch := make([]event.Event, 0, batchSize)
 	for i := range n {
@@ -62,7 +62,7 @@ func Generate(ctx context.Context, n int, seed uint64, append func(context.Conte
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("generating event %d of %d: %w", i+1, n, err)
 		}
-		if err := append(ctx, batch...); err != nil {
+		if err := sink(ctx, batch...); err != nil {
 			return nil, fmt.Errorf("appending generated events up to number %d of %d: %w", i+1, n, err)
 		}
 		batch = make([]event.Event, 0, batchSize)
@@ -182,8 +182,14 @@ var refTypes = [...]struct {
 	name string
 	sign int64
 }{
-	{"bounty_prizes", 1}, {"market_transaction", 1}, {"market_transaction", -1}, {"transaction_tax", -1},
-	{"brokers_fee", -1}, {"contract_reward", 1}, {"player_donation", 1}, {"quantum_levy", -1},
+	{"bounty_prizes", 1},
+	{"market_transaction", 1},
+	{"market_transaction", -1},
+	{"transaction_tax", -1},
+	{"brokers_fee", -1},
+	{"contract_reward", 1},
+	{"player_donation", 1},
+	{"quantum_levy", -1},
 }
 
 func (c *character) entry(b []byte, date time.Time, d *dice.Stream) []byte {
