@@ -128,21 +128,22 @@ type Plan struct {
 	Changes    []Change `json:"changes" nullable:"false" doc:"Empty if everything is declared so already."`
 }
 
-type consortiumPath struct {
+// ConsortiumPath is the part of a path that names a consortium.
+type ConsortiumPath struct {
 	Consortium string `path:"consortium" minLength:"1" maxLength:"150" doc:"The consortium's name."`
 }
 
 type auditInput struct {
-	conditional
-	consortiumPath
+	Conditional
+	ConsortiumPath
 
 	Compat bool     `query:"compat" doc:"Results exactly as those of django-anvil-consortium-manager."`
 	Models []string `query:"models" maxItems:"6" doc:"What to audit, separated by commas: billing_projects, accounts, managed_groups, workspaces; all if left out."`
 }
 
 type findingsInput struct {
-	pageInput
-	consortiumPath
+	PageInput
+	ConsortiumPath
 
 	State    string   `query:"state" enum:"open,resolved,all" default:"open"`
 	Model    []string `query:"model" enum:"billing_projects,accounts,managed_groups,managed_group_memberships,workspaces,workspace_sharing" maxItems:"6" doc:"One or several, separated by commas."`
@@ -150,24 +151,24 @@ type findingsInput struct {
 }
 
 type findingInput struct {
-	conditional
-	consortiumPath
+	Conditional
+	ConsortiumPath
 
 	ID string `path:"id" format:"uuid" doc:"The finding's id."`
 }
 
 type sweepsInput struct {
-	pageInput
-	consortiumPath
+	PageInput
+	ConsortiumPath
 }
 
 type declareInput struct {
-	consortiumPath
+	ConsortiumPath
 
 	DryRun          bool   `query:"dry_run" doc:"Plan, and change nothing."`
 	Reason          string `query:"reason" maxLength:"2000" doc:"Why; auditors will ask."`
-	ExpectedVersion int64  `query:"expected_version" minimum:"0" default:"-1" doc:"The version that the sender has seen: if it is another by now the answer is 409."`
-	RawBody         []byte `contentType:"application/yaml"`
+	ExpectedVersion int64  `query:"expected_version" minimum:"-1" default:"-1" doc:"The version that the sender has seen: if it is another by now the answer is 409. -1 expects nothing."`
+	RawBody         []byte `contentType:"application/json"`
 }
 
 type declareOutput struct {
@@ -176,7 +177,7 @@ type declareOutput struct {
 }
 
 type sweepInput struct {
-	consortiumPath
+	ConsortiumPath
 
 	Models []string `query:"models" maxItems:"6" doc:"What to read, separated by commas; all if left out."`
 }
@@ -196,9 +197,9 @@ func (s *Server) registerAnvil() {
 	register(s, access.ActionReadAnvil, notModified(op(http.MethodGet, "get-finding", "/findings/{id}", "One finding with its evidence")), s.getFinding)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-sweeps", "/sweeps", "List sweeps, the newest first")), s.listSweeps)
 
-	declare := accepted(op(http.MethodPost, "declare-consortium", "/declarations", "Bring the declaration to what the body says", http.StatusConflict, http.StatusRequestEntityTooLarge))
+	declare := accepted(op(http.MethodPost, "declare-consortium", "/declarations", "Bring the declaration to what the body says", http.StatusConflict))
 	declare.Description = "The body is a whole declaration in YAML or JSON: what it lacks is withdrawn. All of it happens, or nothing."
-	declare.MaxBodyBytes, declare.BodyReadTimeout = maxDeclarationBytes, bodyTimeout
+	declare = withFile(declare, maxDeclarationBytes, mediaYAML, mediaJSON)
 	register(s, access.ActionDeclare, declare, s.declare)
 
 	sweep := accepted(op(http.MethodPost, "sweep-consortium", "/sweeps", "Have AnVIL asked now, and wait for the end", http.StatusConflict))
@@ -222,12 +223,12 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 	if sweep := audit.Sweep; sweep != nil {
 		out.SweepID, out.SweptAt = &sweep.SweepID, utcTime(&sweep.CompletedAt)
 	}
-	return singleOf(in.conditional, out)
+	return singleOf(in.Conditional, out)
 }
 
 func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutput[Finding], error) {
 	list := "findings/" + in.Consortium
-	before, err := cursorOf[postgres.FindingCursor](in.pageInput, list)
+	before, err := cursorOf[postgres.FindingCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +242,7 @@ func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutp
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.pageInput, list, found, showFinding, postgres.Finding.Cursor)
+	return pageOf(in.PageInput, list, found, showFinding, postgres.Finding.Cursor)
 }
 
 func showFinding(f postgres.Finding) Finding {
@@ -269,12 +270,12 @@ func (s *Server) getFinding(ctx context.Context, in *findingInput) (*single[Find
 	if err != nil {
 		return nil, err
 	}
-	return singleOf(in.conditional, new(showFinding(f)))
+	return singleOf(in.Conditional, new(showFinding(f)))
 }
 
 func (s *Server) listSweeps(ctx context.Context, in *sweepsInput) (*pageOutput[Sweep], error) {
 	list := "sweeps/" + in.Consortium
-	before, err := cursorOf[postgres.SweepCursor](in.pageInput, list)
+	before, err := cursorOf[postgres.SweepCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +283,7 @@ func (s *Server) listSweeps(ctx context.Context, in *sweepsInput) (*pageOutput[S
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.pageInput, list, sweeps, showSweep, postgres.Sweep.Cursor)
+	return pageOf(in.PageInput, list, sweeps, showSweep, postgres.Sweep.Cursor)
 }
 
 func showSweep(sweep postgres.Sweep) Sweep {

@@ -120,7 +120,7 @@ type JournalEntry struct {
 }
 
 type charactersInput struct {
-	pageInput
+	PageInput
 
 	Name          string `query:"name" maxLength:"100" doc:"A part of the name, in any case."`
 	NamePrefix    string `query:"name_prefix" maxLength:"100" doc:"The beginning of the name, in any case."`
@@ -132,13 +132,13 @@ type charactersInput struct {
 }
 
 type characterInput struct {
-	conditional
+	Conditional
 
 	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
 }
 
 type journalInput struct {
-	pageInput
+	PageInput
 
 	ID      int64     `path:"id" minimum:"1" doc:"The character's id."`
 	From    time.Time `query:"from" doc:"Entries at this moment or later."`
@@ -172,7 +172,7 @@ func (s *Server) registerCharacters() {
 
 func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*pageOutput[Character], error) {
 	list := "characters/" + in.Sort
-	after, err := cursorOf[postgres.CharacterCursor](in.pageInput, list)
+	after, err := cursorOf[postgres.CharacterCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*page
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.pageInput, list, found, showCharacter, postgres.Character.Cursor)
+	return pageOf(in.PageInput, list, found, showCharacter, postgres.Character.Cursor)
 }
 
 func showCharacter(c postgres.Character) Character {
@@ -205,7 +205,7 @@ func (s *Server) getCharacter(ctx context.Context, in *characterInput) (*single[
 			NotBefore: state.NotBefore, Failure: showFailure(state.Failure),
 		})
 	}
-	return singleOf(in.conditional, detail)
+	return singleOf(in.Conditional, detail)
 }
 
 func showFailure(f *postgres.SectionFailure) *Failure {
@@ -229,7 +229,7 @@ func (s *Server) getValue(name eve.Section) func(context.Context, *characterInpu
 		if err != nil {
 			return nil, err
 		}
-		return singleOf(in.conditional, &ValueSection{SectionHead: headOf(section), Value: section.Value})
+		return singleOf(in.Conditional, &ValueSection{SectionHead: headOf(section), Value: section.Value})
 	}
 }
 
@@ -246,12 +246,12 @@ func (s *Server) getWallet(ctx context.Context, in *characterInput) (*single[Wal
 		}
 		wallet.Value = &WalletValue{Balance: Money(balance.String())}
 	}
-	return singleOf(in.conditional, wallet)
+	return singleOf(in.Conditional, wallet)
 }
 
 func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOutput, error) {
 	const list = "wallet-journal"
-	before, err := cursorOf[clickhouse.JournalCursor](in.pageInput, list)
+	before, err := cursorOf[clickhouse.JournalCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOut
 	if err != nil {
 		return nil, err
 	}
-	page, err := pageOf(in.pageInput, list, entries, showEntry, clickhouse.JournalEntry.Cursor)
+	page, err := pageOf(in.PageInput, list, entries, showEntry, clickhouse.JournalEntry.Cursor)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 // Media types.
 const (
 	mediaJSON    = "application/json"
+	mediaYAML    = "application/yaml"
 	mediaCSV     = "text/csv"
 	mediaProblem = "application/problem+json"
 )

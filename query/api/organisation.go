@@ -45,11 +45,23 @@ type importOutput struct {
 }
 
 func (s *Server) registerOrganisation() {
-	register(s, access.ActionImport, accepted(huma.Operation{
+	register(s, access.ActionImport, withFile(accepted(huma.Operation{
 		Method: http.MethodPost, OperationID: "import-organisation", Path: "/v1/import", Tags: []string{tagOrganisation}, Summary: "Bring in users, mains and characters",
-		Description:  "The body is an organisation file. Records that break a rule are left out and reported, with the line on which they begin.",
-		MaxBodyBytes: maxImportBytes, BodyReadTimeout: bodyTimeout, Errors: []int{http.StatusConflict, http.StatusRequestEntityTooLarge},
-	}), s.importOrganisation)
+		Description: "The body is an organisation file. Records that break a rule are left out and reported, with the line on which they begin.",
+		Errors:      []int{http.StatusConflict},
+	}), maxImportBytes, mediaJSON), s.importOrganisation)
+}
+
+// withFile makes the body of an operation a file of one of the media types. The
+// operation reads it itself, so that it can name the line where it is wrong.
+func withFile(op huma.Operation, limit int64, media ...string) huma.Operation {
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = limit, bodyTimeout, true
+	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge)
+	op.RequestBody = &huma.RequestBody{Description: "The file.", Content: map[string]*huma.MediaType{}}
+	for _, m := range media {
+		op.RequestBody.Content[m] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}
+	}
+	return op
 }
 
 // accepted is in the description of operations that may answer before the read

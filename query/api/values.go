@@ -53,8 +53,8 @@ type Page[T any] struct {
 
 func (p *Page[T]) rows() any { return p.Items }
 
-// pageInput is what every list takes.
-type pageInput struct {
+// PageInput is what every list takes.
+type PageInput struct {
 	Cursor string `query:"cursor" maxLength:"1000" doc:"The next_cursor of the page before; leave it out for the first page."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most items of a page."`
 
@@ -63,7 +63,7 @@ type pageInput struct {
 
 // Resolve implements [huma.Resolver]: the request's address is that of the next
 // page but for the cursor.
-func (p *pageInput) Resolve(ctx huma.Context) []error {
+func (p *PageInput) Resolve(ctx huma.Context) []error {
 	p.url = ctx.URL()
 	return nil
 }
@@ -82,7 +82,7 @@ type cursorText[C any] struct {
 
 // cursorOf reads a cursor of the named list; nil if there is none. One of
 // another list, or of another order of it, is refused with [event.CodeInvalid].
-func cursorOf[C any](p pageInput, list string) (*C, error) {
+func cursorOf[C any](p PageInput, list string) (*C, error) {
 	if p.Cursor == "" {
 		return nil, nil //nolint:nilnil // no cursor is the first page
 	}
@@ -99,7 +99,7 @@ func cursorOf[C any](p pageInput, list string) (*C, error) {
 
 // pageOf makes a page of up to limit+1 records: one more than fits says that
 // there is a next page.
-func pageOf[R, T, C any](p pageInput, list string, records []R, show func(R) T, cursor func(R) C) (*pageOutput[T], error) {
+func pageOf[R, T, C any](p PageInput, list string, records []R, show func(R) T, cursor func(R) C) (*pageOutput[T], error) {
 	more := len(records) > p.Limit
 	if more {
 		records = records[:p.Limit]
@@ -122,8 +122,8 @@ func pageOf[R, T, C any](p pageInput, list string, records []R, show func(R) T, 
 	return out, nil
 }
 
-// conditional is what a GET of a single thing takes.
-type conditional struct {
+// Conditional is what a GET of a single thing takes.
+type Conditional struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"The ETag that the client has: if it is still good the answer is 304."`
 }
 
@@ -135,7 +135,7 @@ type single[T any] struct {
 
 // singleOf answers with a thing, or with 304 if the client has it. What a thing
 // is called follows from its content, so it holds across servers.
-func singleOf[T any](c conditional, body *T) (*single[T], error) {
+func singleOf[T any](c Conditional, body *T) (*single[T], error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("naming a version: %w", err)

@@ -1,0 +1,307 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/shopspring/decimal"
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine/enginetest"
+	"github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/query/api"
+)
+
+func TestMain(m *testing.M) { enginetest.Main(m) }
+
+const (
+	token   = "a-token-long-enough-for-the-administrator"
+	limited = "a-token-of-somebody-who-may-do-nothing"
+)
+
+var (
+	moment    = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	findingID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2")
+	sweepID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad3")
+)
+
+// tokens knows the administrator and somebody without any rights.
+type tokens struct{ away bool }
+
+func (a tokens) Authenticate(_ context.Context, given string) (access.Principal, error) {
+	switch {
+	case a.away:
+		return access.Principal{}, event.Errorf(event.CodeUnavailable, "the vault is away")
+	case given == token:
+		return access.Principal{ID: "token:admin", Superuser: true}, nil
+	case given == limited:
+		return access.Principal{ID: "token:limited"}, nil
+	default:
+		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "nobody holds this token")
+	}
+}
+
+// world implements every port of the API. Its fields steer what it answers; it
+// notes what it was asked.
+type world struct {
+	mu         sync.Mutex
+	err        error
+	block      bool
+	panics     bool
+	characters []postgres.Character
+	section    postgres.Section
+	entries    []clickhouse.JournalEntry
+	figures    []clickhouse.WalletFigures
+	findings   []postgres.Finding
+	sweeps     []postgres.Sweep
+	shown      bool
+
+	filter   postgres.CharacterFilter
+	journal  clickhouse.JournalFilter
+	wallet   clickhouse.WalletQuery
+	options  anvil.Options
+	declared api.DeclareInput
+	imported access.Organisation
+	actor    string
+	decision string
+}
+
+func newWorld() *world {
+	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
+	return &world{
+		shown: true,
+		characters: []postgres.Character{
+			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
+			{CharacterID: 90000002, Name: "Bruce, \"B\" Wayne", Status: postgres.CharacterOrphaned, RegisteredAt: moment, FailingSections: 2},
+		},
+		section: postgres.Section{CharacterID: 90000001, ContentHash: "h", Value: json.RawMessage(`{"solar_system_id":30000142,"odd":1.50}`),
+			SectionState: postgres.SectionState{Section: eve.SectionLocation, Status: postgres.SectionOK, ObservedAt: &moment, ValidatedAt: &moment}},
+		entries: []clickhouse.JournalEntry{{ID: 7, Date: moment, Type: "bounty_prizes", Amount: isk(-123450), Balance: new(isk(5)), Tax: isk(0), FirstPartyID: 3, Reason: "+SUM(A1)"}},
+		figures: []clickhouse.WalletFigures{{WalletGroup: clickhouse.WalletGroup{CharacterID: 5, RefType: "r", Direction: "income"}, Start: moment, End: moment.Add(time.Hour),
+			Income: isk(100), Expense: isk(250), Net: isk(-150), Entries: 3, ClosingBalance: new(isk(-5))}},
+		findings: []postgres.Finding{{Finding: anvil.Finding{ID: findingID, Model: anvil.ModelManagedGroups, Record: "g", Kind: anvil.ErrNotInAnVIL, Severity: anvil.SeverityMedium,
+			Expected: "a", Observed: "b", OpenedAt: moment, ChangedSide: anvil.SideObserved,
+			Evidence: []anvil.Evidence{{Side: anvil.SideDeclared, Kind: anvil.KindGroup, Name: "g", EventID: sweepID}}}, Open: true, ChangedAt: moment}},
+		sweeps: []postgres.Sweep{{ID: sweepID, StartedAt: moment, Completed: &anvil.SweepCompleted{SweepID: sweepID, Models: anvil.Models(), StartedAt: moment, CompletedAt: moment.Add(time.Second),
+			Covered: map[anvil.Kind]int{anvil.KindGroup: 1}, Calls: 4, Unseen: []anvil.Unseen{{Kind: anvil.KindGroup, Name: "x"}}, UnseenCount: 1}}},
+	}
+}
+
+func (w *world) enter(ctx context.Context) error {
+	if w.panics {
+		panic("a defect with a secret in it")
+	}
+	if w.block {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return w.err
+}
+
+func (w *world) Characters(ctx context.Context, f postgres.CharacterFilter) ([]postgres.Character, error) {
+	w.filter = f
+	return w.characters, w.enter(ctx)
+}
+
+func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error) {
+	if id != w.characters[0].CharacterID {
+		return postgres.Character{}, nil, event.Errorf(event.CodeNotFound, "there is no character %d", id)
+	}
+	return w.characters[0], []postgres.SectionState{w.section.SectionState, {Section: eve.SectionWallet, Status: postgres.SectionFailing, NotBefore: &moment,
+		Failure: &postgres.SectionFailure{Class: eve.FailureServer, Status: 502, Message: "bad gateway", Since: moment}}}, w.enter(ctx)
+}
+
+func (w *world) Section(ctx context.Context, id int64, name eve.Section) (postgres.Section, error) {
+	s := w.section
+	s.CharacterID, s.Section = id, name
+	if name == eve.SectionWallet {
+		s.Value = json.RawMessage(`-29500.01`)
+	}
+	return s, w.enter(ctx)
+}
+
+func (w *world) Journal(ctx context.Context, f clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error) {
+	w.journal = f
+	return w.entries, w.enter(ctx)
+}
+
+func (w *world) Analyse(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error) {
+	w.wallet = q
+	return w.figures, w.enter(ctx)
+}
+
+func (w *world) Import(ctx context.Context, actor string, org access.Organisation) (api.ImportResult, error) {
+	w.actor, w.imported = actor, org
+	return api.ImportResult{Users: len(org.Users), Characters: len(org.Characters), Shown: w.shown,
+		Rejections: []access.Rejection{{Record: "character 5", Reason: "it belongs to somebody else"}}}, w.enter(ctx)
+}
+
+func (w *world) Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error) {
+	w.options = options
+	if consortium != "acme" {
+		return postgres.Audit{}, event.Errorf(event.CodeNotFound, "there is no consortium %q", consortium)
+	}
+	declared := anvil.Declared{ServiceAccount: "sa@example.com", ManagedGroups: []anvil.ManagedGroup{{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}}}
+	declared.Normalise()
+	return postgres.Audit{Result: anvil.Audit(declared, anvil.NewObserved(), options), Sweep: w.sweeps[0].Completed}, w.enter(ctx)
+}
+
+func (w *world) Findings(ctx context.Context, _ postgres.FindingFilter) ([]postgres.Finding, error) {
+	return w.findings, w.enter(ctx)
+}
+
+func (w *world) Finding(ctx context.Context, _ string, id uuid.UUID) (postgres.Finding, error) {
+	if id != findingID {
+		return postgres.Finding{}, event.Errorf(event.CodeNotFound, "no finding %s", id)
+	}
+	return w.findings[0], w.enter(ctx)
+}
+
+func (w *world) Sweeps(ctx context.Context, _ string, _ *postgres.SweepCursor, _ int) ([]postgres.Sweep, error) {
+	return w.sweeps, w.enter(ctx)
+}
+
+func (w *world) Declare(ctx context.Context, in api.DeclareInput) (api.DeclareResult, error) {
+	w.declared = in
+	plan, err := anvil.Plan(anvil.Declared{}, in.Wanted, anvil.Strict)
+	if err != nil {
+		return api.DeclareResult{}, err
+	}
+	return api.DeclareResult{Plan: plan, Version: 4, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model) (postgres.Sweep, error) {
+	w.actor, w.options.Models = actor, models
+	sweep := w.sweeps[0]
+	if !w.shown {
+		sweep.Completed = nil
+	}
+	return sweep, w.enter(ctx)
+}
+
+func (w *world) Projections(ctx context.Context) ([]api.Projection, error) {
+	return []api.Projection{{Name: "wallet", Live: 2, LagRecords: 3, LagSeconds: 1.5, Parked: 1,
+		Generations: []api.Generation{{Number: 2, Version: 1, Status: "live", CreatedAt: moment, PromotedAt: &moment}}}}, w.enter(ctx)
+}
+
+func (w *world) Sections(ctx context.Context) ([]postgres.SectionCount, error) {
+	return []postgres.SectionCount{{Section: eve.SectionWallet, Status: postgres.SectionOK, Characters: 9, OldestValidatedAt: &moment}, {Section: eve.SectionWallet, Status: postgres.SectionNotYet, Characters: 1}}, w.enter(ctx)
+}
+
+func (w *world) Stats(ctx context.Context) (api.Stats, error) {
+	counts := map[string]int64{"x": 1}
+	return api.Stats{Users: 1, Characters: counts, Sections: counts, Failing: counts, OpenFindings: counts}, w.enter(ctx)
+}
+
+func (w *world) ParkedEvents(ctx context.Context, projection string) ([]runner.Parked, error) {
+	return []runner.Parked{{Projection: projection, Position: event.Position{Topic: "t", Partition: 1, Offset: 9}, State: "poisoned", Reason: "odd", ParkedAt: moment}}, w.enter(ctx)
+}
+
+func (w *world) Retry(ctx context.Context, projection string, at event.Position) error {
+	w.decision = "retry " + projection + " " + at.String()
+	return w.enter(ctx)
+}
+
+func (w *world) Skip(ctx context.Context, projection string, at event.Position, actor, reason string) error {
+	if reason == "" {
+		return event.Errorf(event.CodeInvalid, "say why")
+	}
+	w.decision = strings.Join([]string{"skip", projection, at.String(), actor, reason}, " ")
+	return w.enter(ctx)
+}
+
+// client asks a server in the same process.
+type client struct {
+	t      *testing.T
+	world  *world
+	server *api.Server
+	log    *syncBuffer
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func newClient(t *testing.T, change ...func(*api.Config)) *client {
+	t.Helper()
+	w := newWorld()
+	c := &client{t: t, world: w, log: &syncBuffer{}}
+	registry := prometheus.NewRegistry()
+	config := api.Config{
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Consortia: w, Declarer: w, Sweeper: w, Operations: w,
+		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Now: func() time.Time { return moment },
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	var err error
+	c.server, err = api.New(config)
+	require.NoError(t, err)
+	return c
+}
+
+// answer is an answer with its body.
+type answer struct {
+	*http.Response
+	text string
+}
+
+func (c *client) do(method, target, body string, header ...string) answer {
+	c.t.Helper()
+	r := httptest.NewRequestWithContext(c.t.Context(), method, target, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i < len(header); i += 2 {
+		if header[i+1] == "" {
+			r.Header.Del(header[i])
+		} else {
+			r.Header.Set(header[i], header[i+1])
+		}
+	}
+	w := httptest.NewRecorder()
+	c.server.Handler().ServeHTTP(w, r)
+	text, err := io.ReadAll(w.Result().Body)
+	require.NoError(c.t, err)
+	return answer{w.Result(), string(text)}
+}
+
+func (c *client) get(target string, header ...string) answer {
+	c.t.Helper()
+	return c.do(http.MethodGet, target, "", header...)
+}
+
+// requireProblem asks for a problem of the status whose detail says something.
+func (c *client) requireProblem(a answer, status int, detail string) map[string]any {
+	c.t.Helper()
+	require.Equal(c.t, status, a.StatusCode, a.text)
+	require.Equal(c.t, "application/problem+json", a.Header.Get("Content-Type"))
+	var p map[string]any
+	require.NoError(c.t, json.Unmarshal([]byte(a.text), &p))
+	require.InDelta(c.t, status, p["status"], 0)
+	require.Contains(c.t, a.text, detail)
+	return p
+}
