@@ -208,20 +208,20 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 	})
 }
 
-// NewHTTPServer is a server with time limits for the address. Its requests'
-// contexts descend from ctx.
-func NewHTTPServer(ctx context.Context, address string, handler http.Handler, timeout time.Duration, logger *slog.Logger) *http.Server {
+// HTTPServer is a server of the API for the address, with time limits. Its
+// requests' contexts descend from ctx. The caller starts and stops it.
+func (s *Server) HTTPServer(ctx context.Context, address string) *http.Server {
 	return &http.Server{
 		Addr:              address,
-		Handler:           handler,
+		Handler:           s.router,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		// The body has to be read, the work done and the answer sent.
-		WriteTimeout:   2*bodyTimeout + timeout,
+		WriteTimeout:   2*bodyTimeout + s.config.Timeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		BaseContext:    func(net.Listener) context.Context { return ctx },
-		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog:       slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelWarn),
 	}
 }
 
