@@ -26,7 +26,16 @@ var workspaceFields = []string{
 }
 
 // Handler serves Sam and Rawls, whose paths do not meet, and below
-// /_simulator/ the simulator's own books and controls.
+// /_simulator/ the simulator's own books and controls:
+//
+//	GET    violations         by rule, and the first thousand
+//	DELETE violations         forgets them
+//	GET    ledger             requests by route and status, most at a time
+//	GET    served             the last whole answer to each request
+//	GET    answers            what a perfect sweep would see now
+//	GET    declared           the declaration, for a file
+//	GET, POST, DELETE faults  a list of [fault.Fault]
+//	POST   freeze, thaw       stops the world, lets it go on
 func (s *Simulator) Handler() http.Handler {
 	admin := s.admin()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

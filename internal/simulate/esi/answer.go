@@ -72,7 +72,18 @@ type exchange struct {
 }
 
 // Handler serves ESI, the sign-on and, below /_simulator/, the simulator's own
-// books and controls.
+// books and controls:
+//
+//	GET    violations            by rule, and the first thousand
+//	DELETE violations            forgets them
+//	GET    ledger                tokens by group, requests by route and status
+//	GET    served[?character=ID] what was served, see [Served]
+//	GET    served/summary        see [ServedSummary]
+//	GET    organisation          for an import, see [Organisation]
+//	GET, POST, DELETE faults     a list of [fault.Fault]
+//	POST   freeze, thaw          stops the world, lets it go on
+//	POST   forgive               after the client was killed, see [Simulator.Forgive]
+//	POST   characters/ID         {"revoke": true} or {"transfer": true}
 func (s *Simulator) Handler() http.Handler {
 	signOn, admin := s.signOn(), s.admin()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
