@@ -87,13 +87,18 @@ func (w *wallets) put(copies int, payloads ...event.Payload) {
 			if in.Rows == 0 {
 				continue
 			}
-			b, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s.%s (%s)", w.name, in.Table, in.Columns))
-			require.NoError(w.t, err)
-			defer b.Close()
-			require.NoError(w.t, in.Fill(b))
-			require.NoError(w.t, b.Send())
+			w.insert(ctx, in)
 		}
 	}
+}
+
+func (w *wallets) insert(ctx context.Context, in runner.Insert) {
+	w.t.Helper()
+	b, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s.%s (%s)", w.name, in.Table, in.Columns))
+	require.NoError(w.t, err)
+	defer b.Close()
+	require.NoError(w.t, in.Fill(b))
+	require.NoError(w.t, b.Send())
 }
 
 func timeOf(p event.Payload) time.Time {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
@@ -29,7 +30,10 @@ import (
 	"github.com/muster-sync/muster/query/api"
 )
 
-func TestMain(m *testing.M) { enginetest.Main(m) }
+// The Kafka producer's library measures in a goroutine that it never ends.
+func TestMain(m *testing.M) {
+	enginetest.Main(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 const (
 	token   = "a-token-long-enough-for-the-administrator"
@@ -61,7 +65,6 @@ func (a tokens) Authenticate(_ context.Context, given string) (access.Principal,
 // world implements every port of the API. Its fields steer what it answers; it
 // notes what it was asked.
 type world struct {
-	mu         sync.Mutex
 	err        error
 	block      bool
 	panics     bool
@@ -91,16 +94,24 @@ func newWorld() *world {
 			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
 			{CharacterID: 90000002, Name: "Bruce, \"B\" Wayne", Status: postgres.CharacterOrphaned, RegisteredAt: moment, FailingSections: 2},
 		},
-		section: postgres.Section{CharacterID: 90000001, ContentHash: "h", Value: json.RawMessage(`{"solar_system_id":30000142,"odd":1.50}`),
-			SectionState: postgres.SectionState{Section: eve.SectionLocation, Status: postgres.SectionOK, ObservedAt: &moment, ValidatedAt: &moment}},
+		section: postgres.Section{
+			CharacterID: 90000001, ContentHash: "h", Value: json.RawMessage(`{"solar_system_id":30000142,"odd":1.50}`),
+			SectionState: postgres.SectionState{Section: eve.SectionLocation, Status: postgres.SectionOK, ObservedAt: &moment, ValidatedAt: &moment},
+		},
 		entries: []clickhouse.JournalEntry{{ID: 7, Date: moment, Type: "bounty_prizes", Amount: isk(-123450), Balance: new(isk(5)), Tax: isk(0), FirstPartyID: 3, Reason: "+SUM(A1)"}},
-		figures: []clickhouse.WalletFigures{{WalletGroup: clickhouse.WalletGroup{CharacterID: 5, RefType: "r", Direction: "income"}, Start: moment, End: moment.Add(time.Hour),
-			Income: isk(100), Expense: isk(250), Net: isk(-150), Entries: 3, ClosingBalance: new(isk(-5))}},
-		findings: []postgres.Finding{{Finding: anvil.Finding{ID: findingID, Model: anvil.ModelManagedGroups, Record: "g", Kind: anvil.ErrNotInAnVIL, Severity: anvil.SeverityMedium,
+		figures: []clickhouse.WalletFigures{{
+			WalletGroup: clickhouse.WalletGroup{CharacterID: 5, RefType: "r", Direction: "income"}, Start: moment, End: moment.Add(time.Hour),
+			Income: isk(100), Expense: isk(250), Net: isk(-150), Entries: 3, ClosingBalance: new(isk(-5)),
+		}},
+		findings: []postgres.Finding{{Finding: anvil.Finding{
+			ID: findingID, Model: anvil.ModelManagedGroups, Record: "g", Kind: anvil.ErrNotInAnVIL, Severity: anvil.SeverityMedium,
 			Expected: "a", Observed: "b", OpenedAt: moment, ChangedSide: anvil.SideObserved,
-			Evidence: []anvil.Evidence{{Side: anvil.SideDeclared, Kind: anvil.KindGroup, Name: "g", EventID: sweepID}}}, Open: true, ChangedAt: moment}},
-		sweeps: []postgres.Sweep{{ID: sweepID, StartedAt: moment, Completed: &anvil.SweepCompleted{SweepID: sweepID, Models: anvil.Models(), StartedAt: moment, CompletedAt: moment.Add(time.Second),
-			Covered: map[anvil.Kind]int{anvil.KindGroup: 1}, Calls: 4, Unseen: []anvil.Unseen{{Kind: anvil.KindGroup, Name: "x"}}, UnseenCount: 1}}},
+			Evidence: []anvil.Evidence{{Side: anvil.SideDeclared, Kind: anvil.KindGroup, Name: "g", EventID: sweepID}},
+		}, Open: true, ChangedAt: moment}},
+		sweeps: []postgres.Sweep{{ID: sweepID, StartedAt: moment, Completed: &anvil.SweepCompleted{
+			SweepID: sweepID, Models: anvil.Models(), StartedAt: moment, CompletedAt: moment.Add(time.Second),
+			Covered: map[anvil.Kind]int{anvil.KindGroup: 1}, Calls: 4, Unseen: []anvil.Unseen{{Kind: anvil.KindGroup, Name: "x"}}, UnseenCount: 1,
+		}}},
 	}
 }
 
@@ -124,8 +135,10 @@ func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []
 	if id != w.characters[0].CharacterID {
 		return postgres.Character{}, nil, event.Errorf(event.CodeNotFound, "there is no character %d", id)
 	}
-	return w.characters[0], []postgres.SectionState{w.section.SectionState, {Section: eve.SectionWallet, Status: postgres.SectionFailing, NotBefore: &moment,
-		Failure: &postgres.SectionFailure{Class: eve.FailureServer, Status: 502, Message: "bad gateway", Since: moment}}}, w.enter(ctx)
+	return w.characters[0], []postgres.SectionState{w.section.SectionState, {
+		Section: eve.SectionWallet, Status: postgres.SectionFailing, NotBefore: &moment,
+		Failure: &postgres.SectionFailure{Class: eve.FailureServer, Status: 502, Message: "bad gateway", Since: moment},
+	}}, w.enter(ctx)
 }
 
 func (w *world) Section(ctx context.Context, id int64, name eve.Section) (postgres.Section, error) {
@@ -149,8 +162,10 @@ func (w *world) Analyse(ctx context.Context, q clickhouse.WalletQuery) ([]clickh
 
 func (w *world) Import(ctx context.Context, actor string, org access.Organisation) (api.ImportResult, error) {
 	w.actor, w.imported = actor, org
-	return api.ImportResult{Users: len(org.Users), Characters: len(org.Characters), Shown: w.shown,
-		Rejections: []access.Rejection{{Record: "character 5", Reason: "it belongs to somebody else"}}}, w.enter(ctx)
+	return api.ImportResult{
+		Users: len(org.Users), Characters: len(org.Characters), Shown: w.shown,
+		Rejections: []access.Rejection{{Record: "character 5", Reason: "it belongs to somebody else"}},
+	}, w.enter(ctx)
 }
 
 func (w *world) Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error) {
@@ -197,8 +212,10 @@ func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model
 }
 
 func (w *world) Projections(ctx context.Context) ([]api.Projection, error) {
-	return []api.Projection{{Name: "wallet", Live: 2, LagRecords: 3, LagSeconds: 1.5, Parked: 1,
-		Generations: []api.Generation{{Number: 2, Version: 1, Status: "live", CreatedAt: moment, PromotedAt: &moment}}}}, w.enter(ctx)
+	return []api.Projection{{
+		Name: "wallet", Live: 2, LagRecords: 3, LagSeconds: 1.5, Parked: 1,
+		Generations: []api.Generation{{Number: 2, Version: 1, Status: "live", CreatedAt: moment, PromotedAt: &moment}},
+	}}, w.enter(ctx)
 }
 
 func (w *world) Sections(ctx context.Context) ([]postgres.SectionCount, error) {

@@ -368,8 +368,10 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 
 	c := newClient(t)
 	registry := prometheus.NewRegistry()
-	config := api.Config{Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Consortia: c.world, Declarer: c.world,
-		Sweeper: c.world, Operations: c.world, Gatherer: registry, Registerer: registry}
+	config := api.Config{
+		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Consortia: c.world, Declarer: c.world,
+		Sweeper: c.world, Operations: c.world, Gatherer: registry, Registerer: registry,
+	}
 	_, err = api.New(config)
 	require.NoError(t, err)
 	_, err = api.New(config)

@@ -64,9 +64,18 @@ func (s *Server) ready(ctx context.Context) readiness {
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", mediaJSON)
 	w.Header().Set("Cache-Control", "no-store")
+	write(w, status, mediaJSON, v)
+}
+
+// write answers outside of any operation.
+func write(w http.ResponseWriter, status int, media string, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("BUG: an answer that cannot be written: " + err.Error())
+	}
+	w.Header().Set("Content-Type", media)
 	w.WriteHeader(status)
 	// The client may have gone; there is nobody else to tell.
-	_ = json.NewEncoder(w).Encode(v)
+	_, _ = w.Write(append(text, '\n'))
 }

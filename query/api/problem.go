@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -89,10 +88,7 @@ func (s *Server) explain(ctx context.Context, err error) error {
 
 // writeProblem answers with a problem outside of any operation.
 func writeProblem(w http.ResponseWriter, p *huma.ErrorModel) {
-	w.Header().Set("Content-Type", mediaProblem)
-	w.WriteHeader(p.Status)
-	// The client may have gone; there is nobody else to tell.
-	_ = json.NewEncoder(w).Encode(p)
+	write(w, p.Status, mediaProblem, p)
 }
 
 // internal marks an error as Muster's own fault, whatever it was before: what
