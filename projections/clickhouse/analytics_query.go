@@ -144,14 +144,14 @@ func (r *WalletReader) Analyse(ctx context.Context, q WalletQuery) ([]WalletFigu
 	var flows []sums
 	parameters := &query{}
 	sql := a.flowsSQL(parameters)
-	if err := r.conn.Select(parameters.with(ctx), &flows, sql); err != nil {
+	if err := r.conn.Select(ctx, &flows, sql, parameters.arguments...); err != nil {
 		return nil, queryError("summing up wallet journals", err)
 	}
 	var changes []change
 	if a.hasBalance() {
 		parameters = &query{}
 		sql = a.balancesSQL(parameters)
-		if err := r.conn.Select(parameters.with(ctx), &changes, sql); err != nil {
+		if err := r.conn.Select(ctx, &changes, sql, parameters.arguments...); err != nil {
 			return nil, queryError("reading closing balances", err)
 		}
 	}

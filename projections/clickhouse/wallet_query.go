@@ -101,7 +101,7 @@ func (r *WalletReader) Journal(ctx context.Context, filter JournalFilter) ([]Jou
 		FROM %s.wallet_journal FINAL WHERE %s ORDER BY date DESC, id DESC LIMIT %s`+finalByPartition,
 		database, strings.Join(where, " AND "), q.integer(int64(filter.Limit)))
 	var entries []JournalEntry
-	if err := r.conn.Select(q.with(ctx), &entries, sql); err != nil {
+	if err := r.conn.Select(ctx, &entries, sql, q.arguments...); err != nil {
 		return nil, queryError("reading the wallet journal", err)
 	}
 	for i := range entries {
@@ -143,48 +143,25 @@ func quote(identifier string) string {
 
 // query gathers the parameters of a query, which the server puts in: no value
 // is ever part of the SQL.
-type query struct {
-	parameters clickhouse.Parameters
-}
+type query struct{ arguments []any }
 
-func (q *query) add(kind, value string) string {
-	if q.parameters == nil {
-		q.parameters = clickhouse.Parameters{}
-	}
-	name := "p" + strconv.Itoa(len(q.parameters))
-	q.parameters[name] = value
+func (q *query) add(kind string, value any) string {
+	name := "p" + strconv.Itoa(len(q.arguments))
+	q.arguments = append(q.arguments, clickhouse.Named(name, value))
 	return "{" + name + ":" + kind + "}"
 }
 
-func (q *query) integer(v int64) string { return q.add("Int64", strconv.FormatInt(v, 10)) }
+func (q *query) integer(v int64) string { return q.add("Int64", v) }
 
 // moment is a whole second, rounded up.
 func (q *query) moment(t time.Time) string {
-	return "toDateTime(" + q.add("UInt32", strconv.FormatInt(min(max(wholeSecond(t).Unix(), 0), lastMoment().Unix()), 10)) + ", 'UTC')"
+	seconds := min(max(wholeSecond(t).Unix(), 0), lastMoment().Unix())
+	return "toDateTime(" + q.add("UInt32", uint32(seconds)) + ", 'UTC')"
 }
 
-func (q *query) texts(list []string) string {
-	quoted := make([]string, len(list))
-	for i, s := range list {
-		quoted[i] = "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
-	}
-	return q.add("Array(String)", "["+strings.Join(quoted, ",")+"]")
-}
+func (q *query) texts(list []string) string { return q.add("Array(String)", list) }
 
-func (q *query) integers(list []int64) string {
-	texts := make([]string, len(list))
-	for i, n := range list {
-		texts[i] = strconv.FormatInt(n, 10)
-	}
-	return q.add("Array(Int64)", "["+strings.Join(texts, ",")+"]")
-}
-
-func (q *query) with(ctx context.Context) context.Context {
-	if len(q.parameters) == 0 {
-		return ctx
-	}
-	return clickhouse.Context(ctx, clickhouse.WithParameters(q.parameters))
-}
+func (q *query) integers(list []int64) string { return q.add("Array(Int64)", list) }
 
 // queryError says what was being done. What may pass by itself, such as a server
 // that is away or a generation dropped a moment ago, has
