@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
+	ingestanvil "github.com/muster-sync/muster/ingest/anvil"
+	"github.com/muster-sync/muster/ingest/registration"
+	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/live"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/query/api"
+)
+
+// serve answers the API's requests and forwards decisions, until ctx ends.
+func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
+	server, err := r.newAPI()
+	if err != nil {
+		return err
+	}
+	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
+	return runAll(ctx, r.forward, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+}
+
+func (r *roles) newAPI() (*api.Server, error) {
+	token, err := r.settings.adminToken()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := access.NewAdminToken(token)
+	if err != nil {
+		return nil, err
+	}
+	generations := live.New(r.control)
+	characters := pgviews.NewCharacterReader(r.pool, generations)
+	wallets := chviews.NewWalletReader(r.clickhouse, generations)
+	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
+	return api.New(api.Config{
+		Version: version, Authenticator: admin,
+		Characters: characters, Wallets: wallets, Consortia: consortia,
+		Importer: importer{r.registrar()}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r},
+		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
+		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
+	})
+}
+
+// importer brings organisations in for the API.
+type importer struct{ *registration.Registrar }
+
+// Import implements [api.Importer].
+func (i importer) Import(ctx context.Context, actor string, org access.Organisation) (api.ImportResult, error) {
+	result, err := i.Registrar.Import(ctx, actor, org)
+	registered := 0
+	for _, c := range org.Characters {
+		if c.Registered {
+			registered++
+		}
+	}
+	return api.ImportResult{
+		Users: result.Users, Characters: result.Characters, Shown: result.Shown,
+		Unchanged: len(org.Users) - result.Users + registered - result.Characters,
+	}, err
+}
+
+// declarer changes declarations for the API.
+type declarer struct{ *ingestanvil.Declarer }
+
+// Declare implements [api.Declarer].
+func (d declarer) Declare(ctx context.Context, in api.DeclareInput) (api.DeclareResult, error) {
+	result, err := d.Declarer.Declare(ctx, ingestanvil.DeclareInput(in))
+	return api.DeclareResult(result), err
+}
+
+// sweepTimeout bounds a sweep that somebody asked for.
+const sweepTimeout = 30 * time.Minute
+
+// sweeper has AnVIL asked for the API. Who asks while a sweep of the same
+// consortium is under way joins it.
+type sweeper struct {
+	*roles
+	flights singleflight.Group
+}
+
+// Sweep implements [api.Sweeper].
+func (s *sweeper) Sweep(ctx context.Context, actor, consortium string, models []anvil.Model) (pgviews.Sweep, error) {
+	if s.roles.sweeper == nil {
+		return pgviews.Sweep{}, event.Errorf(event.CodeUnavailable, "this Muster cannot ask AnVIL: %w", s.noSweeps)
+	}
+	done := s.flights.DoChan(consortium, func() (any, error) {
+		// A sweep goes on when the one who asked for it has left.
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
+		defer cancel()
+		s.logger.InfoContext(detached, "sweep asked for", "actor", actor, "consortium", consortium)
+		return s.sweep(detached, consortium, models)
+	})
+	select {
+	case <-ctx.Done():
+		return pgviews.Sweep{}, event.Errorf(event.CodeUnavailable, "the sweep of %s goes on; see GET /v1/anvil/%s/sweeps: %w", consortium, consortium, ctx.Err())
+	case result := <-done:
+		if result.Err != nil {
+			return pgviews.Sweep{}, result.Err
+		}
+		return result.Val.(pgviews.Sweep), nil
+	}
+}
+
+// sweep asks AnVIL and waits until the read model shows the answers.
+func (s *sweeper) sweep(ctx context.Context, consortium string, models []anvil.Model) (pgviews.Sweep, error) {
+	stream := event.Consortium(consortium)
+	state, err := s.loadState(ctx, stream)
+	if err != nil {
+		return pgviews.Sweep{}, err
+	}
+	declared := state.Declared()
+	if declared.ServiceAccount == "" {
+		return pgviews.Sweep{}, event.Errorf(event.CodeNotFound, "nothing is declared of consortium %q: declare it first, at least its service_account", consortium)
+	}
+	summary, err := s.roles.sweeper.Run(ctx, consortium, declared, models)
+	if err != nil {
+		return pgviews.Sweep{}, err
+	}
+	if _, err := s.latestState(ctx, stream); err != nil {
+		return pgviews.Sweep{}, err
+	}
+	return pgviews.Sweep{ID: summary.SweepID, StartedAt: summary.StartedAt, Completed: &summary.SweepCompleted}, nil
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// clientTimeout bounds one request to a running Muster: a sweep takes minutes.
+const clientTimeout = 15 * time.Minute
+
+// client asks a running Muster.
+type client struct {
+	base, token string
+	http        *http.Client
+}
+
+func (s *settings) client() (*client, error) {
+	base := s.URL
+	if base == "" {
+		base = "http://" + s.Listen
+	}
+	token := s.Token
+	if token == "" {
+		content, err := os.ReadFile(s.adminTokenPath())
+		if err != nil {
+			return nil, event.Errorf(event.CodeUnauthenticated, "no token for Muster at %s: set MUSTER_TOKEN, or MUSTER_DATA_DIR to the data folder of the running Muster (%w)", base, err)
+		}
+		token = string(bytes.TrimSpace(content))
+	}
+	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: &http.Client{Timeout: clientTimeout}}, nil
+}
+
+// problem is an error answer, RFC 9457.
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+}
+
+// do sends a request and decodes the answer into out, which may be nil.
+func (c *client) do(ctx context.Context, method, path string, body []byte, contentType string, out any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return event.Errorf(event.CodeInvalid, "asking Muster at %s: %w", c.base, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Accept", "application/json")
+	if body != nil {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return event.Errorf(event.CodeUnavailable, "reaching Muster at %s: %w; is `muster up` running, and is MUSTER_URL right?", c.base, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("reading Muster's answer: %w", err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return refusal(response, data)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("reading Muster's answer: %w", err)
+	}
+	return nil
+}
+
+func refusal(response *http.Response, data []byte) error {
+	var p problem
+	if err := json.Unmarshal(data, &p); err != nil || p.Detail == "" {
+		return event.Errorf(event.CodeInternal, "Muster answers %s", response.Status)
+	}
+	text := p.Detail
+	for _, e := range p.Errors {
+		text += "\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": ")
+	}
+	return event.Errorf(event.CodeInvalid, "%s", text)
+}
+
+// importCommand brings an organisation into a running Muster.
+type importCommand struct {
+	File   string `short:"f" help:"Organisation file." required:"" type:"existingfile" placeholder:"FILE"`
+	Output string `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Help implements kong's detailed help.
+func (c *importCommand) Help() string {
+	return `Records that break a rule are left out, listed with their line, and written to FILE.rejected.json;
+the others are brought in. It can be repeated: what is so already is left alone.
+
+Example:
+  muster import -f org.json
+
+Exit status: 0 all came in, 1 some records were rejected, 2 it could not be done.`
+}
+
+// importAnswer is what the API says of an import.
+type importAnswer struct {
+	Users      int                `json:"users"`
+	Characters int                `json:"characters"`
+	Unchanged  int                `json:"unchanged"`
+	Rejections []access.Rejection `json:"rejections"`
+}
+
+// Run implements the subcommand.
+func (c *importCommand) Run(ctx context.Context, env *environment) error {
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return fmt.Errorf("reading the organisation: %w", err)
+	}
+	api, err := env.settings.client()
+	if err != nil {
+		return err
+	}
+	var answer importAnswer
+	if err := api.do(ctx, http.MethodPost, "/v1/import", data, "application/json", &answer); err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		if err := printJSON(env.stdout, answer); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(env.stdout, "%d users and %d characters are new or changed, %d were so already\n", answer.Users, answer.Characters, answer.Unchanged)
+	}
+	if len(answer.Rejections) == 0 {
+		return nil
+	}
+	kept := c.File + ".rejected.json"
+	for _, r := range answer.Rejections {
+		fmt.Fprintf(env.stderr, "%s:%d: %s: %s\n", c.File, r.Line, r.Record, r.Reason)
+	}
+	if err := writeJSONFile(kept, answer.Rejections); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stderr, "%d records were rejected, the list is in %s: correct them and import again\n", len(answer.Rejections), kept)
+	return errFindings
+}
+
+// declareCommand declares what a consortium ought to look like.
+type declareCommand struct {
+	Consortium string `help:"Name of the consortium." required:"" placeholder:"NAME"`
+	File       string `short:"f" help:"What is declared, YAML or JSON." required:"" type:"existingfile" placeholder:"FILE"`
+	Reason     string `help:"Why, for the record."`
+	DryRun     bool   `help:"Show the plan and change nothing."`
+	Output     string `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Help implements kong's detailed help.
+func (c *declareCommand) Help() string {
+	return `The file is the whole declaration: what it lacks is withdrawn. The plan is shown and applied, all
+of it or nothing; a file that changes nothing changes nothing.
+
+Examples:
+  muster declare --consortium primed -f declared.yaml --dry-run
+  muster declare --consortium primed -f declared.yaml --reason "new members of working group 3"`
+}
+
+// declareAnswer is what the API says of a declaration.
+type declareAnswer struct {
+	Consortium string `json:"consortium"`
+	DryRun     bool   `json:"dry_run"`
+	Version    int64  `json:"version"`
+	Changes    []struct {
+		Action string          `json:"action"`
+		Kind   string          `json:"kind"`
+		Name   string          `json:"name"`
+		Before json.RawMessage `json:"before,omitempty"`
+		After  json.RawMessage `json:"after,omitempty"`
+	} `json:"changes"`
+}
+
+// Run implements the subcommand.
+func (c *declareCommand) Run(ctx context.Context, env *environment) error {
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return fmt.Errorf("reading the declaration: %w", err)
+	}
+	api, err := env.settings.client()
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	if c.Reason != "" {
+		query.Set("reason", c.Reason)
+	}
+	if c.DryRun {
+		query.Set("dry_run", "true")
+	}
+	var answer declareAnswer
+	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/declarations?" + query.Encode()
+	if err := api.do(ctx, http.MethodPost, path, data, "application/json", &answer); err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		return printJSON(env.stdout, answer)
+	}
+	t := newTable("action", "kind", "record", "before", "after")
+	for _, p := range answer.Changes {
+		t.row(p.Action, p.Kind, p.Name, oneLine(string(p.Before)), oneLine(string(p.After)))
+	}
+	if err := t.print(env.stdout); err != nil {
+		return err
+	}
+	if c.DryRun {
+		fmt.Fprintf(env.stdout, "%d changes planned, nothing changed\n", len(answer.Changes))
+		return nil
+	}
+	fmt.Fprintf(env.stdout, "%d changes applied\n", len(answer.Changes))
+	return nil
+}
+
+// sweepCommand asks AnVIL about a consortium.
+type sweepCommand struct {
+	Consortium string   `help:"Name of the consortium." required:"" placeholder:"NAME"`
+	Once       bool     `help:"Sweep once, now; the default." default:"true"`
+	Models     []string `help:"Sweep only these: billing_projects, accounts, managed_groups, workspaces." placeholder:"MODEL"`
+	Output     string   `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Run implements the subcommand.
+func (c *sweepCommand) Run(ctx context.Context, env *environment) error {
+	api, err := env.settings.client()
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	if len(c.Models) > 0 {
+		query.Set("models", strings.Join(c.Models, ","))
+	}
+	var summary anvil.SweepCompleted
+	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/sweeps?" + query.Encode()
+	if err := api.do(ctx, http.MethodPost, path, nil, "", &summary); err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		return printJSON(env.stdout, summary)
+	}
+	fmt.Fprintf(env.stdout, "sweep %s: %d calls, %d records differ from the last sweep, %d could not be read\n",
+		summary.SweepID, summary.Calls, summary.Observed, summary.UnseenCount)
+	for _, u := range summary.Unseen {
+		fmt.Fprintf(env.stdout, "  unknown: %s %s: %s\n", u.Kind, u.Name, u.Cause)
+	}
+	return nil
+}
+
+// runRemote audits what a running Muster knows of a consortium.
+func (c *auditCommand) runRemote(ctx context.Context, env *environment) error {
+	api, err := env.settings.client()
+	if err != nil {
+		return err
+	}
+	query := url.Values{}
+	if c.Compat {
+		query.Set("compat", "true")
+	}
+	if len(c.Models) > 0 {
+		query.Set("models", strings.Join(c.Models, ","))
+	}
+	var answer struct {
+		OK     bool            `json:"ok"`
+		Result json.RawMessage `json:"result"`
+	}
+	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/audits?" + query.Encode()
+	if err := api.do(ctx, http.MethodGet, path, nil, "", &answer); err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		if err := printJSON(env.stdout, answer.Result); err != nil {
+			return err
+		}
+	} else {
+		if err := printOutcomes(env.stdout, answer.Result); err != nil {
+			return err
+		}
+	}
+	if !answer.OK {
+		return errFindings
+	}
+	return nil
+}
+
+// outcome is one audit of an answer.
+type auditOutcome struct {
+	Aborted  string              `json:"aborted"`
+	Errors   map[string][]string `json:"errors"`
+	NotInApp []string            `json:"not_in_app"`
+	Unknown  map[string]string   `json:"unknown"`
+}
+
+// printOutcomes prints what is wrong in the audits of an answer.
+func printOutcomes(w io.Writer, result json.RawMessage) error {
+	var audits map[string]json.RawMessage
+	if err := json.Unmarshal(result, &audits); err != nil {
+		return fmt.Errorf("reading the audits: %w", err)
+	}
+	t := newTable("audit", "record", "finding")
+	for _, name := range slices.Sorted(maps.Keys(audits)) {
+		scoped := map[string]json.RawMessage{"": audits[name]}
+		if name == string(anvil.ModelMemberships) || name == string(anvil.ModelSharing) {
+			scoped = nil
+			if err := json.Unmarshal(audits[name], &scoped); err != nil {
+				return fmt.Errorf("reading the audits of %s: %w", name, err)
+			}
+		}
+		for _, scope := range slices.Sorted(maps.Keys(scoped)) {
+			var o auditOutcome
+			if err := json.Unmarshal(scoped[scope], &o); err != nil {
+				return fmt.Errorf("reading the audit of %s: %w", name, err)
+			}
+			o.rows(t, strings.TrimSpace(name+" "+scope))
+		}
+	}
+	return t.print(w)
+}
+
+func (o auditOutcome) rows(t *table, audit string) {
+	if o.Aborted != "" {
+		t.row(audit, "", "aborted: "+o.Aborted)
+	}
+	for _, record := range slices.Sorted(maps.Keys(o.Errors)) {
+		t.row(audit, record, strings.Join(o.Errors[record], ", "))
+	}
+	for _, record := range o.NotInApp {
+		t.row(audit, record, "not in app")
+	}
+	for _, record := range slices.Sorted(maps.Keys(o.Unknown)) {
+		t.row(audit, record, "unknown: "+o.Unknown[record])
+	}
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	domainanvil "github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/anvil"
+	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/esi/transport"
+	"github.com/muster-sync/muster/ingest/schedule"
+	"github.com/muster-sync/muster/ingest/schema"
+	"github.com/muster-sync/muster/ingest/sso"
+	"github.com/muster-sync/muster/internal/command"
+	"github.com/muster-sync/muster/internal/eventlog"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+)
+
+// worlds are the settings of the outside worlds.
+type worlds struct {
+	ESIURL          string `name:"esi-url" env:"MUSTER_ESI_URL" default:"https://esi.evetech.net" help:"Where ESI is."`
+	SSOURL          string `name:"sso-url" env:"MUSTER_SSO_URL" default:"https://login.eveonline.com" help:"Where EVE's sign-on is."`
+	SSOClientID     string `name:"sso-client-id" env:"MUSTER_SSO_CLIENT_ID" help:"Client id of the EVE application; empty syncs no characters." placeholder:"ID"`
+	SSOClientSecret string `name:"sso-client-secret" env:"MUSTER_SSO_CLIENT_SECRET" help:"Client secret of the EVE application." placeholder:"SECRET"`
+	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
+	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
+
+	SamURL           string `name:"sam-url" env:"MUSTER_SAM_URL" help:"Where Sam is; default is Terra's." placeholder:"URL"`
+	RawlsURL         string `name:"rawls-url" env:"MUSTER_RAWLS_URL" help:"Where Rawls is; default is Terra's." placeholder:"URL"`
+	AnvilCredentials string `name:"anvil-credentials" env:"MUSTER_ANVIL_CREDENTIALS" help:"Google service-account key file; empty is the application default, none sends no token." placeholder:"FILE"`
+
+	Intervals  map[string]time.Duration `name:"interval" env:"MUSTER_INTERVALS" help:"Time between two readings of a section, such as location=55m." placeholder:"SECTION=DURATION"`
+	SweepEvery time.Duration            `env:"MUSTER_SWEEP_EVERY" default:"1h" help:"Time between two sweeps of a consortium."`
+	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"32" help:"Sections that are read at once."`
+}
+
+// ingestCommand runs the ingest workers alone.
+type ingestCommand struct {
+	worlds
+	MetricsListen string `help:"Address of the metrics; empty shows none." env:"MUSTER_METRICS_LISTEN" placeholder:"HOST:PORT"`
+}
+
+// Run implements the subcommand.
+func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
+	return env.withStores(ctx, func(s *stores) error {
+		r, err := env.newRoles(ctx, s, c.worlds)
+		if err != nil {
+			return err
+		}
+		return runAll(ctx,
+			r.ingest,
+			func(ctx context.Context) error { return env.serveMetrics(ctx, s, c.MetricsListen) })
+	})
+}
+
+// migrateAll brings the tables of all parts up to date.
+func (e *environment) migrateAll(ctx context.Context, s *stores) error {
+	if err := schema.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := command.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	_, err := anvil.NewPostgresStore(ctx, s.pool)
+	return err
+}
+
+// roles is what the processes share that read the outside worlds or decide on
+// commands.
+type roles struct {
+	*environment
+	*stores
+	worlds   worlds
+	appender *eventlog.Appender
+	bus      *command.Bus
+	// vault is nil without an EVE application.
+	vault *sso.Vault
+	// sweeper is nil when AnVIL cannot be asked; noSweeps says why.
+	sweeper  *anvil.Sweeper
+	noSweeps error
+}
+
+func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles, error) {
+	if err := e.migrateAll(ctx, s); err != nil {
+		return nil, err
+	}
+	r := &roles{environment: e, stores: s, worlds: w}
+	var err error
+	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics})
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, func() { _ = r.appender.Close() })
+	if r.bus, err = r.newBus(); err != nil {
+		return nil, err
+	}
+	if err := r.openVault(); err != nil {
+		return nil, err
+	}
+	r.sweeper, err = r.newSweeper(ctx)
+	if event.CodeOf(err) == event.CodeInvalid && w.AnvilCredentials == "" {
+		r.noSweeps = err
+		return r, nil
+	}
+	return r, err
+}
+
+// openVault opens the place where logins are kept.
+func (r *roles) openVault() error {
+	if r.worlds.SSOClientID == "" {
+		return nil
+	}
+	key, err := r.settings.secretKey(true)
+	if err != nil {
+		return err
+	}
+	r.vault, err = sso.NewVault(sso.Config{
+		Pool: r.pool, Key: key, URL: r.worlds.SSOURL, ClientID: r.worlds.SSOClientID, ClientSecret: r.worlds.SSOClientSecret, Logger: r.logger,
+	})
+	if err != nil {
+		return err
+	}
+	r.stores.close = append(r.stores.close, r.vault.Close)
+	return nil
+}
+
+func (r *roles) newSweeper(ctx context.Context) (*anvil.Sweeper, error) {
+	client, err := anvil.NewClient(ctx, anvil.ClientConfig{
+		SamURL: r.worlds.SamURL, RawlsURL: r.worlds.RawlsURL, Credentials: r.worlds.AnvilCredentials, UserAgent: "Muster/" + version,
+	}, r.logger, r.metrics)
+	if err != nil {
+		return nil, err
+	}
+	store, err := anvil.NewPostgresStore(ctx, r.pool)
+	if err != nil {
+		return nil, err
+	}
+	return anvil.NewSweeper(anvil.SweeperConfig{
+		Asker: client, Store: store, Appender: r.appender, Logger: r.logger, Registerer: r.metrics,
+		Quarantine: &anvil.Folder{Dir: filepath.Join(r.settings.DataDir, "quarantine", "anvil")},
+	})
+}
+
+// ingest reads the outside worlds and audits after sweeps, until ctx ends.
+func (r *roles) ingest(ctx context.Context) error {
+	sync, err := r.characterSync()
+	if err != nil {
+		return err
+	}
+	react, err := r.reactors()
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, sync, react, r.sweeps)
+}
+
+func idle(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// characterSync reads the sections of characters when they are due.
+func (r *roles) characterSync() (func(context.Context) error, error) {
+	if r.vault == nil {
+		r.logger.Info("no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
+		return idle, nil
+	}
+	if r.worlds.Contact == "" {
+		return nil, event.Errorf(event.CodeInvalid, "ESI bans programs without a contact: set MUSTER_CONTACT to an e-mail address")
+	}
+	downtime := transport.Downtime{}
+	if r.worlds.Downtime {
+		downtime = transport.Daily()
+	}
+	client, err := transport.New(transport.Config{
+		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime,
+	})
+	if err != nil {
+		return nil, err
+	}
+	syncer, err := esi.NewSyncer(esi.Config{
+		Pool: r.pool, Client: client, Appender: r.appender, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	intervals := map[eve.Section]time.Duration{}
+	for section, interval := range r.worlds.Intervals {
+		intervals[eve.Section(section)] = interval
+	}
+	scheduler, err := schedule.New(schedule.Config{
+		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
+		Intervals: intervals, Workers: r.worlds.Workers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		defer client.Close()
+		return scheduler.Run(ctx)
+	}, nil
+}
+
+// characters tells the schedule who is to be synced.
+type characters struct{ *stores }
+
+// Syncable implements [schedule.Characters].
+func (c characters) Syncable(ctx context.Context) ([]int64, error) {
+	g, err := c.control.Live(ctx, pgviews.CharactersName)
+	if event.CodeOf(err) == event.CodeUnavailable {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return pgviews.SyncableCharacters(ctx, c.pool, g)
+}
+
+// sweeps asks AnVIL about every consortium again and again.
+func (r *roles) sweeps(ctx context.Context) error {
+	if r.sweeper == nil {
+		r.logger.Info("AnVIL cannot be asked: consortia are not swept", "reason", r.noSweeps)
+		return idle(ctx)
+	}
+	rounds := &anvil.Rounds{
+		Sweeper: r.sweeper, Every: r.worlds.SweepEvery, Logger: r.logger, Load: r.loadState,
+		Consortia: func(ctx context.Context) ([]string, error) {
+			g, err := r.control.Live(ctx, pgviews.AnVILName)
+			if err != nil {
+				return nil, err
+			}
+			return pgviews.Consortia(ctx, r.pool, g)
+		},
+	}
+	return rounds.Run(ctx)
+}
+
+// loadState reads a consortium from the live generation.
+func (s *stores) loadState(ctx context.Context, stream event.Stream) (*domainanvil.State, error) {
+	g, err := s.control.Live(ctx, pgviews.AnVILName)
+	if err != nil {
+		return nil, err
+	}
+	return pgviews.LoadState(ctx, s.pool, g, s.registry, stream)
+}
+
+// latestState reads a consortium once the read model shows all that the log
+// holds now.
+func (s *stores) latestState(ctx context.Context, stream event.Stream) (*domainanvil.State, error) {
+	ends, err := s.reader.Ends(ctx, event.TopicAnVIL)
+	if err != nil {
+		return nil, event.Errorf(event.CodeUnavailable, "reading the ends of the log: %w", err)
+	}
+	at := eventlog.Partition{Topic: event.TopicAnVIL, ID: eventlog.PartitionOf(stream, int32(len(ends)))}
+	if err := waitFor(ctx, s.control, pgviews.AnVILName, at, ends[at].End); err != nil {
+		return nil, err
+	}
+	return s.loadState(ctx, stream)
+}
+
+// reactors run what follows from events: audits after sweeps and declarations.
+func (r *roles) reactors() (func(context.Context) error, error) {
+	auditor, err := anvil.NewAuditor(anvil.AuditorConfig{
+		Latest: r.latestState, Appender: r.appender, Registry: r.registry, Logger: r.logger, Registerer: r.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	reactors, err := eventlog.NewReactors(eventlog.ReactorsConfig{
+		Brokers: r.addresses.KafkaBrokers, Registry: r.registry, Logger: r.logger, Metrics: r.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := reactors.Handle("audit", event.TopicAnVIL, auditor.React); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		defer func() { _ = reactors.Close() }()
+		return reactors.Run(ctx)
+	}, nil
+}

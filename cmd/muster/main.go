@@ -1,0 +1,130 @@
+// Command muster is the whole of Muster in one binary: the engines, the ingest
+// workers, the projectors, the API, and the commands that act on them. Each
+// subcommand is a file of its own; there is wiring here and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when the binary is built.
+var version = "dev"
+
+// Exit statuses, as scripts depend on them.
+const (
+	exitOK       = 0
+	exitFindings = 1
+	exitError    = 2
+)
+
+// errFindings ends a command that worked and found something: the findings are
+// printed already.
+var errFindings = errors.New("there are findings")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := program{stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin}
+	status := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(status)
+}
+
+// program is one run of the binary. Tests run it as the shell would.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run parses the arguments and runs the subcommand. It returns the exit status.
+func (p program) run(ctx context.Context, args []string) int {
+	var cli commandLine
+	parser, err := kong.New(&cli,
+		kong.Name("muster"),
+		kong.Description("Muster calls the roll: it records what EVE Online characters and AnVIL groups look like, as events that are never edited, and tells what was true, what changed, and why records disagree."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Configuration(yamlFile, "muster.yaml"),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Vars{"version": version, "data_dir": defaultDataDir()},
+		kong.Exit(func(status int) { panic(exited(status)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return p.execute(ctx, parser, &cli, args)
+}
+
+// exited carries kong's wish to end the program, as after --help.
+type exited int
+
+func (p program) execute(ctx context.Context, parser *kong.Kong, cli *commandLine, args []string) (status int) {
+	defer func() {
+		if e := recover(); e != nil {
+			wish, ok := e.(exited)
+			if !ok {
+				panic(e)
+			}
+			status = int(wish)
+		}
+	}()
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(p.stderr, "muster: %v\n", err)
+		return exitError
+	}
+	env := &environment{program: p, settings: &cli.settings, logger: cli.newLogger(p.stderr)}
+	err = parsed.Run(env)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFindings):
+		return exitFindings
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitOK
+	default:
+		fmt.Fprintf(p.stderr, "muster: %v\n", err)
+		return exitError
+	}
+}
+
+// environment is what every subcommand gets.
+type environment struct {
+	program
+	settings *settings
+	logger   *slog.Logger
+}
+
+// commandLine lists the subcommands.
+type commandLine struct {
+	settings
+
+	Up      upCommand      `cmd:"" help:"Run everything in one process tree: engines, ingest, projectors, API."`
+	Ingest  ingestCommand  `cmd:"" help:"Run the ingest workers: sync characters, sweep consortia, audit."`
+	Project projectCommand `cmd:"" help:"Run the projectors: fold the log into the read models."`
+	Serve   serveCommand   `cmd:"" help:"Run the API and the forwarder of commands."`
+
+	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
+	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file."`
+	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
+	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
+
+	Replay  replayCommand  `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
+	Verify  verifyCommand  `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
+	Poison  poisonCommand  `cmd:"" help:"List, retry or skip events that could not be applied."`
+	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
+
+	Engine   engineCommand   `cmd:"" help:"Run one embedded engine alone."`
+	Simulate simulateCommand `cmd:"" help:"Run a stand-in of an outside world, or fill the log with made-up events."`
+
+	Version kong.VersionFlag `help:"Print the version and exit."`
+}

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/muster-sync/muster/domain/event"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/projections/verify"
+)
+
+// migrateCommand brings topics and tables up to date.
+type migrateCommand struct{}
+
+// Run implements the subcommand.
+func (c *migrateCommand) Run(ctx context.Context, env *environment) error {
+	at, err := env.findEngines()
+	if err != nil {
+		return err
+	}
+	s, err := env.openStores(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := env.migrateAll(ctx, s); err != nil {
+		return err
+	}
+	fmt.Fprintln(env.stdout, "topics and tables are up to date")
+	return nil
+}
+
+// replayCommand rebuilds read models.
+type replayCommand struct {
+	Name          string `arg:"" optional:"" help:"Projection to rebuild: characters, anvil or wallet; empty rebuilds all."`
+	Restart       bool   `help:"Throw an unfinished rebuild away instead of going on with it."`
+	KeepDifferent bool   `help:"Switch even if the new generation differs from the live one."`
+	Rollback      bool   `help:"Go back to the generation that was live before."`
+	Output        string `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Help implements kong's detailed help.
+func (c *replayCommand) Help() string {
+	return `Builds a new generation of a read model from the log beside the live one, brings both to the
+same position, compares counts and checksums by key range, and switches when they are equal.
+It can be interrupted: the next call goes on where it stopped.
+
+Examples:
+  muster replay              all read models
+  muster replay wallet       one of them
+  muster replay wallet --rollback`
+}
+
+// Run implements the subcommand.
+func (c *replayCommand) Run(ctx context.Context, env *environment) error {
+	at, err := env.findEngines()
+	if err != nil {
+		return err
+	}
+	s, err := env.openStores(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r := s.folder
+	list := s.projections()
+	if c.Name != "" {
+		b, err := s.projection(c.Name)
+		if err != nil {
+			return err
+		}
+		list = []runner.Bound{b}
+	}
+	if c.Rollback {
+		return c.rollBack(ctx, env, r, list)
+	}
+	var results []runner.ReplayResult
+	for _, b := range list {
+		result, err := c.replay(ctx, env, r, b)
+		if err != nil {
+			return err
+		}
+		results = append(results, result)
+	}
+	return c.print(env, results)
+}
+
+func (c *replayCommand) rollBack(ctx context.Context, env *environment, r *runner.Runner, list []runner.Bound) error {
+	if c.Name == "" {
+		return event.Errorf(event.CodeInvalid, "say which projection to roll back: muster replay NAME --rollback")
+	}
+	g, err := r.Rollback(ctx, list[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.stdout, "generation %d of %s is live again; it catches up now\n", g.Number, g.Projection)
+	return nil
+}
+
+func (c *replayCommand) replay(ctx context.Context, env *environment, r *runner.Runner, b runner.Bound) (runner.ReplayResult, error) {
+	bar := newProgress(env.stderr, env.logger, "replay "+b.Name)
+	defer bar.end()
+	return r.Replay(ctx, b, runner.ReplayOptions{
+		Restart: c.Restart, KeepDifferent: c.KeepDifferent,
+		Progress: func(p runner.Progress) { bar.set(p.Phase, p.Done, p.Total) },
+	})
+}
+
+func (c *replayCommand) print(env *environment, results []runner.ReplayResult) error {
+	equal := true
+	t := newTable("projection", "generation", "table", "live rows", "new rows", "key ranges", "equal")
+	for _, result := range results {
+		equal = equal && result.Equal
+		for _, e := range result.Tables {
+			t.row(result.Projection, fmt.Sprintf("%d -> %d", result.Previous, result.Generation), e.Table,
+				strconv.FormatInt(e.LiveRows, 10), strconv.FormatInt(e.NewRows, 10), strconv.Itoa(e.Ranges), yesNo(e.Equal))
+		}
+	}
+	if c.Output == "json" {
+		if err := printJSON(env.stdout, results); err != nil {
+			return err
+		}
+	} else {
+		if err := t.print(env.stdout); err != nil {
+			return err
+		}
+		for _, result := range results {
+			fmt.Fprintf(env.stdout, "%s: %d records in %s, %.0f a second, %s\n", result.Projection, result.Records,
+				result.Took.Round(time.Millisecond), float64(result.Records)/result.Took.Seconds(), outcome(result))
+		}
+	}
+	if !equal {
+		return errFindings
+	}
+	return nil
+}
+
+func outcome(r runner.ReplayResult) string {
+	switch {
+	case r.Equal && r.Promoted:
+		return "equal, switched"
+	case r.Promoted:
+		return "different, switched as asked"
+	default:
+		return "DIFFERENT, not switched"
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "NO"
+}
+
+// verifyCommand folds the log in memory and compares.
+type verifyCommand struct {
+	Percent int    `help:"Verify only that share of the streams." default:"100"`
+	Output  string `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Help implements kong's detailed help.
+func (c *verifyCommand) Help() string {
+	return `Folds the log in memory, without the code of the read models, and reports each live row that
+differs. The read models stand still meanwhile; what is appended waits.
+
+Exit status: 0 equal, 1 there are differences, 2 it could not be done.`
+}
+
+// Run implements the subcommand.
+func (c *verifyCommand) Run(ctx context.Context, env *environment) error {
+	at, err := env.findEngines()
+	if err != nil {
+		return err
+	}
+	s, err := env.openStores(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r := s.folder
+	for _, b := range s.projections() {
+		release, err := r.Hold(ctx, b)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	bar := newProgress(env.stderr, env.logger, "verify")
+	started := time.Now()
+	report, err := verify.Run(ctx, verify.Config{
+		Pool: s.pool, ClickHouse: s.clickhouse, Log: s.reader, Registry: s.registry, Control: s.control, Percent: c.Percent,
+		Progress: func(done, total int64) { bar.set("folding", done, total) },
+	}, verify.NewCharacters(s.pool), verify.NewAnVIL(s.pool, s.registry, pgviews.LoadState), verify.NewWallet(s.clickhouse))
+	bar.end()
+	if err != nil {
+		return err
+	}
+	if err := c.print(env, report, time.Since(started)); err != nil {
+		return err
+	}
+	if report.Count > 0 {
+		return errFindings
+	}
+	return nil
+}
+
+func (c *verifyCommand) print(env *environment, report verify.Report, took time.Duration) error {
+	if c.Output == "json" {
+		return printJSON(env.stdout, report)
+	}
+	if report.Count > 0 {
+		t := newTable("projection", "stream", "what", "log", "live")
+		for _, d := range report.Differences {
+			t.row(d.Projection, d.Stream, d.What, oneLine(d.Log), oneLine(d.Live))
+		}
+		if err := t.print(env.stdout); err != nil {
+			return err
+		}
+	}
+	var rows int64
+	for _, n := range report.Rows {
+		rows += n
+	}
+	fmt.Fprintf(env.stdout, "%d events of %d streams folded, %d rows compared, %d differ, in %s\n",
+		report.Events, report.Streams, rows, report.Count, took.Round(time.Millisecond))
+	return nil
+}
+
+// widestCell bounds what is shown of a value in a table.
+const widestCell = 80
+
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > widestCell {
+		s = s[:widestCell] + "..."
+	}
+	return s
+}
+
+// poisonCommand looks after events that could not be applied.
+type poisonCommand struct {
+	List  poisonList  `cmd:"" help:"List the events that are set aside, and why."`
+	Retry poisonRetry `cmd:"" help:"Try an event, and those that wait behind it, again."`
+	Skip  poisonSkip  `cmd:"" help:"Take an event out of a read model for good and let the others go on."`
+}
+
+type poisonList struct {
+	Projection string `help:"Only of this projection."`
+	Output     string `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Run implements the subcommand.
+func (c *poisonList) Run(ctx context.Context, env *environment) error {
+	return env.withStores(ctx, func(s *stores) error {
+		parked, err := s.control.ParkedEvents(ctx, c.Projection)
+		if err != nil {
+			return err
+		}
+		if c.Output == "json" {
+			return printJSON(env.stdout, parked)
+		}
+		t := newTable("projection", "position", "state", "type", "sequence", "parked at", "reason")
+		for _, k := range parked {
+			t.row(k.Projection, k.Position.String(), k.State, k.Type, k.Sequence, k.ParkedAt.UTC().Format(time.RFC3339), k.Reason)
+		}
+		return t.print(env.stdout)
+	})
+}
+
+type poisonRetry struct {
+	Projection string `help:"Projection that has set it aside." required:""`
+	Position   string `arg:"" help:"Where the event lies: topic/partition@offset."`
+}
+
+// Run implements the subcommand.
+func (c *poisonRetry) Run(ctx context.Context, env *environment) error {
+	at, err := parsePosition(c.Position)
+	if err != nil {
+		return err
+	}
+	return env.withStores(ctx, func(s *stores) error { return s.control.Retry(ctx, c.Projection, at) })
+}
+
+type poisonSkip struct {
+	Projection string `help:"Projection that has set it aside." required:""`
+	Position   string `arg:"" help:"Where the event lies: topic/partition@offset."`
+	Reason     string `help:"Why; auditors will ask." required:""`
+	Actor      string `help:"Who decides this." default:"operator"`
+}
+
+// Run implements the subcommand.
+func (c *poisonSkip) Run(ctx context.Context, env *environment) error {
+	at, err := parsePosition(c.Position)
+	if err != nil {
+		return err
+	}
+	return env.withStores(ctx, func(s *stores) error { return s.control.Skip(ctx, c.Projection, at, c.Actor, c.Reason) })
+}
+
+func (e *environment) withStores(ctx context.Context, fn func(*stores) error) error {
+	at, err := e.findEngines()
+	if err != nil {
+		return err
+	}
+	s, err := e.openStores(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return fn(s)
+}
+
+// parsePosition reads topic/partition@offset.
+func parsePosition(text string) (event.Position, error) {
+	topic, rest, ok := strings.Cut(text, "/")
+	partition, offset, ok2 := strings.Cut(rest, "@")
+	n, err := strconv.ParseInt(partition, 10, 32)
+	at, err2 := strconv.ParseInt(offset, 10, 64)
+	if !ok || !ok2 || err != nil || err2 != nil {
+		return event.Position{}, event.Errorf(event.CodeInvalid, "position %q: write it as topic/partition@offset, such as %s/3@1234", text, event.TopicEVE)
+	}
+	return event.Position{Topic: topic, Partition: int32(n), Offset: at}, nil
+}

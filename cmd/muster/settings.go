@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine"
+)
+
+// settings are the flags that every subcommand takes. Each can be set in the
+// environment and as a key of muster.yaml.
+type settings struct {
+	DataDir       string   `env:"MUSTER_DATA_DIR" default:"${data_dir}" help:"Folder of the embedded engines' data." placeholder:"DIR"`
+	KafkaBrokers  []string `env:"MUSTER_KAFKA_BROKERS" help:"Addresses of Kafka brokers; empty runs the embedded one." placeholder:"HOST:PORT"`
+	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." placeholder:"DSN"`
+	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." placeholder:"DSN"`
+
+	KafkaPartitions  int32 `env:"MUSTER_KAFKA_PARTITIONS" default:"12" help:"Partitions of the topics, fixed when they are created."`
+	KafkaReplication int16 `env:"MUSTER_KAFKA_REPLICATION" default:"1" help:"Copies of each partition; 3 for a cluster."`
+
+	Listen string `env:"MUSTER_LISTEN" default:"127.0.0.1:8080" help:"Address of the API."`
+	URL    string `env:"MUSTER_URL" help:"Where commands find a running Muster; default is the listen address." placeholder:"URL"`
+	Token  string `env:"MUSTER_TOKEN" help:"Token for a running Muster; default is the data folder's admin-token." placeholder:"TOKEN"`
+
+	SecretKey     string `env:"MUSTER_SECRET_KEY" help:"Key that seals tokens: 32 bytes in base64 or hex." placeholder:"KEY"`
+	SecretKeyFile string `env:"MUSTER_SECRET_KEY_FILE" help:"File that holds the key; default is secret-key of the data folder." placeholder:"FILE"`
+
+	LogLevel  slog.Level `env:"MUSTER_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
+	LogFormat string     `env:"MUSTER_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
+}
+
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "muster")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "muster-data"
+	}
+	return filepath.Join(home, ".local", "share", "muster")
+}
+
+func (s *settings) newLogger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	if s.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+func (s *settings) external() engine.Addresses {
+	return engine.Addresses{KafkaBrokers: s.KafkaBrokers, PostgresDSN: s.PostgresDSN, ClickHouseDSN: s.ClickhouseDSN}
+}
+
+// secretKeyBytes is the length of the key that seals tokens.
+const secretKeyBytes = 32
+
+// secretKey reads the key that seals tokens. With create it makes one in the
+// data folder where none is configured.
+func (s *settings) secretKey(create bool) ([]byte, error) {
+	if s.SecretKey != "" {
+		return parseKey(s.SecretKey, "MUSTER_SECRET_KEY")
+	}
+	path := s.SecretKeyFile
+	if path == "" {
+		path = filepath.Join(s.DataDir, "secret-key")
+	}
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && create && s.SecretKeyFile == "" {
+		return createKey(path)
+	}
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "reading the key that seals tokens: %w; set MUSTER_SECRET_KEY or MUSTER_SECRET_KEY_FILE", err)
+	}
+	return parseKey(string(bytes.TrimSpace(content)), path)
+}
+
+func createKey(path string) ([]byte, error) {
+	key, err := randomBytes(secretKeyBytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeSecret(path, base64.StdEncoding.EncodeToString(key)); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+func parseKey(text, from string) ([]byte, error) {
+	for _, decode := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, hex.DecodeString} {
+		if key, err := decode(text); err == nil && len(key) == secretKeyBytes {
+			return key, nil
+		}
+	}
+	return nil, event.Errorf(event.CodeInvalid, "the key in %s is not %d bytes in base64 or hex: make one with `openssl rand -base64 %d`", from, secretKeyBytes, secretKeyBytes)
+}
+
+// writeSecret writes a file that only its owner can read.
+func writeSecret(path, content string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the folder of %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, []byte(content+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// adminTokenPath is where `muster up` leaves the administrator's token.
+func (s *settings) adminTokenPath() string { return filepath.Join(s.DataDir, "admin-token") }
+
+// adminToken reads the administrator's token, or makes one.
+func (s *settings) adminToken() (string, error) {
+	content, err := os.ReadFile(s.adminTokenPath())
+	if err == nil {
+		return string(bytes.TrimSpace(content)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the admin token: %w", err)
+	}
+	secret, err := randomBytes(32)
+	if err != nil {
+		return "", err
+	}
+	token := "muster_" + base64.RawURLEncoding.EncodeToString(secret)
+	return token, writeSecret(s.adminTokenPath(), token)
+}
+
+func hashOf(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
+
+// yamlFile lets kong read defaults from a YAML file with the flags' names.
+func yamlFile(r io.Reader) (kong.Resolver, error) {
+	values := map[string]any{}
+	if err := yaml.NewDecoder(r).Decode(&values); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading muster.yaml: %w", err)
+	}
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, name := range []string{flag.Name, strings.ReplaceAll(flag.Name, "-", "_")} {
+			if v, ok := values[name]; ok {
+				return fmt.Sprint(v), nil
+			}
+		}
+		return nil, nil
+	}), nil
+}
+
+// shutdownTimeout bounds how long a stop waits for work in progress.
+const shutdownTimeout = 15 * time.Second

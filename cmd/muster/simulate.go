@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/eventlog"
+	simanvil "github.com/muster-sync/muster/internal/simulate/anvil"
+	simesi "github.com/muster-sync/muster/internal/simulate/esi"
+	"github.com/muster-sync/muster/internal/simulate/workload"
+)
+
+// simulateCommand runs stand-ins of the outside worlds.
+type simulateCommand struct {
+	ESI    simulateESI    `cmd:"" name:"esi" help:"Run a strict stand-in of ESI and EVE's sign-on."`
+	Anvil  simulateAnvil  `cmd:"" help:"Run a strict stand-in of Sam and Rawls."`
+	Events simulateEvents `cmd:"" help:"Fill the log with made-up events, to try replays and benchmarks."`
+}
+
+// worldFlags say what world is simulated.
+type worldFlags struct {
+	Seed  uint64    `help:"Chooses the world." default:"1"`
+	Speed float64   `help:"How many times faster than the clock the world moves, until it has caught up with the present." default:"1"`
+	Epoch time.Time `help:"Time of the world at its start; default 30 days ago." placeholder:"TIME"`
+}
+
+type simulateESI struct {
+	worldFlags
+	Address      string        `help:"Address to serve on." default:"127.0.0.1:9001" placeholder:"HOST:PORT"`
+	Characters   int           `help:"How many characters there are." default:"100"`
+	Activity     float64       `help:"Multiplies how much happens." default:"1"`
+	Window       time.Duration `help:"How long charges weigh on the token buckets; ESI's is 15m, a fast world needs a short one." default:"15m"`
+	State        string        `help:"Folder that remembers what was served over restarts." placeholder:"DIR"`
+	Organisation string        `help:"Write an organisation file for muster import, and go on." placeholder:"FILE"`
+}
+
+// Help implements kong's detailed help.
+func (c *simulateESI) Help() string {
+	return `Examples:
+  muster simulate esi --characters 10000 --speed 60 --organisation org.json
+  MUSTER_ESI_URL=http://127.0.0.1:9001 MUSTER_SSO_URL=http://127.0.0.1:9001 muster ingest
+
+It counts tokens and errors by its own ledger. Each rule that a client breaks is listed at
+/_simulator/violations; the ledger is at /_simulator/ledger, what was served at /_simulator/served.`
+}
+
+// Run implements the subcommand.
+func (c *simulateESI) Run(ctx context.Context, env *environment) error {
+	simulator, err := simesi.New(simesi.Config{
+		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity, Epoch: c.Epoch, Speed: c.Speed, StateDir: c.State, Window: c.Window, Logger: env.logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = simulator.Close() }()
+	if c.Organisation != "" {
+		if err := writeJSONFile(c.Organisation, simulator.Organisation()); err != nil {
+			return err
+		}
+	}
+	err = listenAndServe(ctx, simulatorServer(c.Address, simulator.Handler()), func(at net.Addr) {
+		fmt.Fprintf(env.stdout, "simulated ESI and sign-on ready at http://%s\n", at)
+	})
+	for rule, n := range simulator.Ledger().Violations {
+		fmt.Fprintf(env.stdout, "broken: %s, %d times\n", rule, n)
+	}
+	return err
+}
+
+type simulateAnvil struct {
+	worldFlags
+	Address    string        `help:"Address to serve on." default:"127.0.0.1:9002" placeholder:"HOST:PORT"`
+	State      string        `help:"Folder that remembers the world over restarts." placeholder:"DIR"`
+	Consortium string        `help:"Name of the consortium." default:"demo"`
+	Accounts   int           `help:"How many accounts there are." default:"60"`
+	Groups     int           `help:"How many groups there are." default:"20"`
+	Latency    time.Duration `help:"How long each answer takes."`
+	Declared   string        `help:"Write a declared file for muster declare, and go on." placeholder:"FILE"`
+}
+
+// Help implements kong's detailed help.
+func (c *simulateAnvil) Help() string {
+	return `Examples:
+  muster simulate anvil --declared declared.json
+  MUSTER_SAM_URL=http://127.0.0.1:9002 MUSTER_RAWLS_URL=http://127.0.0.1:9002 MUSTER_ANVIL_CREDENTIALS=none muster ingest`
+}
+
+// Run implements the subcommand.
+func (c *simulateAnvil) Run(ctx context.Context, env *environment) error {
+	simulator, err := simanvil.New(simanvil.Config{
+		Seed: c.Seed, Consortium: c.Consortium, Accounts: c.Accounts, Groups: c.Groups, Epoch: c.Epoch, Speed: c.Speed,
+		Latency: c.Latency, NoToken: true, StateDir: c.State, Logger: env.logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = simulator.Close() }()
+	if c.Declared != "" {
+		if err := writeJSONFile(c.Declared, simulator.Declared()); err != nil {
+			return err
+		}
+	}
+	return listenAndServe(ctx, simulatorServer(c.Address, simulator.Handler()), func(at net.Addr) {
+		fmt.Fprintf(env.stdout, "simulated Sam and Rawls ready at http://%s\n", at)
+	})
+}
+
+func simulatorServer(listen string, handler http.Handler) *http.Server {
+	return &http.Server{Addr: listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+}
+
+func writeJSONFile(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+type simulateEvents struct {
+	Count int    `help:"How many events to append." default:"1000000"`
+	Seed  uint64 `help:"Chooses the events." default:"1"`
+}
+
+// Help implements kong's detailed help.
+func (c *simulateEvents) Help() string {
+	return `The events are of characters that do not exist anywhere else. Do not use a log that matters.
+
+Example, with the engines and the projectors alone:
+  muster engine kafka & muster engine postgres & muster engine clickhouse &
+  muster project &
+  muster simulate events --count 1000000
+  muster replay && muster verify`
+}
+
+// Run implements the subcommand.
+func (c *simulateEvents) Run(ctx context.Context, env *environment) error {
+	return env.withStores(ctx, func(s *stores) error {
+		appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: env.logger, Metrics: s.metrics})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = appender.Close() }()
+		bar, done, started := newProgress(env.stderr, env.logger, "append"), int64(0), time.Now()
+		totals, err := workload.Generate(ctx, c.Count, c.Seed, func(ctx context.Context, events ...event.Event) error {
+			done += int64(len(events))
+			bar.set("events", done, int64(c.Count))
+			return appender.Append(ctx, events...)
+		})
+		bar.end()
+		if err != nil {
+			return err
+		}
+		var entries int
+		for _, t := range totals {
+			entries += t.JournalEntries
+		}
+		took := time.Since(started)
+		fmt.Fprintf(env.stdout, "%d events of %d characters with %d journal entries appended in %s, %.0f events a second\n",
+			c.Count, len(totals), entries, took.Round(time.Millisecond), float64(c.Count)/took.Seconds())
+		return nil
+	})
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/internal/eventlog"
+	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
+)
+
+// poolSize bounds the connections of one process to Postgres. Each running
+// projection keeps one for its lock.
+const poolSize = 24
+
+// stores are the connections of a process to the engines.
+type stores struct {
+	addresses  engine.Addresses
+	pool       *pgxpool.Pool
+	clickhouse driver.Conn
+	reader     *eventlog.Reader
+	registry   *event.Registry
+	control    *runner.Control
+	metrics    *prometheus.Registry
+	folder     *runner.Runner
+	close      []func()
+}
+
+// newRegistry knows every event of every world.
+func newRegistry() *event.Registry {
+	r := event.NewRegistry()
+	eve.Register(r)
+	anvil.Register(r)
+	access.Register(r)
+	return r
+}
+
+// newMetrics is a registry with what every process shows.
+func newMetrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// findEngines tells where the engines are: as configured, or those that another
+// process runs on the data folder.
+func (e *environment) findEngines() (engine.Addresses, error) {
+	return engine.Running(e.settings.DataDir, e.settings.external(), nil)
+}
+
+// openStores connects to the engines and brings topics and tables up to date.
+func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *stores, err error) {
+	s := &stores{addresses: at, registry: newRegistry(), metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	manifest := eventlog.DefaultManifest()
+	manifest.Partitions, manifest.Replication = e.settings.KafkaPartitions, e.settings.KafkaReplication
+	if err := manifest.Ensure(ctx, at.KafkaBrokers); err != nil {
+		return nil, err
+	}
+	if s.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: at.KafkaBrokers, Logger: e.logger}); err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, s.reader.Close)
+	if s.pool, err = openPostgres(ctx, at.PostgresDSN); err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, s.pool.Close)
+	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN); err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, func() { _ = s.clickhouse.Close() })
+	if s.control, err = runner.NewControl(ctx, s.pool); err != nil {
+		return nil, err
+	}
+	s.folder = e.newRunner(s)
+	return s, nil
+}
+
+// Close disconnects in the reverse order.
+func (s *stores) Close() {
+	for i := len(s.close) - 1; i >= 0; i-- {
+		s.close[i]()
+	}
+}
+
+func openPostgres(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "the address of Postgres cannot be read; write it as postgres://user:password@host:port/database")
+	}
+	config.MaxConns = max(config.MaxConns, poolSize)
+	config.ConnConfig.RuntimeParams["application_name"] = "muster"
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Postgres: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, event.Errorf(event.CodeUnavailable, "reaching Postgres: %w", err)
+	}
+	return pool, nil
+}
+
+func openClickHouse(ctx context.Context, dsn string) (driver.Conn, error) {
+	options, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "the address of ClickHouse cannot be read; write it as clickhouse://user:password@host:9000/database or http://user:password@host:8123/database")
+	}
+	options.DialTimeout = 10 * time.Second
+	options.MaxOpenConns, options.MaxIdleConns = 16, 8
+	options.ClientInfo.Products = append(options.ClientInfo.Products, struct{ Name, Version string }{"muster", version})
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to ClickHouse: %w", err)
+	}
+	if err := conn.Ping(ctx); err != nil {
+		return nil, errors.Join(event.Errorf(event.CodeUnavailable, "reaching ClickHouse: %w", err), conn.Close())
+	}
+	return conn, nil
+}
+
+// Limits of batches. ClickHouse wants few, large inserts; Postgres is what people
+// wait for.
+const (
+	postgresLinger   = 10 * time.Millisecond
+	clickhouseLinger = 400 * time.Millisecond
+	liveRecords      = 2_000
+	bulkRecords      = 10_000
+	clickhouseBulk   = 20_000
+)
+
+// projections are all read models, bound to their stores.
+func (s *stores) projections() []runner.Bound {
+	pg, ch := runner.NewPostgres(s.pool), runner.NewClickHouse(s.pool, s.clickhouse, "muster")
+	now := func(p runner.Projection) runner.Bound {
+		return runner.Bound{
+			Projection: p, Store: pg,
+			Live: runner.Limits{Records: liveRecords, Linger: postgresLinger}, Bulk: runner.Limits{Records: bulkRecords},
+		}
+	}
+	overTime := func(p runner.Projection) runner.Bound {
+		return runner.Bound{
+			Projection: p, Store: ch,
+			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk},
+		}
+	}
+	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet())}
+}
+
+// projection is the read model of that name.
+func (s *stores) projection(name string) (runner.Bound, error) {
+	var names []string
+	for _, b := range s.projections() {
+		if b.Name == name {
+			return b, nil
+		}
+		names = append(names, b.Name)
+	}
+	return runner.Bound{}, event.Errorf(event.CodeNotFound, "there is no projection %q: choose from %v", name, names)
+}
+
+// newRunner folds the log into the read models.
+func (e *environment) newRunner(s *stores) *runner.Runner {
+	return runner.New(runner.Config{
+		Pool:    s.pool,
+		Control: s.control,
+		Log: runner.Kafka{Reader: s.reader, Consumer: eventlog.ConsumerConfig{
+			Brokers: s.addresses.KafkaBrokers, Logger: e.logger,
+			OnSkip: func(p eventlog.Partition, skipped, resumed int64) {
+				e.logger.Info("the log begins behind the position: what compaction removed is passed over", "partition", p.String(), "from", skipped, "to", resumed)
+			},
+		}},
+		Registry:    s.registry,
+		Logger:      e.logger,
+		Metrics:     s.metrics,
+		KeepRetired: 1,
+	})
+}
