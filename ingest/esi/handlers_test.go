@@ -1,14 +1,11 @@
 package esi_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"sync"
 
 	"github.com/muster-sync/muster/ingest/ingesttest"
 )
-
-func unmarshal(data []byte, into any) error { return json.Unmarshal(data, into) }
 
 // statusHandler answers with a status and an error as ESI words it.
 func statusHandler(status int) http.Handler {

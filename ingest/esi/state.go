@@ -9,6 +9,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/transport"
 )
 
 // state is what is remembered of one section of one character.
@@ -24,6 +25,9 @@ type state struct {
 	Spell *spell
 	// LastSpellID is the id of the last event about a spell.
 	LastSpellID uuid.UUID
+	// PagesPartial tells that the kept pages are not of a reading that was taken
+	// over.
+	PagesPartial bool
 
 	// revision is the row that was read; pending what was begun on it.
 	revision int64
@@ -36,6 +40,8 @@ type state struct {
 type pending struct {
 	Events []event.Event
 	Next   state
+	// Pages are those of the reading; nil leaves those that are kept.
+	Pages []transport.Page
 }
 
 func (p *pending) encode() ([]byte, error) {

@@ -188,11 +188,11 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section) (Ou
 		}
 		return Outcome{Result: result, ValidatedAt: st.ValidatedAt, NotBefore: st.NotBefore, Events: resumed}, nil
 	}
-	if st.Spell != nil && st.Spell.Class == eve.FailureTorn {
-		// Conditional requests may be what tore the set.
+	if st.Spell != nil && st.Spell.Class == eve.FailureTorn && st.Spell.Failures > 1 {
+		// Conditional requests may be what tears the set.
 		prior = nil
 	}
-	answer, err := s.config.Client.Get(ctx, transport.Request{Route: section.Route, Character: character, Prior: prior})
+	answer, err := s.config.Client.Get(ctx, transport.Request{Route: section.Route, Character: character, Prior: prior, Partial: st.PagesPartial})
 	var failure *transport.Failure
 	switch {
 	case errors.As(err, &failure):
@@ -211,7 +211,7 @@ func (s *Syncer) resume(ctx context.Context, character int64, section eve.Sectio
 	if err := s.config.Appender.Append(ctx, st.pending.Events...); err != nil {
 		return st, fmt.Errorf("appending again for section %s of character %d: %w", section, character, err)
 	}
-	if err := s.store.commit(ctx, character, section, st.revision, next, nil); err != nil {
+	if err := s.store.commit(ctx, character, section, st.revision, next, st.pending.Pages); err != nil {
 		return st, err
 	}
 	next.revision = st.revision + 1
@@ -229,7 +229,7 @@ func (s *Syncer) answered(ctx context.Context, character int64, section Section,
 			return s.failed(ctx, character, section.Name, st, unreadable(character, section, answer, err))
 		}
 		events = changes.Events
-		next.FetchedAt = answer.FetchedAt
+		next.FetchedAt, next.PagesPartial = answer.FetchedAt, false
 		next.Series, next.Cursor = changes.Series, changes.Cursor
 	}
 	changed := len(events) > 0
@@ -289,6 +289,12 @@ func sampleOf(pages []transport.Page) []byte {
 // failed takes a failure: it is counted, and reported when it is worth it.
 func (s *Syncer) failed(ctx context.Context, character int64, section eve.Section, st state, failure *transport.Failure) (Outcome, error) {
 	if failure.Deferred {
+		if failure.Kept != nil {
+			st.NotBefore, st.PagesPartial = failure.RetryAt.UTC(), true
+			if err := s.store.commit(ctx, character, section, st.revision, st, failure.Kept); err != nil {
+				return Outcome{}, err
+			}
+		}
 		return Outcome{Result: Deferred, ValidatedAt: st.ValidatedAt, NotBefore: failure.RetryAt, Failure: failure}, nil
 	}
 	now := s.config.Now().UTC()
@@ -301,6 +307,9 @@ func (s *Syncer) failed(ctx context.Context, character int64, section eve.Sectio
 	next.fail(failure.Class, failure.Status, failure.Message, now)
 	if failure.RetryAt.After(next.NotBefore) {
 		next.NotBefore = failure.RetryAt.UTC()
+	}
+	if failure.Kept != nil {
+		next.PagesPartial = true
 	}
 	var events []event.Event
 	reported, err := next.report(character, section, now)
@@ -317,7 +326,7 @@ func (s *Syncer) failed(ctx context.Context, character int64, section eve.Sectio
 	if orphaned != nil {
 		events = append(events, *orphaned)
 	}
-	if err := s.record(ctx, character, section, st, events, next, nil); err != nil {
+	if err := s.record(ctx, character, section, st, events, next, failure.Kept); err != nil {
 		return Outcome{}, err
 	}
 	if orphaned != nil {
@@ -360,8 +369,12 @@ func orphan(character int64, failure *transport.Failure, at time.Time) (*event.E
 // record appends events and then takes over the state that follows. The events
 // are written down first, so that a crash at any point repeats exactly them.
 func (s *Syncer) record(ctx context.Context, character int64, section eve.Section, st state, events []event.Event, next state, pages []transport.Page) error {
+	if len(pages) == 1 {
+		// The content of a single page is not needed again.
+		pages = []transport.Page{{ETag: pages[0].ETag, LastModified: pages[0].LastModified}}
+	}
 	if len(events) > 0 {
-		if err := s.store.begin(ctx, character, section, &st, &pending{Events: events, Next: next}); err != nil {
+		if err := s.store.begin(ctx, character, section, &st, &pending{Events: events, Next: next, Pages: pages}); err != nil {
 			return err
 		}
 		if err := s.config.Appender.Append(ctx, events...); err != nil {

@@ -2,8 +2,10 @@ package esi_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -263,7 +265,7 @@ func TestCrashBetweenAppendAndCommitRepeatsTheSameEvents(t *testing.T) {
 			recorded := map[uuid.UUID]int{}
 			for _, e := range r.log.events {
 				var p eve.JournalRecorded
-				require.NoError(t, unmarshal(e.Data, &p))
+				require.NoError(t, json.Unmarshal(e.Data, &p))
 				recorded[e.ID] = len(p.Entries)
 			}
 			require.Len(t, recorded, 2, "the entry of the crash and the one after it, each in one event")
@@ -340,7 +342,9 @@ func TestUnreadableAnswersAreKeptAsideAndChangeNothing(t *testing.T) {
 			require.Equal(t, esi.Failed, outcome.Result)
 			require.Equal(t, eve.FailureMalformed, outcome.Failure.Class)
 			require.Contains(t, outcome.Failure.Message, c.reason)
-			require.Equal(t, r.world.Clock.Now().Add(time.Hour), outcome.NotBefore, "the bad answer stays in ESI's cache until it expires")
+			if json.Valid([]byte(c.body)) {
+				require.Equal(t, r.world.Clock.Now().Add(time.Hour), outcome.NotBefore, "what ESI means to say stays in its cache until it expires")
+			}
 			require.Equal(t, []event.Type{eve.TypeSectionFailed}, r.log.types())
 			var kept, reason string
 			require.NoError(t, r.pool.QueryRow(t.Context(), "SELECT convert_from(body, 'UTF8'), reason FROM ingest.quarantine").Scan(&kept, &reason))
@@ -471,4 +475,62 @@ func TestForgettingACharacterBeginsAnew(t *testing.T) {
 	require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Forget(t.Context(), tx, pilot) }))
 	r.world.Clock.Advance(time.Hour)
 	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWallet).Result)
+}
+
+func TestPagesOfAReadingThatFailedAreNotSentAgain(t *testing.T) {
+	r := newRig(t)
+	pages := r.world.Serve(path("/wallet/journal"), time.Hour, "["+entry(12, "2026-08-31", "1")+"]", "["+entry(11, "2026-08-30", "1")+"]", "["+entry(10, "2026-08-29", "1")+"]")
+	broken := true
+	r.world.Handle(path("/wallet/journal"), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if broken && request.URL.Query().Get("page") == "3" {
+			ingesttest.JSON(w, 500, `{"error":"oops"}`)
+			return
+		}
+		pages.ServeHTTP(w, request)
+	}))
+	failed := r.sync(t, eve.SectionWalletJournal)
+	require.Equal(t, eve.FailureServer, failed.Failure.Class)
+	require.Equal(t, r.world.Clock.Now().Add(time.Hour), failed.NotBefore, "the pages that came are not asked for before they expire")
+	require.Empty(t, r.log.types())
+
+	broken = false
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWalletJournal).Result)
+
+	require.Len(t, r.fold(t).Character(pilot).Journal, 3)
+	statuses := map[string]int{}
+	for _, request := range r.world.Requests(path("/wallet/journal")) {
+		statuses[request.Path[len(path("/wallet/journal")):]] = request.Status
+	}
+	require.Equal(t, map[string]int{"?page=1": 304, "?page=2": 304, "?page=3": 200}, statuses)
+
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Unchanged, r.sync(t, eve.SectionWalletJournal).Result, "from now on 304 on all means that nothing changed")
+}
+
+func TestASetThatKeepsTearingIsReadWithoutConditions(t *testing.T) {
+	r := newRig(t)
+	// A server whose 304 never says when the page was made.
+	r.world.Handle(path("/wallet/journal"), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		w.Header().Set("X-Pages", "2")
+		w.Header().Set("ETag", `"same"`)
+		w.Header().Set("Cache-Control", "max-age=60")
+		second := request.URL.Query().Get("page") == "2"
+		if second && request.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("Last-Modified", r.world.Clock.Now().Format(http.TimeFormat))
+		id := r.world.Clock.Now().Unix()
+		if second {
+			id = 1
+		}
+		ingesttest.JSON(w, 200, "["+entry(id, "2026-08-30", "1")+"]")
+	}))
+	var results []esi.Result
+	for range 4 {
+		results = append(results, r.sync(t, eve.SectionWalletJournal).Result)
+		r.world.Clock.Advance(time.Minute)
+	}
+	require.Equal(t, []esi.Result{esi.Changed, esi.Failed, esi.Failed, esi.Changed}, results)
 }

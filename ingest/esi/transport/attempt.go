@@ -308,9 +308,8 @@ func (r *reading) judge(number int, response *http.Response, body []byte) (*repl
 	case response.StatusCode != http.StatusOK:
 		return nil, r.refused(number, response, body)
 	case !json.Valid(body):
-		failure := r.malformed(number, response, body, notJSON(body))
-		failure.RetryAt = answer.expires
-		return nil, failure
+		// No lifetime holds for this: it is not what ESI's cache has.
+		return nil, r.malformed(number, response, body, notJSON(body))
 	default:
 		return answer, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -198,6 +199,28 @@ func TestPagesWithoutLastModifiedAreOneSetIfNoneHasIt(t *testing.T) {
 	got, err := r.get(catalogue.CharacterWalletJournal())
 	require.NoError(t, err)
 	require.Len(t, got.Pages, 2)
+}
+
+func TestASetThatTheBucketCannotPayForIsNotBegun(t *testing.T) {
+	manyPages := func(remaining int) http.Handler {
+		return answer(200, `[1]`, "X-Pages", "40", "X-Ratelimit-Group", "char-wallet", "X-Ratelimit-Limit", "150/15m", "X-Ratelimit-Remaining", strconv.Itoa(remaining))
+	}
+	t.Run("now", func(t *testing.T) {
+		r := newRig(t)
+		r.world.Handle(journalPath, manyPages(80))
+		failure := r.failure(t, catalogue.CharacterWalletJournal())
+		require.True(t, failure.Deferred)
+		require.True(t, failure.RetryAt.After(r.world.Clock.Now()))
+		require.Len(t, r.world.Requests(journalPath), 1)
+	})
+	t.Run("ever", func(t *testing.T) {
+		r := newRig(t)
+		r.world.Handle(journalPath, answer(200, `[1]`, "X-Pages", "80"))
+		failure := r.failure(t, catalogue.CharacterWalletJournal())
+		require.False(t, failure.Deferred)
+		require.Contains(t, failure.Message, "80 pages")
+		require.Len(t, r.world.Requests(journalPath), 1)
+	})
 }
 
 func TestAMissingXPagesMeansOnePage(t *testing.T) {

@@ -23,6 +23,10 @@ type Failure struct {
 	// Sample is the answer that could not be read; nil for other classes than
 	// [eve.FailureMalformed].
 	Sample *Sample
+	// Kept are the pages that did come before the reading failed, by their
+	// numbers; zero for those that did not. Given to the next reading as Prior,
+	// with Partial, they need not be sent again.
+	Kept []Page
 
 	err error
 }

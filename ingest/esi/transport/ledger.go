@@ -102,11 +102,26 @@ func (l *ledger) reserve(key bucketKey, route catalogue.Route) (*reservation, ti
 		b = &bucket{limit: route.MaxTokens, window: route.Window}
 		l.buckets[key] = b
 	}
-	if until := b.freeAt(now); until.After(now) {
+	if until := b.freeAt(now, worstCost); until.After(now) {
 		return nil, until
 	}
 	b.reserved++
 	return &reservation{ledger: l, bucket: b, settled: b.settled}, time.Time{}
+}
+
+// room tells whether a set of requests with good answers fits into a bucket now,
+// with the worst set aside for those on their way at once. It gives the moment at
+// which it will, and false if it never can.
+func (l *ledger) room(key bucketKey, requests, atOnce int) (time.Time, bool) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.buckets[key]
+	if b == nil {
+		return now, true
+	}
+	need := requests*costOK + min(requests, atOnce)*(worstCost-costOK)
+	return b.freeAt(now, need), need <= b.limit
 }
 
 // settle replaces what was set aside by the actual cost, or by the server's own
@@ -155,13 +170,14 @@ func (b *bucket) add(now time.Time, cost int) {
 	b.charges = append(b.charges, charge{at: now, cost: cost})
 }
 
-// freeAt is the earliest moment at which the bucket holds the worst cost.
-func (b *bucket) freeAt(now time.Time) time.Time {
+// freeAt is the earliest moment at which the bucket holds a number of tokens, or
+// all that it can hold.
+func (b *bucket) freeAt(now time.Time, tokens int) time.Time {
 	at := now
 	if b.blockedUntil.After(at) {
 		at = b.blockedUntil
 	}
-	need := min(worstCost, b.limit) + b.reserved*worstCost
+	need := min(tokens, b.limit) + b.reserved*worstCost
 	// Every charge is forgotten after two windows; what is reserved is settled
 	// long before that.
 	const steps = 60

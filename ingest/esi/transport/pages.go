@@ -31,15 +31,18 @@ type Page struct {
 type Request struct {
 	Route     catalogue.Route
 	Character int64
-	// Prior are the pages of the last complete reading; with them pages that
-	// did not change need not be sent again. Leave it empty to get all of them.
+	// Prior are the pages of the last reading; with them pages that did not
+	// change need not be sent again. Leave it empty to get all of them.
 	Prior []Page
+	// Partial tells that Prior is not a complete reading that was taken over,
+	// but what was kept of one that failed.
+	Partial bool
 }
 
 // Answer is one complete and consistent reading.
 type Answer struct {
-	// NotModified tells that nothing changed since the prior reading, whose
-	// pages still hold; Pages is then empty.
+	// NotModified tells that nothing changed since the prior reading, which was
+	// complete and whose pages still hold; Pages is then empty.
 	NotModified bool
 	// Pages are all pages in order, with their bodies.
 	Pages []Page
@@ -58,7 +61,7 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 	if err := r.authorize(ctx); err != nil {
 		return Answer{}, err
 	}
-	s := set{reading: r, prior: request.Prior}
+	s := set{reading: r, prior: request.Prior, partial: request.Partial}
 	first, err := r.page(ctx, 1, s.etag(1))
 	if err != nil {
 		return Answer{}, err
@@ -69,26 +72,34 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 	}
 	s.replies = make([]*reply, count)
 	s.replies[0] = first
-	if err := s.rest(ctx); err != nil {
-		return Answer{}, err
+	err = s.rest(ctx)
+	var answer Answer
+	if err == nil {
+		answer, err = s.answer()
 	}
-	return s.answer()
+	var failure *Failure
+	if count > 1 && errors.As(err, &failure) {
+		s.keep(failure)
+	}
+	return answer, err
 }
 
 // set is a set of pages while it is read.
 type set struct {
 	reading *reading
 	prior   []Page
+	partial bool
 	replies []*reply
 }
 
 // etag makes the request for a page conditional. Where there are several pages,
-// that only helps if the page's body is still there.
+// or the reading they are from was not taken over, that only helps if the page's
+// body is still there.
 func (s *set) etag(number int) string {
 	if number > len(s.prior) {
 		return ""
 	}
-	if len(s.prior) > 1 && s.prior[number-1].Body == nil {
+	if (s.partial || len(s.prior) > 1) && s.prior[number-1].Body == nil {
 		return ""
 	}
 	return s.prior[number-1].ETag
@@ -117,6 +128,9 @@ func (s *set) rest(ctx context.Context) error {
 	if len(s.replies) == 1 {
 		return nil
 	}
+	if err := s.room(); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.reading.client.config.ParallelPages)
 	for number := 2; number <= len(s.replies); number++ {
@@ -138,51 +152,117 @@ func (s *set) rest(ctx context.Context) error {
 	return err
 }
 
+// room makes sure that a set is not begun that the bucket cannot see through:
+// half a set is worth nothing.
+func (s *set) room() error {
+	c, r := s.reading.client, s.reading
+	group := c.group(r.route)
+	if group == "" {
+		return nil
+	}
+	until, ever := c.ledger.room(bucketKey{group: group, character: r.bucketOwner()}, len(s.replies)-1, c.config.ParallelPages)
+	switch {
+	case !ever:
+		return failed(eve.FailureRateLimited, 0, "%s of character %d has %d pages, more than rate group %s can ever pay for", r.route.Operation, r.character, len(s.replies), group)
+	case until.After(c.config.Now()):
+		c.metrics.deferred.WithLabelValues("bucket").Inc()
+		return deferred(until, "rate group %s of character %d cannot pay for %d pages until %s", group, r.character, len(s.replies), until.UTC().Format(time.TimeOnly))
+	default:
+		return nil
+	}
+}
+
 // answer joins the pages if they belong together.
 func (s *set) answer() (Answer, error) {
-	answer := Answer{FetchedAt: s.reading.client.config.Now().UTC()}
-	changed := len(s.replies) != len(s.prior)
-	for _, page := range s.replies {
-		changed = changed || page.status == http.StatusOK
-		if page.expires.After(answer.ExpiresAt) {
-			answer.ExpiresAt = page.expires.UTC()
-		}
-	}
-	if !changed {
+	answer := Answer{FetchedAt: s.reading.client.config.Now().UTC(), ExpiresAt: s.expires()}
+	if s.unchanged() && !s.partial && len(s.replies) == len(s.prior) {
 		answer.NotModified = true
 		return answer, nil
 	}
 	for i, page := range s.replies {
-		if why := s.mismatch(page); why != "" {
+		if why := s.mismatch(i); why != "" {
 			return Answer{}, s.torn(why)
 		}
-		if page.status == http.StatusNotModified {
-			if i >= len(s.prior) || (s.prior[i].Body == nil) {
-				return Answer{}, s.torn("a page did not change, but its content is not kept")
-			}
-			answer.Pages = append(answer.Pages, s.prior[i])
-			answer.Pages[i].LastModified = page.header.Get("Last-Modified")
-			continue
+		content, ok := s.content(i)
+		if !ok {
+			return Answer{}, s.torn("a page did not change, but its content is not kept")
 		}
-		answer.Pages = append(answer.Pages, Page{
-			ETag:         page.header.Get("ETag"),
-			LastModified: page.header.Get("Last-Modified"),
-			Body:         bytes.TrimSpace(page.body),
-		})
+		if page.status == http.StatusNotModified {
+			content.LastModified = s.modified(i)
+		}
+		answer.Pages = append(answer.Pages, content)
 	}
 	return answer, nil
+}
+
+// expires is when the last of the pages that came expires.
+func (s *set) expires() time.Time {
+	var last time.Time
+	for _, page := range s.replies {
+		if page != nil && page.expires.After(last) {
+			last = page.expires.UTC()
+		}
+	}
+	return last
+}
+
+// unchanged tells whether every page was answered with 304.
+func (s *set) unchanged() bool {
+	for _, page := range s.replies {
+		if page.status != http.StatusNotModified {
+			return false
+		}
+	}
+	return true
+}
+
+// content is a page with its body, which of an unchanged page is the one that
+// was kept; false if it was not kept.
+func (s *set) content(i int) (Page, bool) {
+	page := s.replies[i]
+	switch {
+	case page == nil:
+		return Page{}, false
+	case page.status != http.StatusNotModified:
+		return Page{ETag: page.header.Get("ETag"), LastModified: page.header.Get("Last-Modified"), Body: bytes.TrimSpace(page.body)}, true
+	case i < len(s.prior) && s.prior[i].Body != nil:
+		return s.prior[i], true
+	default:
+		return Page{}, false
+	}
+}
+
+// keep has a failed reading remember the pages that did come, and not be
+// repeated before they expire.
+func (s *set) keep(f *Failure) {
+	f.Kept = make([]Page, len(s.replies))
+	for i := range s.replies {
+		f.Kept[i], _ = s.content(i)
+	}
+	if expires := s.expires(); expires.After(f.RetryAt) {
+		f.RetryAt = expires
+	}
+}
+
+// modified is when a page was made. A 304 may leave it out; then what was said
+// of the kept page holds, provided that no page of the set is newer.
+func (s *set) modified(i int) string {
+	said := s.replies[i].header.Get("Last-Modified")
+	if said == "" && i < len(s.prior) && s.unchanged() {
+		return s.prior[i].LastModified
+	}
+	return said
 }
 
 // mismatch tells why a page does not belong to the first one; empty if it does.
 // All pages of one reading were made at the same moment, so they have the same
 // Last-Modified, and a page without one proves nothing if others have it.
-func (s *set) mismatch(page *reply) string {
-	first := s.replies[0]
+func (s *set) mismatch(i int) string {
+	first, page := s.replies[0], s.replies[i]
 	switch {
-	case page.header.Get("Last-Modified") != first.header.Get("Last-Modified"):
+	case s.modified(i) != s.modified(0):
 		return "pages were made at different moments"
-	case page.status == http.StatusNotModified && first.status == http.StatusOK && page.header.Get("Last-Modified") == "",
-		page.status == http.StatusOK && first.status == http.StatusNotModified && page.header.Get("Last-Modified") == "":
+	case page.status != first.status && s.modified(i) == "":
 		return "nothing shows that changed and unchanged pages belong together"
 	case page.header.Get("X-Pages") != "" && s.pages(page) != len(s.replies):
 		return "pages announce different numbers of pages"
@@ -202,10 +282,6 @@ func (s *set) pages(page *reply) int {
 // torn discards the set until all of its pages have expired.
 func (s *set) torn(why string) *Failure {
 	f := failed(eve.FailureTorn, 0, "%s of character %d: %s; the set is discarded and read again", s.reading.route.Operation, s.reading.character, why)
-	for _, page := range s.replies {
-		if page != nil && page.expires.After(f.RetryAt) {
-			f.RetryAt = page.expires.UTC()
-		}
-	}
+	f.RetryAt = s.expires()
 	return f
 }

@@ -24,6 +24,8 @@ CREATE TABLE section_state (
     failure_reported boolean     NOT NULL DEFAULT false,
     failure_known    boolean     NOT NULL DEFAULT false,
     last_spell_id    uuid,
+    -- The kept pages are what is left of a reading that failed.
+    pages_partial    boolean     NOT NULL DEFAULT false,
     -- Events that are being appended, with the state that follows; after a
     -- crash exactly these are appended again.
     pending          bytea,
