@@ -1,6 +1,7 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -105,7 +106,7 @@ func FromRecord(key string, headers []Header, value []byte) (Event, error) {
 		case HeaderCausationID:
 			e.CausationID = h.Value
 		case HeaderVersion:
-			e.Version, err = strconv.ParseInt(h.Value, 10, 64)
+			e.Version, err = parseVersion(h.Value)
 		case HeaderTraceParent:
 			e.TraceParent = h.Value
 		case HeaderPolicy:
@@ -156,5 +157,26 @@ func formatTime(t time.Time) string {
 
 func parseTime(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	return t.UTC(), err
+	if err != nil {
+		return time.Time{}, err
+	}
+	t = t.UTC()
+	if !writable(t) {
+		return time.Time{}, errors.New("in UTC its year is not one of 0 to 9999")
+	}
+	return t, nil
+}
+
+// writable tells whether RFC 3339 can write a time: its years have four digits.
+func writable(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 0 && year <= 9999
+}
+
+func parseVersion(s string) (int64, error) {
+	v, err := strconv.ParseInt(s, 10, 64)
+	if err == nil && v < 0 {
+		err = errors.New("versions are counted from 1")
+	}
+	return v, err
 }

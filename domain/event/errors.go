@@ -43,8 +43,9 @@ func Errorf(code Code, format string, args ...any) *Error {
 // Error is the text of the error, without the code.
 func (e *Error) Error() string { return e.err.Error() }
 
-// Unwrap is the error that this one wraps, if any.
-func (e *Error) Unwrap() error { return errors.Unwrap(e.err) }
+// Unwrap is the error without the code: whatever the format wraps, be it
+// several errors, is found through it.
+func (e *Error) Unwrap() error { return e.err }
 
 // CodeOf is the code of the outermost error in the chain that has one;
 // [CodeInternal] for any other error and "" for nil.

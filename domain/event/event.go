@@ -116,6 +116,10 @@ func (e Event) Validate() error {
 		return e.Type.Validate()
 	case e.Time.IsZero():
 		return Errorf(CodeInvalid, "event %s of %q has no time: set when the fact held", e.Type, e.Stream)
+	case !writable(e.Time) || !writable(e.Recorded) || (e.Expiry != nil && !writable(e.Expiry.CutOff)):
+		return Errorf(CodeInvalid, "event %s of %q has a time outside of the years 0 to 9999: it could not be written", e.Type, e.Stream)
+	case e.Version < 0:
+		return Errorf(CodeInvalid, "event %s of %q has version %d: versions are counted from 1, and 0 is none", e.Type, e.Stream, e.Version)
 	case e.Data == nil && e.Expiry == nil:
 		return Errorf(CodeInvalid, "event %s of %q has no value: only tombstones have none", e.Type, e.Stream)
 	case e.Data != nil && e.Expiry != nil:

@@ -31,14 +31,19 @@ func User(id string) Stream { return Stream(userPrefix + id) }
 // observations have one total order.
 func Consortium(name string) Stream { return Stream(consortiumPrefix + name) }
 
-// CharacterID is the id of a character's stream; false for other streams.
+// CharacterID is the id of a character's stream; false for other streams, and
+// for an id that is not written as [Character] writes it: one character must not
+// have two streams.
 func (s Stream) CharacterID() (int64, bool) {
 	text, ok := strings.CutPrefix(string(s), characterPrefix)
 	if !ok {
 		return 0, false
 	}
 	id, err := strconv.ParseInt(text, 10, 64)
-	return id, err == nil
+	if err != nil || strconv.FormatInt(id, 10) != text {
+		return 0, false
+	}
+	return id, true
 }
 
 // UserID is the id of a user's stream; false for other streams.

@@ -33,14 +33,16 @@ func (t Type) World() string {
 	return parts[1]
 }
 
-// Version is the N of the name's last part; 0 if it has none.
+// Version is the N of the name's last part, written without a sign or leading
+// zeros; 0 if it has none.
 func (t Type) Version() int {
 	i := strings.LastIndex(string(t), ".v")
 	if i < 0 {
 		return 0
 	}
-	n, err := strconv.Atoi(string(t[i+2:]))
-	if err != nil || n < 1 {
+	text := string(t[i+2:])
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || strconv.Itoa(n) != text {
 		return 0
 	}
 	return n
