@@ -36,14 +36,14 @@ func (p place) Live(context.Context, string) (runner.Generation, error) {
 
 // wallets is a database with the projection's tables, and what was put there.
 type wallets struct {
-	t      *testing.T
+	t      testing.TB
 	conn   driver.Conn
 	name   string
 	reader *clickhouse.WalletReader
 	offset int64
 }
 
-func newWallets(t *testing.T) *wallets {
+func newWallets(t testing.TB) *wallets {
 	t.Helper()
 	options, err := chgo.ParseDSN(enginetest.ClickHouse(t))
 	require.NoError(t, err)

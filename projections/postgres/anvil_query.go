@@ -36,6 +36,8 @@ type Finding struct {
 	ChangedAt time.Time
 	// ResolvedAt is nil while it is open.
 	ResolvedAt *time.Time
+	// listed is OpenedAt as Postgres keeps it, to the microsecond.
+	listed time.Time
 }
 
 // FindingState is a filter of findings.
@@ -69,7 +71,7 @@ type FindingCursor struct {
 }
 
 // Cursor is the place of the finding in a list.
-func (f Finding) Cursor() FindingCursor { return FindingCursor{OpenedAt: f.OpenedAt, ID: f.ID} }
+func (f Finding) Cursor() FindingCursor { return FindingCursor{OpenedAt: f.listed, ID: f.ID} }
 
 // Sweep is one reading of AnVIL.
 type Sweep struct {
@@ -154,13 +156,13 @@ func (r *AnVILReader) schemaOf(ctx context.Context, consortium string) (string, 
 	return schema, nil
 }
 
-const selectFindings = `SELECT f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at
+const selectFindings = `SELECT f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at
 	FROM %[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id) WHERE f.stream = $1`
 
 func scanFinding(row pgx.CollectableRow) (Finding, error) {
 	var f Finding
 	var text string
-	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt); err != nil {
+	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed); err != nil {
 		return f, err
 	}
 	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)

@@ -1,0 +1,130 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/postgres"
+)
+
+func consortium(t *testing.T) (*views, *postgres.AnVILReader) {
+	v := newViews(t, postgres.AnVIL())
+	registry := event.NewRegistry()
+	anvil.Register(registry)
+	v.fold(event.Consortium("acme"), at(0), anvil.ConsortiumDeclared{ServiceAccount: "sa@example.com"},
+		anvil.AccountDeclared{Account: anvil.Account{Email: "a@example.com", Status: anvil.StatusActive}})
+	v.fold(event.Consortium("other"), at(0), anvil.ConsortiumDeclared{ServiceAccount: "sb@example.com"})
+	return v, postgres.NewAnVILReader(v.pool, v.live(), registry)
+}
+
+func finding(n int, opened time.Time) anvil.Finding {
+	record := fmt.Sprintf("record %d", n)
+	return anvil.Finding{
+		ID: anvil.FindingID(event.Consortium("acme"), anvil.ModelAccounts, "", record, anvil.NotInApp), Model: anvil.ModelAccounts, Record: record,
+		Kind: anvil.NotInApp, Severity: anvil.SeverityMedium, Expected: "a", Observed: "b", OpenedAt: opened, ChangedSide: anvil.SideObserved,
+	}
+}
+
+func TestFindingsAreListedNewestFirstEachOnce(t *testing.T) {
+	v, reader := consortium(t)
+	for n := range 25 {
+		// Several are opened by one sweep, at a moment finer than Postgres keeps.
+		v.fold(event.Consortium("acme"), at(1), anvil.FindingOpened{Finding: finding(n, at(1).Add(time.Duration(n/4)*time.Second+1234*time.Nanosecond))})
+	}
+	v.fold(event.Consortium("other"), at(1), anvil.FindingOpened{Finding: anvil.Finding{ID: uuid.New(), OpenedAt: at(2)}})
+	for n := range 5 {
+		v.fold(event.Consortium("acme"), at(2), anvil.FindingResolved{Finding: finding(n, at(1)), ResolvedAt: at(2)})
+	}
+	count := func(filter postgres.FindingFilter) int {
+		t.Helper()
+		filter.Consortium, filter.Limit = "acme", 4
+		seen := map[uuid.UUID]bool{}
+		last := at(23)
+		for {
+			page, err := reader.Findings(t.Context(), filter)
+			require.NoError(t, err)
+			for _, f := range page {
+				require.False(t, seen[f.ID])
+				require.False(t, f.Cursor().OpenedAt.After(last))
+				seen[f.ID], last = true, f.Cursor().OpenedAt
+				require.Equal(t, f.ResolvedAt == nil, f.Open)
+			}
+			if len(page) < filter.Limit {
+				return len(seen)
+			}
+			filter.Before = new(page[len(page)-1].Cursor())
+		}
+	}
+	require.Equal(t, 25, count(postgres.FindingFilter{}))
+	require.Equal(t, 20, count(postgres.FindingFilter{State: postgres.FindingsOpen}))
+	require.Equal(t, 5, count(postgres.FindingFilter{State: postgres.FindingsResolved}))
+	require.Equal(t, 25, count(postgres.FindingFilter{Models: []anvil.Model{anvil.ModelAccounts, anvil.ModelSharing}, Severity: anvil.SeverityMedium}))
+	require.Zero(t, count(postgres.FindingFilter{Models: []anvil.Model{anvil.ModelSharing}}))
+	require.Zero(t, count(postgres.FindingFilter{Severity: anvil.SeverityHigh}))
+
+	f, err := reader.Finding(t.Context(), "acme", finding(1, at(1)).ID)
+	require.NoError(t, err)
+	require.Equal(t, at(2), *f.ResolvedAt)
+	_, err = reader.Finding(t.Context(), "other", finding(1, at(1)).ID)
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err), "a finding belongs to one consortium")
+
+	counts, err := reader.OpenFindings(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"acme": 20, "other": 1}, counts)
+}
+
+func TestSweepsAreListedNewestFirstAlsoInterruptedOnes(t *testing.T) {
+	v, reader := consortium(t)
+	var want []uuid.UUID
+	for n := range 9 {
+		id := uuid.New()
+		want = append([]uuid.UUID{id}, want...)
+		started := at(1).Add(time.Duration(n) * time.Minute)
+		v.fold(event.Consortium("acme"), at(1), anvil.SweepStarted{SweepID: id, StartedAt: started})
+		if n != 3 {
+			v.fold(event.Consortium("acme"), at(1), anvil.SweepCompleted{SweepID: id, StartedAt: started, CompletedAt: started.Add(time.Second), Calls: n})
+		}
+	}
+	var got []uuid.UUID
+	var before *postgres.SweepCursor
+	for {
+		page, err := reader.Sweeps(t.Context(), "acme", before, 2)
+		require.NoError(t, err)
+		for _, s := range page {
+			got = append(got, s.ID)
+			require.Equal(t, s.ID == want[5], s.Completed == nil)
+		}
+		if len(page) < 2 {
+			break
+		}
+		before = new(page[1].Cursor())
+	}
+	require.Equal(t, want, got)
+}
+
+func TestAnAuditRestsOnTheLastSweep(t *testing.T) {
+	v, reader := consortium(t)
+	audit, err := reader.Audit(t.Context(), "acme", anvil.Options{Models: []anvil.Model{anvil.ModelAccounts}})
+	require.NoError(t, err)
+	require.Nil(t, audit.Sweep)
+	require.Equal(t, map[string]string{"a@example.com": "not observed"}, audit.Result.Accounts.Unknown)
+
+	id := uuid.New()
+	v.fold(event.Consortium("acme"), at(1),
+		anvil.AccountObserved{Email: "a@example.com", Reading: anvil.Reading[anvil.AccountInfo]{Response: anvil.Response{Status: 200}}},
+		anvil.SweepCompleted{SweepID: id, StartedAt: at(1), CompletedAt: at(2)})
+	audit, err = reader.Audit(t.Context(), "acme", anvil.Options{Models: []anvil.Model{anvil.ModelAccounts}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a@example.com"}, audit.Result.Accounts.Verified)
+	require.Equal(t, id, audit.Sweep.SweepID)
+
+	_, err = reader.Audit(t.Context(), "nobody", anvil.Options{})
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
+	require.ErrorContains(t, err, "muster declare")
+}
