@@ -77,11 +77,11 @@ func startStack(t testing.TB, seed uint64) *stack {
 	}
 	world := []string{"--seed", strconv.FormatUint(seed, 10), "--speed", strconv.Itoa(chaosSpeed), "--epoch", time.Now().Add(-chaosAge).UTC().Format(time.RFC3339)}
 	s.esi = start("esi", append([]string{
-		"simulate", "esi", "--listen", "127.0.0.1:" + port(3), "--characters", strconv.Itoa(chaosCharacters), "--activity", strconv.Itoa(chaosActivity),
+		"simulate", "esi", "--address", "127.0.0.1:" + port(3), "--characters", strconv.Itoa(chaosCharacters), "--activity", strconv.Itoa(chaosActivity),
 		"--window", "5s", "--state", filepath.Join(s.files, "esi-state"), "--organisation", s.file("org.json"),
 	}, world...)...)
 	s.anvil = start("anvil", append([]string{
-		"simulate", "anvil", "--listen", "127.0.0.1:" + port(4), "--consortium", chaosConsortium,
+		"simulate", "anvil", "--address", "127.0.0.1:" + port(4), "--consortium", chaosConsortium,
 		"--accounts", strconv.Itoa(chaosAccounts), "--groups", strconv.Itoa(chaosGroups), "--declared", s.file("declared.json"),
 	}, world...)...)
 	s.kafka = start("kafka", "engine", "kafka", "--port", port(0))
