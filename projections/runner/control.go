@@ -206,28 +206,30 @@ func (c *Control) Checkpoints(ctx context.Context, g Generation) ([]Checkpoint, 
 }
 
 // owner is the session-level lock that makes one process the only one to work
-// on something. Losing the connection loses the lock.
+// on something. It has a connection of its own, outside of the pool, which it
+// would otherwise exhaust. Losing the connection loses the lock.
 type owner struct {
-	conn *pgxpool.Conn
+	conn *pgx.Conn
 	name string
 }
 
 // own takes the lock of that name; nil if another process has it.
 func (c *Control) own(ctx context.Context, name string) (*owner, error) {
-	conn, err := c.pool.Acquire(ctx)
+	conn, err := pgx.ConnectConfig(ctx, c.pool.Config().ConnConfig)
 	if err != nil {
 		return nil, fmt.Errorf("taking ownership of %s: %w", name, err)
 	}
+	o := &owner{conn: conn, name: name}
 	var got bool
 	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 77))`, name).Scan(&got); err != nil {
-		conn.Release()
+		o.release(ctx)
 		return nil, fmt.Errorf("taking ownership of %s: %w", name, err)
 	}
 	if !got {
-		conn.Release()
+		o.release(ctx)
 		return nil, nil
 	}
-	return &owner{conn: conn, name: name}, nil
+	return o, nil
 }
 
 // check fails when the lock may be lost.
@@ -238,16 +240,17 @@ func (o *owner) check(ctx context.Context) error {
 	return nil
 }
 
-// release gives the lock back. It works also when ctx has ended.
+// releaseTimeout bounds how long letting go of a lock may take.
+const releaseTimeout = 5 * time.Second
+
+// release gives the lock back with its connection. It works also when ctx has
+// ended.
 func (o *owner) release(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	if _, err := o.conn.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended($1, 77))`, o.name); err != nil {
-		// A connection of unknown state may still hold the lock: close it.
-		_ = o.conn.Hijack().Close(ctx)
-		return
-	}
-	o.conn.Release()
+	// Whatever the state of the connection, closing it ends the session and so
+	// the lock.
+	_ = o.conn.Close(ctx)
 }
 
 // hold asks the owner of a projection to let go of it until the moment given.

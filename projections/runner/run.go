@@ -381,7 +381,7 @@ func (c *Control) load(ctx context.Context, f *fold) error {
 	var key, topic string
 	var partition int32
 	var n int64
-	each := func(what, sql string, args []any, into []any, fn func()) error {
+	each := func(what, sql string, args, into []any, fn func()) error {
 		rows, err := c.pool.Query(ctx, sql, args...)
 		if err == nil {
 			_, err = pgx.ForEachRow(rows, into, func() error { fn(); return nil })

@@ -79,7 +79,8 @@ func (b *tally) Write(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (b *tally) Inserts() []runner.Insert {
-	return []runner.Insert{{Table: "tally", Columns: "stream, n, log_partition, log_offset, event_id", Rows: len(b.rows),
+	return []runner.Insert{{
+		Table: "tally", Columns: "stream, n, log_partition, log_offset, event_id", Rows: len(b.rows),
 		Fill: func(batch driver.Batch) error {
 			for _, r := range b.rows {
 				if err := batch.Append(r.stream, r.n, r.part, r.at, r.eventID); err != nil {
@@ -90,7 +91,8 @@ func (b *tally) Inserts() []runner.Insert {
 				return errors.New("the store went away before the insert")
 			}
 			return nil
-		}}}
+		},
+	}}
 }
 
 const postgresTally = `CREATE TABLE tally (stream text NOT NULL, n bigint NOT NULL, log_partition integer, log_offset bigint, event_id text NOT NULL)`
@@ -155,8 +157,10 @@ func (w *world) bound(store string) runner.Bound {
 }
 
 func (w *world) runner() *runner.Runner {
-	return runner.New(runner.Config{Pool: w.pool, Control: w.control, Log: w.log, Registry: w.registry,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), KeepRetired: 1})
+	return runner.New(runner.Config{
+		Pool: w.pool, Control: w.control, Log: w.log, Registry: w.registry,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), KeepRetired: 1,
+	})
 }
 
 // run starts a runner; the function returned stops it and waits for its end.

@@ -1,0 +1,211 @@
+package verify_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine/enginetest"
+	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/internal/simulate/workload"
+	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/projections/verify"
+)
+
+func TestMain(m *testing.M) {
+	// The metrics library of the Kafka client starts this one for good.
+	enginetest.Main(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
+
+// organisation is a log with its read models, all up to date.
+type organisation struct {
+	pool     *pgxpool.Pool
+	conn     driver.Conn
+	appender *eventlog.Appender
+	reader   *eventlog.Reader
+	registry *event.Registry
+	control  *runner.Control
+	runner   *runner.Runner
+	bound    []runner.Bound
+}
+
+func newOrganisation(t *testing.T) *organisation {
+	t.Helper()
+	brokers := enginetest.Kafka(t)
+	manifest := eventlog.DefaultManifest()
+	manifest.Partitions = 3
+	require.NoError(t, manifest.Ensure(t.Context(), brokers))
+	o := &organisation{pool: enginetest.Postgres(t), registry: event.NewRegistry()}
+	eve.Register(o.registry)
+	anvil.Register(o.registry)
+	access.Register(o.registry)
+	var err error
+	o.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: brokers})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, o.appender.Close()) })
+	o.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: brokers})
+	require.NoError(t, err)
+	t.Cleanup(o.reader.Close)
+	options, err := clickhouse.ParseDSN(enginetest.ClickHouse(t))
+	require.NoError(t, err)
+	o.conn, err = clickhouse.Open(options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, o.conn.Close()) })
+	o.control, err = runner.NewControl(t.Context(), o.pool)
+	require.NoError(t, err)
+	o.runner = runner.New(runner.Config{
+		Pool: o.pool, Control: o.control, Registry: o.registry, Logger: slog.New(slog.DiscardHandler), KeepRetired: 1,
+		Log: runner.Kafka{Reader: o.reader, Consumer: eventlog.ConsumerConfig{Brokers: brokers}},
+	})
+	limits := runner.Limits{Records: 1000, Linger: 20 * time.Millisecond}
+	pg, ch := runner.NewPostgres(o.pool), runner.NewClickHouse(o.pool, o.conn, options.Auth.Database)
+	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
+		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
+	}
+	o.bound = append(o.bound, runner.Bound{Projection: chviews.Wallet(), Store: ch, Live: limits, Bulk: limits})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = o.runner.Run(ctx, o.bound...)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return o
+}
+
+// settle waits until all read models have applied the whole log.
+func (o *organisation) settle(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		for _, b := range o.bound {
+			g, err := o.control.Live(t.Context(), b.Name)
+			if err != nil {
+				return false
+			}
+			checkpoints, err := o.control.Checkpoints(t.Context(), g)
+			require.NoError(t, err)
+			lag, err := o.runner.Lag(t.Context(), g, b.Topics)
+			require.NoError(t, err)
+			if len(checkpoints) == 0 || lag.Records > 0 {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 20*time.Millisecond)
+}
+
+func (o *organisation) verify(t *testing.T, percent int) verify.Report {
+	t.Helper()
+	for _, b := range o.bound {
+		release, err := o.runner.Hold(t.Context(), b)
+		require.NoError(t, err)
+		defer release()
+	}
+	report, err := verify.Run(t.Context(), verify.Config{
+		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn))
+	require.NoError(t, err)
+	return report
+}
+
+func (o *organisation) append(t *testing.T, stream event.Stream, payloads ...event.Payload) {
+	t.Helper()
+	for i, p := range payloads {
+		e, err := event.New(uuid.New(), stream, "test", time.Date(2026, 11, 1, 12, 0, i, 0, time.UTC), p)
+		require.NoError(t, err)
+		require.NoError(t, o.appender.Append(t.Context(), e))
+	}
+}
+
+func fill(t *testing.T, o *organisation) {
+	t.Helper()
+	_, err := workload.Generate(t.Context(), 6000, 7, o.appender.Append)
+	require.NoError(t, err)
+	main := int64(90000001)
+	o.append(t, event.User("u1"), access.UserRegistered{UserID: "u1", Name: "One", Active: true, State: "Member", Permissions: []string{"basic_access", "finder_access"}},
+		access.MainSet{UserID: "u1", CharacterID: &main})
+	o.append(t, event.User("u2"), access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"})
+	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
+		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
+		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
+	group := anvil.ManagedGroup{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}
+	o.append(t, event.Consortium("c"),
+		anvil.ConsortiumDeclared{ServiceAccount: "app@example.org"}, anvil.GroupDeclared{ManagedGroup: group},
+		anvil.AccountDeclared{Account: anvil.Account{Email: "a@example.org", Status: "active"}},
+		anvil.AccountDeclared{Account: anvil.Account{Email: "b@example.org", Status: "active"}},
+		anvil.AccountWithdrawn{Email: "b@example.org"},
+		anvil.GroupRoleObserved{Name: "g", Listed: true, Email: "g@firecloud.org", Roles: []string{"admin"}},
+		anvil.FindingOpened{Finding: anvil.Finding{ID: uuid.New(), Model: anvil.ModelManagedGroups, Record: "g", Kind: "x"}},
+		anvil.SweepCompleted{SweepID: uuid.New(), CompletedAt: time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC)})
+	o.settle(t)
+}
+
+func TestFoldOfTheLogEqualsTheReadModels(t *testing.T) {
+	o := newOrganisation(t)
+	fill(t, o)
+	report := o.verify(t, 100)
+	require.Empty(t, report.Differences)
+	require.Positive(t, report.Rows["characters"])
+	require.Positive(t, report.Rows["wallet"])
+	require.EqualValues(t, 4, report.Rows["anvil"])
+
+	sample := o.verify(t, 20)
+	require.Empty(t, sample.Differences)
+	require.Less(t, sample.Events, report.Events)
+	require.Positive(t, sample.Events)
+}
+
+func TestReplayOfTheReadModelsIsEqual(t *testing.T) {
+	o := newOrganisation(t)
+	fill(t, o)
+	for _, b := range o.bound {
+		result, err := o.runner.Replay(t.Context(), b, runner.ReplayOptions{})
+		require.NoError(t, err)
+		require.True(t, result.Equal, "%s: %+v", b.Name, result.Tables)
+		require.True(t, result.Promoted)
+	}
+	require.Empty(t, o.verify(t, 100).Differences)
+}
+
+func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
+	o := newOrganisation(t)
+	fill(t, o)
+	characters, err := o.control.Live(t.Context(), pgviews.CharactersName)
+	require.NoError(t, err)
+	consortia, err := o.control.Live(t.Context(), pgviews.AnVILName)
+	require.NoError(t, err)
+	wallet, err := o.control.Live(t.Context(), chviews.WalletName)
+	require.NoError(t, err)
+	for _, sql := range []string{
+		"UPDATE " + characters.Namespace + ".users SET superuser = true WHERE user_id = 'u1'",
+		"UPDATE " + characters.Namespace + ".owners SET user_id = 'u1' WHERE character_id = 5",
+		"DELETE FROM " + characters.Namespace + ".failures WHERE character_id = 5",
+		"UPDATE " + characters.Namespace + `.sections SET value = '1' WHERE (character_id, section) = (SELECT character_id, section FROM ` + characters.Namespace + ".sections WHERE section = 'wallet' LIMIT 1)",
+		"UPDATE " + consortia.Namespace + ".findings SET open = false",
+	} {
+		tag, err := o.pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, tag.RowsAffected(), sql)
+	}
+	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
+		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
+	report := o.verify(t, 100)
+	require.EqualValues(t, 6, report.Count, "%+v", report.Differences)
+}
