@@ -2,7 +2,9 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -57,7 +59,8 @@ type Rejection struct {
 }
 
 // ReadOrganisation reads an organisation file. Records that break a rule are
-// left out and reported, the others are taken. It fails with
+// left out and reported in the order of the file, the others are taken. It fails
+// with
 // [event.CodeInvalid], naming the line, only if the file as a whole cannot be
 // read.
 func ReadOrganisation(r io.Reader) (Organisation, []Rejection, error) {
@@ -66,130 +69,189 @@ func ReadOrganisation(r io.Reader) (Organisation, []Rejection, error) {
 		return Organisation{}, nil, fmt.Errorf("reading the organisation: %w", err)
 	}
 	p := &organisationReader{data: data, dec: json.NewDecoder(bytes.NewReader(data))}
-	org, err := p.read()
-	if err != nil {
+	if err := p.read(); err != nil {
 		return Organisation{}, nil, err
 	}
-	org = p.check(org)
+	org := p.check()
+	slices.SortStableFunc(p.rejected, func(a, b Rejection) int { return cmp.Compare(a.Line, b.Line) })
 	return org, p.rejected, nil
 }
 
-type organisationReader struct {
-	data     []byte
-	dec      *json.Decoder
-	rejected []Rejection
-	lines    map[string]int
+// listed is a record with the line on which it begins.
+type listed[T any] struct {
+	record T
+	line   int
 }
 
+type organisationReader struct {
+	data       []byte
+	dec        *json.Decoder
+	users      []listed[OrganisationUser]
+	characters []listed[OrganisationCharacter]
+	rejected   []Rejection
+
+	// counted is how far the lines were counted, and newlines how many ended
+	// before it: a file of many records is counted once.
+	counted, newlines int
+}
+
+// line is the line of what comes next. It must not be asked for an earlier place
+// than before.
 func (p *organisationReader) line() int {
 	offset := int(p.dec.InputOffset())
 	for offset < len(p.data) && strings.IndexByte(" \t\r\n,:[", p.data[offset]) >= 0 {
 		offset++
 	}
-	return 1 + bytes.Count(p.data[:offset], []byte("\n"))
+	if offset > p.counted {
+		p.newlines += bytes.Count(p.data[p.counted:offset], []byte("\n"))
+		p.counted = offset
+	}
+	return 1 + p.newlines
 }
 
 func (p *organisationReader) broken(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the file ends too early")
+	}
 	return event.Errorf(event.CodeInvalid, "organisation file, line %d: %w; it must be one JSON object with the lists \"users\" and \"characters\"", p.line(), err)
 }
 
-func (p *organisationReader) read() (Organisation, error) {
-	var org Organisation
-	p.lines = map[string]int{}
-	if t, err := p.dec.Token(); err != nil || t != json.Delim('{') {
-		if err == nil {
-			err = fmt.Errorf("begins with %v", t)
-		}
-		return org, p.broken(err)
+func (p *organisationReader) read() error {
+	if err := p.expect('{', "must be an object"); err != nil {
+		return p.broken(err)
 	}
 	for p.dec.More() {
 		key, err := p.dec.Token()
 		if err != nil {
-			return org, p.broken(err)
+			return p.broken(err)
 		}
 		switch key {
 		case "users":
-			err = readList(p, func(u OrganisationUser) { org.Users = append(org.Users, u) }, func(u OrganisationUser) string { return "user " + u.ID })
+			p.users, err = readList(p, p.users, OrganisationUser.record)
 		case "characters":
-			err = readList(p, func(c OrganisationCharacter) { org.Characters = append(org.Characters, c) },
-				func(c OrganisationCharacter) string { return fmt.Sprintf("character %d", c.ID) })
+			p.characters, err = readList(p, p.characters, OrganisationCharacter.record)
 		default:
-			err = fmt.Errorf("key %v is not known", key)
+			err = fmt.Errorf("key %q is not known", key)
 		}
 		if err != nil {
-			return org, p.broken(err)
+			return p.broken(err)
 		}
 	}
-	return org, nil
+	if err := p.expect('}', "must end with }"); err != nil {
+		return p.broken(err)
+	}
+	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
+		return p.broken(errors.New("something follows the end of the object"))
+	}
+	return nil
+}
+
+func (p *organisationReader) expect(want json.Delim, rule string) error {
+	switch t, err := p.dec.Token(); {
+	case err != nil:
+		return err
+	case t != want:
+		return errors.New(rule)
+	default:
+		return nil
+	}
 }
 
 // readList takes the records of a list one by one, so that one that does not
 // fit is reported with its line and the rest is taken.
-func readList[T any](p *organisationReader, take func(T), name func(T) string) error {
-	if t, err := p.dec.Token(); err != nil || t != json.Delim('[') {
-		return fmt.Errorf("must be a list: %w", err)
+func readList[T any](p *organisationReader, list []listed[T], name func(T) string) ([]listed[T], error) {
+	if err := p.expect('[', "must be a list"); err != nil {
+		return nil, err
 	}
 	for p.dec.More() {
 		line := p.line()
 		var raw json.RawMessage
 		if err := p.dec.Decode(&raw); err != nil {
-			return err
+			return nil, err
 		}
 		var record T
 		strict := json.NewDecoder(bytes.NewReader(raw))
 		strict.DisallowUnknownFields()
 		if err := strict.Decode(&record); err != nil {
-			p.rejected = append(p.rejected, Rejection{Line: line, Record: name(record), Reason: strings.TrimPrefix(err.Error(), "json: ")})
+			p.rejected = append(p.rejected, Rejection{Line: line, Record: name(record), Reason: reason(err)})
 			continue
 		}
-		p.lines[name(record)] = line
-		take(record)
+		list = append(list, listed[T]{record, line})
 	}
-	_, err := p.dec.Token()
-	return err
+	return list, p.expect(']', "must end with ]")
 }
 
-// check leaves out what contradicts itself.
-func (p *organisationReader) check(org Organisation) Organisation {
-	reject := func(record, format string, args ...any) bool {
-		p.rejected = append(p.rejected, Rejection{Line: p.lines[record], Record: record, Reason: fmt.Sprintf(format, args...)})
-		return true
+// reason says why a record cannot be read, in the words of its file.
+func reason(err error) string {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("its %s cannot be a JSON %s", cmp.Or(wrong.Field, "record"), wrong.Value)
 	}
-	users, characters := map[string]bool{}, map[int64]bool{}
-	org.Users = slices.DeleteFunc(org.Users, func(u OrganisationUser) bool {
-		name := "user " + u.ID
-		switch {
-		case event.User(u.ID).Validate() != nil:
-			return reject(name, "its id %q cannot be used: it must not be empty or contain '/'", u.ID)
-		case users[u.ID]:
-			return reject(name, "its id is there twice: ids are unique")
-		case u.Main != nil && !slices.Contains(u.Characters, *u.Main):
-			return reject(name, "its main %d is not among its characters", *u.Main)
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+func (u OrganisationUser) record() string { return "user " + u.ID }
+
+func (c OrganisationCharacter) record() string { return fmt.Sprintf("character %d", c.ID) }
+
+// check leaves out what contradicts itself.
+func (p *organisationReader) check() Organisation {
+	var org Organisation
+	users, characters := map[string][]int64{}, map[int64]bool{}
+	for _, l := range p.users {
+		if fault := l.record.fault(users); fault != "" {
+			p.rejected = append(p.rejected, Rejection{Line: l.line, Record: l.record.record(), Reason: fault})
+			continue
 		}
-		users[u.ID] = true
-		return false
-	})
-	org.Characters = slices.DeleteFunc(org.Characters, func(c OrganisationCharacter) bool {
-		name := fmt.Sprintf("character %d", c.ID)
-		switch {
-		case c.ID <= 0:
-			return reject(name, "its id must be a positive number")
-		case characters[c.ID]:
-			return reject(name, "its id is there twice: ids are unique")
-		case c.Owner != nil && !users[*c.Owner]:
-			return reject(name, "its owner %q is no user of this file, or was rejected", *c.Owner)
-		case c.Owner != nil && !owns(org.Users, *c.Owner, c.ID):
-			return reject(name, "its owner %q does not list it among its characters", *c.Owner)
-		case c.RefreshToken != "" && !c.Registered:
-			return reject(name, "it has a refresh token but is not registered")
+		users[l.record.ID] = l.record.Characters
+		org.Users = append(org.Users, l.record)
+	}
+	for _, l := range p.characters {
+		if fault := l.record.fault(users, characters); fault != "" {
+			p.rejected = append(p.rejected, Rejection{Line: l.line, Record: l.record.record(), Reason: fault})
+			continue
 		}
-		characters[c.ID] = true
-		return false
-	})
+		characters[l.record.ID] = true
+		org.Characters = append(org.Characters, l.record)
+	}
 	return org
 }
 
-func owns(users []OrganisationUser, id string, character int64) bool {
-	i := slices.IndexFunc(users, func(u OrganisationUser) bool { return u.ID == id })
-	return i >= 0 && slices.Contains(users[i].Characters, character)
+// fault is the rule that the user breaks, "" for none. known holds the users
+// before it, with their characters.
+func (u OrganisationUser) fault(known map[string][]int64) string {
+	_, twice := known[u.ID]
+	switch {
+	case event.User(u.ID).Validate() != nil:
+		return fmt.Sprintf("its id %q cannot be used: it must not be empty, very long or contain '/' or line ends", u.ID)
+	case twice:
+		return "its id is there twice: ids are unique"
+	case u.Main != nil && !slices.Contains(u.Characters, *u.Main):
+		return fmt.Sprintf("its main %d is not among its characters", *u.Main)
+	default:
+		return ""
+	}
+}
+
+// fault is the rule that the character breaks, "" for none. users holds all that
+// were taken, with their characters, and known the characters before it.
+func (c OrganisationCharacter) fault(users map[string][]int64, known map[int64]bool) string {
+	switch {
+	case c.ID <= 0:
+		return "its id must be a positive number"
+	case known[c.ID]:
+		return "its id is there twice: ids are unique"
+	case c.RefreshToken != "" && !c.Registered:
+		return "it has a refresh token but is not registered"
+	case c.Owner == nil:
+		return ""
+	}
+	owned, there := users[*c.Owner]
+	switch {
+	case !there:
+		return fmt.Sprintf("its owner %q is no user of this file, or was rejected", *c.Owner)
+	case !slices.Contains(owned, c.ID):
+		return fmt.Sprintf("its owner %q does not list it among its characters", *c.Owner)
+	default:
+		return ""
+	}
 }

@@ -43,7 +43,7 @@ func text(e event.Event) string {
 func parse(t *testing.T, golden string) (key string, headers []event.Header, value []byte) {
 	t.Helper()
 	head, body, hasBody := strings.Cut(golden, "\n\n")
-	for _, line := range strings.Split(strings.TrimSuffix(head, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(head, "\n"), "\n") {
 		name, v, ok := strings.Cut(line, ": ")
 		require.True(t, ok, line)
 		if name == "key" {
@@ -192,7 +192,7 @@ func FuzzFromRecord(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, key, lines string, value []byte, none bool) {
 		var headers []event.Header
-		for _, line := range strings.Split(lines, "\n") {
+		for line := range strings.SplitSeq(lines, "\n") {
 			name, v, _ := strings.Cut(line, "=")
 			headers = append(headers, event.Header{Name: name, Value: v})
 		}

@@ -1,0 +1,80 @@
+package access_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+var writeGolden = flag.Bool("write-golden", false, "write golden files that are missing; those that are there are never changed")
+
+// samples are values of the current version of each type, every field set.
+func samples() map[string]event.Payload {
+	return map[string]event.Payload{
+		string(access.TypeUserRegistered): access.UserRegistered{
+			UserID: "ada", Name: "Ada", Superuser: true, Active: true, State: "Member", Permissions: []string{"memberaudit.basic_access", "memberaudit.finder_access"},
+		},
+		string(access.TypeUserRegistered) + ".least": access.UserRegistered{UserID: "bob"},
+		string(access.TypeMainSet):                   access.MainSet{UserID: "ada", CharacterID: ptr(int64(90000001))},
+		string(access.TypeMainSet) + ".none":         access.MainSet{UserID: "ada"},
+	}
+}
+
+func registry() *event.Registry {
+	r := event.NewRegistry()
+	access.Register(r)
+	return r
+}
+
+func decode(t *testing.T, file string) event.Payload {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	name := strings.TrimSuffix(filepath.Base(file), ".json")
+	name = strings.TrimSuffix(strings.TrimSuffix(name, ".least"), ".none")
+	p, err := registry().Decode(event.Event{ID: uuid.New(), Stream: event.User("ada"), Type: event.Type(name), Time: time.Now(), Data: data})
+	require.NoError(t, err)
+	return p
+}
+
+func TestEveryEventEverWrittenIsRead(t *testing.T) {
+	for name, p := range samples() {
+		path := filepath.Join("testdata", "golden", name+".json")
+		if _, err := os.Stat(path); *writeGolden && os.IsNotExist(err) {
+			data, err := json.Marshal(p)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, append(data, '\n'), 0o600))
+		}
+		require.Equal(t, p, decode(t, path))
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.json"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), len(samples()))
+	seen := map[event.Type]bool{}
+	for _, file := range files {
+		seen[decode(t, file).EventType()] = true
+	}
+	for _, typ := range registry().Types() {
+		require.True(t, seen[typ], "no golden file of %s", typ)
+	}
+}
+
+func TestEventsAreWrittenAsTheyWereBefore(t *testing.T) {
+	for name, p := range samples() {
+		golden, err := os.ReadFile(filepath.Join("testdata", "golden", name+".json"))
+		require.NoError(t, err)
+		data, err := json.Marshal(p)
+		require.NoError(t, err)
+		require.Equal(t, strings.TrimSuffix(string(golden), "\n"), string(data))
+	}
+}
