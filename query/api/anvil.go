@@ -199,6 +199,7 @@ func (s *Server) registerAnvil() {
 
 	declare := accepted(op(http.MethodPost, "declare-consortium", "/declarations", "Bring the declaration to what the body says", http.StatusConflict))
 	declare.Description = "The body is a whole declaration in YAML or JSON: what it lacks is withdrawn. All of it happens, or nothing."
+	declare.Responses["200"] = &huma.Response{Description: "A dry run: nothing has changed."}
 	declare = withFile(declare, maxDeclarationBytes, mediaYAML, mediaJSON)
 	register(s, access.ActionDeclare, declare, s.declare)
 
@@ -318,7 +319,11 @@ func (s *Server) declare(ctx context.Context, in *declareInput) (*declareOutput,
 	for _, c := range result.Plan {
 		plan.Changes = append(plan.Changes, Change{Action: string(c.Action), Kind: string(c.Record.Kind), Name: c.Record.Name, Before: c.Before, After: c.After})
 	}
-	return &declareOutput{Status: shownStatus(result.Shown || in.DryRun), Body: plan}, nil
+	status := shownStatus(result.Shown)
+	if in.DryRun {
+		status = http.StatusOK
+	}
+	return &declareOutput{Status: status, Body: plan}, nil
 }
 
 func (s *Server) sweep(ctx context.Context, in *sweepInput) (*sweepOutput, error) {

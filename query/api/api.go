@@ -206,6 +206,14 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		}
 		return output, nil
 	})
+	// What an operation answers it answers with each status of success.
+	if decided := op.Responses["201"]; decided != nil {
+		for _, status := range []string{"200", "202"} {
+			if r := op.Responses[status]; r != nil {
+				r.Content = decided.Content
+			}
+		}
+	}
 }
 
 // HTTPServer is a server of the API for the address, with time limits. Its

@@ -223,7 +223,7 @@ func TestWalletAnalyticsAreAskedAsSaid(t *testing.T) {
 func TestAnImportSaysWhatWasNotTaken(t *testing.T) {
 	c := newClient(t)
 	a := c.do(http.MethodPost, "/v1/import", bodies["import-organisation"])
-	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 	require.Equal(t, "token:admin", c.world.actor)
 	require.Len(t, c.world.imported.Characters, 1)
 	var got api.Imported
@@ -255,12 +255,12 @@ func TestDeclarationsAndSweeps(t *testing.T) {
 	require.Contains(t, a.text, `{"action":"added","kind":"account","name":"a@example.com","after":{"email":"a@example.com"`)
 
 	a = c.do(http.MethodPost, "/v1/anvil/acme/declarations", `{"service_account": "sa@example.com"}`, "Content-Type", "text/plain")
-	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 	require.Nil(t, c.world.declared.ExpectedVersion)
 	c.requireProblem(c.do(http.MethodPost, "/v1/anvil/acme/declarations", "service_account: x\nno_such_list: []\n"), http.StatusUnprocessableEntity, "no_such_list")
 
 	a = c.do(http.MethodPost, "/v1/anvil/acme/sweeps?models=managed_group_memberships", "")
-	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 	require.Equal(t, []anvil.Model{anvil.ModelManagedGroups}, c.world.options.Models)
 	c.world.shown = false
 	a = c.do(http.MethodPost, "/v1/anvil/acme/sweeps", "")

@@ -64,10 +64,14 @@ func withFile(op huma.Operation, limit int64, media ...string) huma.Operation {
 	return op
 }
 
-// accepted is in the description of operations that may answer before the read
-// model shows what they have done.
+// accepted makes an operation one that decides: it answers 201 if the read model
+// shows what was decided, and 202 if it will do so later.
 func accepted(op huma.Operation) huma.Operation {
-	op.Responses = map[string]*huma.Response{"202": {Description: "It is decided and will be shown later; otherwise as 200."}}
+	op.DefaultStatus = http.StatusCreated
+	op.Responses = map[string]*huma.Response{
+		"201": {Description: "It is decided, and shown from now on."},
+		"202": {Description: "It is decided, and will be shown later."},
+	}
 	return op
 }
 
@@ -89,7 +93,7 @@ func (s *Server) importOrganisation(ctx context.Context, in *importInput) (*impo
 // shownStatus tells a change that can be seen from one that is only decided.
 func shownStatus(shown bool) int {
 	if shown {
-		return http.StatusOK
+		return http.StatusCreated
 	}
 	return http.StatusAccepted
 }
