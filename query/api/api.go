@@ -206,6 +206,12 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		}
 		return output, nil
 	})
+	if op.SkipValidateBody {
+		// The operation reads its file itself; what it holds is an object all the same.
+		for _, m := range op.RequestBody.Content {
+			m.Schema = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: op.Description}
+		}
+	}
 	// What an operation answers it answers with each status of success.
 	if decided := op.Responses["201"]; decided != nil {
 		for _, status := range []string{"200", "202"} {
