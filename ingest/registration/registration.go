@@ -134,8 +134,7 @@ func (w *work) loadLogins(ctx context.Context, org access.Organisation) error {
 	return nil
 }
 
-// decide runs decisions on the streams. tally counts what was decided; it is
-// called once, after the decisions stand.
+// decide runs decisions on the streams and keeps their receipts.
 func (w *work) decide(ctx context.Context, streams []event.Stream, decide command.DecideAll) error {
 	receipts, err := w.bus.DoAll(ctx, streams, command.BatchInput{Actor: w.actor}, decide)
 	if err != nil {
@@ -172,8 +171,11 @@ func (w *work) users(ctx context.Context, part []access.OrganisationUser) error 
 		}
 		return decisions, nil
 	})
+	if err != nil {
+		return err
+	}
 	w.result.Users, w.result.Mains = w.result.Users+users, w.result.Mains+mains
-	return err
+	return nil
 }
 
 func sameUser(a, b access.UserRegistered) bool {
@@ -217,35 +219,55 @@ func (w *work) characters(ctx context.Context, part []access.OrganisationCharact
 		}
 		return decisions, nil
 	})
+	if err != nil {
+		return err
+	}
 	w.result.Characters, w.result.Logins = w.result.Characters+characters, w.result.Logins+logins
-	return err
+	return nil
 }
 
 // decideCharacter is what has to happen so that a character is as the file says.
+// What the file says nothing of stays as it is while the owner does.
 func decideCharacter(c access.OrganisationCharacter, before KnownCharacter, there bool) []event.Payload {
 	owner := ""
 	if c.Owner != nil {
 		owner = *c.Owner
 	}
-	var events []event.Payload
-	same := before.UserID == owner && (c.OwnerHash == "" || before.OwnerHash == c.OwnerHash) && (c.Scopes == nil || slices.Equal(before.Scopes, c.Scopes))
-	switch {
-	case !there:
-		registered := eve.CharacterRegistered{
-			CharacterID: c.ID, Name: c.Name, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes, CorporationID: c.CorporationID,
-		}
-		if c.AllianceID != nil {
-			registered.AllianceID = *c.AllianceID
-		}
-		events = append(events, registered)
-		if owner == "" {
-			events = append(events, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "imported without an owner"})
-		}
-	case same:
-	case owner == "":
-		events = append(events, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "the imported organisation gives it no owner"})
-	default:
-		events = append(events, eve.CharacterReclaimed{CharacterID: c.ID, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes})
+	if !there {
+		return register(c, owner)
 	}
-	return events
+	if owner == "" {
+		// Nobody's character has no login, so a hash or scopes change nothing.
+		if before.UserID == "" {
+			return nil
+		}
+		return []event.Payload{eve.CharacterOrphaned{CharacterID: c.ID, Reason: "the imported organisation gives it no owner"}}
+	}
+	claimed := eve.CharacterReclaimed{CharacterID: c.ID, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes}
+	if before.UserID == owner {
+		if claimed.OwnerHash == "" {
+			claimed.OwnerHash = before.OwnerHash
+		}
+		if claimed.Scopes == nil {
+			claimed.Scopes = before.Scopes
+		}
+		if claimed.OwnerHash == before.OwnerHash && slices.Equal(claimed.Scopes, before.Scopes) {
+			return nil
+		}
+	}
+	return []event.Payload{claimed}
+}
+
+// register is what has to happen to a character that is not known.
+func register(c access.OrganisationCharacter, owner string) []event.Payload {
+	registered := eve.CharacterRegistered{
+		CharacterID: c.ID, Name: c.Name, UserID: owner, OwnerHash: c.OwnerHash, Scopes: c.Scopes, CorporationID: c.CorporationID,
+	}
+	if c.AllianceID != nil {
+		registered.AllianceID = *c.AllianceID
+	}
+	if owner == "" {
+		return []event.Payload{registered, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "imported without an owner"}}
+	}
+	return []event.Payload{registered}
 }
