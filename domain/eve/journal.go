@@ -3,6 +3,8 @@ package eve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -33,8 +35,8 @@ type JournalReading struct {
 // (several for a day of thousands), in order of the days. The events' ids form a chain that starts at last, the id of
 // the character's last such event; the id to go on from is returned. known is
 // not changed: add the events' entries to it with [KnownEntries.Add] once they
-// are recorded. It fails with [event.CodeInvalid] if a page cannot be read; then no
-// page counts.
+// are recorded. It fails with [event.CodeInvalid], wrapping a [*PageError], if a
+// page cannot be read; then no page counts.
 func NewJournalFacts(source string, r JournalReading, known *KnownEntries, last uuid.UUID) ([]event.Event, []JournalEntry, uuid.UUID, error) {
 	entries, err := newEntries(r.Pages, known)
 	if err != nil {
@@ -79,24 +81,24 @@ func newEntries(pages [][]byte, known *KnownEntries) ([]JournalEntry, error) {
 	for i, page := range pages {
 		var raws []json.RawMessage
 		if trimmed := bytes.TrimSpace(page); len(trimmed) == 0 || trimmed[0] != '[' {
-			return nil, event.Errorf(event.CodeInvalid, "journal page %d: must be a JSON list", i+1)
+			return nil, badPage(i, errors.New("must be a JSON list"))
 		}
 		if err := json.Unmarshal(page, &raws); err != nil {
-			return nil, event.Errorf(event.CodeInvalid, "journal page %d: %w", i+1, err)
+			return nil, badPage(i, err)
 		}
 		for n, raw := range raws {
 			var head struct {
 				ID int64 `json:"id"`
 			}
 			if err := json.Unmarshal(raw, &head); err != nil {
-				return nil, event.Errorf(event.CodeInvalid, "journal page %d, entry %d: %w", i+1, n+1, err)
+				return nil, badPage(i, fmt.Errorf("entry %d: %w", n+1, err))
 			}
 			if seen[head.ID] || known.Has(head.ID) {
 				continue
 			}
 			entry, err := DecodeJournalEntry(raw)
 			if err != nil {
-				return nil, event.Errorf(event.CodeInvalid, "journal page %d, entry %d: %w", i+1, n+1, err)
+				return nil, badPage(i, fmt.Errorf("entry %d: %w", n+1, err))
 			}
 			seen[entry.ID] = true
 			entries = append(entries, entry)
@@ -112,6 +114,24 @@ func newEntries(pages [][]byte, known *KnownEntries) ([]JournalEntry, error) {
 		return 1
 	})
 	return entries, nil
+}
+
+// PageError says which page of a reading cannot be read.
+type PageError struct {
+	// Page counts from 1.
+	Page int
+
+	err error
+}
+
+// Error implements error.
+func (e *PageError) Error() string { return fmt.Sprintf("journal page %d: %v", e.Page, e.err) }
+
+// Unwrap is what is wrong with the page.
+func (e *PageError) Unwrap() error { return e.err }
+
+func badPage(i int, err error) error {
+	return event.Errorf(event.CodeInvalid, "%w", &PageError{Page: i + 1, err: err})
 }
 
 // byDay splits entries that are in order of their days, and long days further.

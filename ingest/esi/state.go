@@ -25,9 +25,9 @@ type state struct {
 	Spell *spell
 	// LastSpellID is the id of the last event about a spell.
 	LastSpellID uuid.UUID
-	// PagesPartial tells that the kept pages are not of a reading that was taken
-	// over.
-	PagesPartial bool
+	// PagesComplete is how many of the kept pages are the last reading that was
+	// taken over; 0 if they are what is left of one that failed.
+	PagesComplete int
 
 	// revision is the row that was read; pending what was begun on it.
 	revision int64

@@ -34,7 +34,7 @@ func (s store) load(ctx context.Context, character int64, section eve.Section) (
 	batch.Queue(`
 		SELECT revision, content_hash, last_event_id, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
-		       last_spell_id, pages_partial, pending
+		       last_spell_id, pages_complete, pending
 		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section),
 	).QueryRow(func(row pgx.Row) error {
 		err := st.scan(row)
@@ -68,7 +68,7 @@ func (s *state) scan(row pgx.Row) error {
 		begun                                 []byte
 	)
 	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &s.Cursor, &fetched, &changed, &validated, &notUntil,
-		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PagesPartial, &begun)
+		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PagesComplete, &begun)
 	if err != nil {
 		return err //nolint:wrapcheck // The caller says what was read.
 	}
@@ -139,16 +139,16 @@ func (s store) commit(ctx context.Context, character int64, section eve.Section,
 		batch.Queue(`
 			INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
 			    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
-			    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, pages_partial, pending)
+			    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, pages_complete, pending)
 			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, NULL)
 			ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
 			    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
 			    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
-			    failure_known = $17, last_spell_id = $18, failed_at = $19, pages_partial = $20, pending = NULL
+			    failure_known = $17, last_spell_id = $18, failed_at = $19, pages_complete = $20, pending = NULL
 			WHERE s.revision = $3`,
 			character, string(section), revision, next.Series.ContentHash, orNull(next.Series.LastID), next.Cursor,
 			timeOrNull(next.FetchedAt), timeOrNull(next.ChangedAt), timeOrNull(next.ValidatedAt), timeOrNull(next.NotBefore),
-			class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(next.LastSpellID), failedAt, next.PagesPartial,
+			class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(next.LastSpellID), failedAt, next.PagesComplete,
 		).Exec(func(tag pgconn.CommandTag) error {
 			written = tag.RowsAffected()
 			return nil
@@ -177,13 +177,9 @@ func (s store) commit(ctx context.Context, character int64, section eve.Section,
 }
 
 // queuePages replaces the kept pages. Their content is only needed where there
-// are several, of which some may change and others not.
+// are several, of which some may change and others not. Pages that are gone stay:
+// they come back when there is more to list.
 func queuePages(batch *pgx.Batch, character int64, section eve.Section, pages []transport.Page) {
-	if pages == nil {
-		return
-	}
-	batch.Queue(`DELETE FROM ingest.page_etag WHERE character_id = $1 AND section = $2 AND page > $3`,
-		character, string(section), len(pages))
 	for i, page := range pages {
 		var packed []byte
 		if len(pages) > 1 && page.Body != nil {

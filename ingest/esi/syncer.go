@@ -188,11 +188,7 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section) (Ou
 		}
 		return Outcome{Result: result, ValidatedAt: st.ValidatedAt, NotBefore: st.NotBefore, Events: resumed}, nil
 	}
-	if st.Spell != nil && st.Spell.Class == eve.FailureTorn && st.Spell.Failures > 1 {
-		// Conditional requests may be what tears the set.
-		prior = nil
-	}
-	answer, err := s.config.Client.Get(ctx, transport.Request{Route: section.Route, Character: character, Prior: prior, Partial: st.PagesPartial})
+	answer, err := s.config.Client.Get(ctx, transport.Request{Route: section.Route, Character: character, Prior: prior, Complete: st.PagesComplete})
 	var failure *transport.Failure
 	switch {
 	case errors.As(err, &failure):
@@ -229,7 +225,7 @@ func (s *Syncer) answered(ctx context.Context, character int64, section Section,
 			return s.failed(ctx, character, section.Name, st, unreadable(character, section, answer, err))
 		}
 		events = changes.Events
-		next.FetchedAt, next.PagesPartial = answer.FetchedAt, false
+		next.FetchedAt, next.PagesComplete = answer.FetchedAt, len(answer.Pages)
 		next.Series, next.Cursor = changes.Series, changes.Cursor
 	}
 	changed := len(events) > 0
@@ -256,7 +252,15 @@ func (s *Syncer) answered(ctx context.Context, character int64, section Section,
 // unreadable is the failure of an answer that is JSON, but not what it should be.
 func unreadable(character int64, section Section, answer transport.Answer, err error) *transport.Failure {
 	reason := err.Error()
+	// All pages but the bad one are good, and need not be sent again.
+	var kept []transport.Page
+	var bad *eve.PageError
+	if len(answer.Pages) > 1 && errors.As(err, &bad) {
+		kept = slices.Clone(answer.Pages)
+		kept[bad.Page-1] = transport.Page{}
+	}
 	return &transport.Failure{
+		Kept:    kept,
 		Class:   eve.FailureMalformed,
 		Status:  200,
 		Message: fmt.Sprintf("%s of character %d: %s; the answer is kept in quarantine", section.Route.Operation, character, reason),
@@ -290,7 +294,7 @@ func sampleOf(pages []transport.Page) []byte {
 func (s *Syncer) failed(ctx context.Context, character int64, section eve.Section, st state, failure *transport.Failure) (Outcome, error) {
 	if failure.Deferred {
 		if failure.Kept != nil {
-			st.NotBefore, st.PagesPartial = failure.RetryAt.UTC(), true
+			st.NotBefore, st.PagesComplete = failure.RetryAt.UTC(), 0
 			if err := s.store.commit(ctx, character, section, st.revision, st, failure.Kept); err != nil {
 				return Outcome{}, err
 			}
@@ -309,7 +313,7 @@ func (s *Syncer) failed(ctx context.Context, character int64, section eve.Sectio
 		next.NotBefore = failure.RetryAt.UTC()
 	}
 	if failure.Kept != nil {
-		next.PagesPartial = true
+		next.PagesComplete = 0
 	}
 	var events []event.Event
 	reported, err := next.report(character, section, now)

@@ -508,6 +508,20 @@ func TestPagesOfAReadingThatFailedAreNotSentAgain(t *testing.T) {
 	require.Equal(t, esi.Unchanged, r.sync(t, eve.SectionWalletJournal).Result, "from now on 304 on all means that nothing changed")
 }
 
+func TestOfAnUnreadableReadingTheGoodPagesAreNotSentAgain(t *testing.T) {
+	r := newRig(t)
+	good := []string{"[" + entry(12, "2026-08-31", "1") + "]", "[" + entry(11, "2026-08-30", "1") + "]"}
+	pages := r.world.Serve(path("/wallet/journal"), time.Hour, good[0], `{"wrong":"type"}`)
+	require.Equal(t, eve.FailureMalformed, r.sync(t, eve.SectionWalletJournal).Failure.Class)
+	r.world.Clock.Advance(time.Hour)
+	pages.Set(good...)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWalletJournal).Result)
+	requests := r.world.Requests(path("/wallet/journal?page=1"))
+	require.Equal(t, 304, requests[1].Status)
+	require.Empty(t, r.world.Requests(path("/wallet/journal?page=2"))[1].Header.Get("If-None-Match"))
+	require.Len(t, r.fold(t).Character(pilot).Journal, 2)
+}
+
 func TestASetThatKeepsTearingIsReadWithoutConditions(t *testing.T) {
 	r := newRig(t)
 	// A server whose 304 never says when the page was made.
@@ -532,5 +546,5 @@ func TestASetThatKeepsTearingIsReadWithoutConditions(t *testing.T) {
 		results = append(results, r.sync(t, eve.SectionWalletJournal).Result)
 		r.world.Clock.Advance(time.Minute)
 	}
-	require.Equal(t, []esi.Result{esi.Changed, esi.Failed, esi.Failed, esi.Changed}, results)
+	require.Equal(t, []esi.Result{esi.Changed, esi.Failed, esi.Changed, esi.Failed}, results)
 }

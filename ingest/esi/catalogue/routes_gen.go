@@ -17,7 +17,7 @@ func Routes() []Route {
 	}
 }
 
-// CharacterDetails: get character's public information.
+// CharacterDetails is the route that ESI calls: get character's public information.
 func CharacterDetails() Route {
 	return Route{
 		Operation: "GetCharactersDetail",
@@ -30,7 +30,7 @@ func CharacterDetails() Route {
 	}
 }
 
-// CharacterLocation: get character location.
+// CharacterLocation is the route that ESI calls: get character location.
 func CharacterLocation() Route {
 	return Route{
 		Operation: "GetCharactersCharacterIdLocation",
@@ -47,7 +47,7 @@ func CharacterLocation() Route {
 	}
 }
 
-// CharacterWallet: get a character's wallet balance.
+// CharacterWallet is the route that ESI calls: get a character's wallet balance.
 func CharacterWallet() Route {
 	return Route{
 		Operation: "GetCharactersCharacterIdWallet",
@@ -64,7 +64,7 @@ func CharacterWallet() Route {
 	}
 }
 
-// CharacterWalletJournal: get character wallet journal.
+// CharacterWalletJournal is the route that ESI calls: get character wallet journal.
 func CharacterWalletJournal() Route {
 	return Route{
 		Operation: "GetCharactersCharacterIdWalletJournal",

@@ -73,7 +73,7 @@ func newRig(t *testing.T, change ...func(*transport.Config)) *rig {
 }
 
 func (r *rig) get(route catalogue.Route, prior ...transport.Page) (transport.Answer, error) {
-	return r.client.Get(context.Background(), transport.Request{Route: route, Character: pilot, Prior: prior})
+	return r.client.Get(context.Background(), transport.Request{Route: route, Character: pilot, Prior: prior, Complete: len(prior)})
 }
 
 func (r *rig) failure(t *testing.T, route catalogue.Route, prior ...transport.Page) *transport.Failure {

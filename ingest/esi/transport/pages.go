@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,12 +32,12 @@ type Page struct {
 type Request struct {
 	Route     catalogue.Route
 	Character int64
-	// Prior are the pages of the last reading; with them pages that did not
-	// change need not be sent again. Leave it empty to get all of them.
+	// Prior are pages that came before; with them pages that did not change need
+	// not be sent again. Leave it empty to get all of them.
 	Prior []Page
-	// Partial tells that Prior is not a complete reading that was taken over,
-	// but what was kept of one that failed.
-	Partial bool
+	// Complete is how many of Prior are the last reading that was taken over. It
+	// is 0 if they are what was kept of one that failed.
+	Complete int
 }
 
 // Answer is one complete and consistent reading.
@@ -61,7 +62,7 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 	if err := r.authorize(ctx); err != nil {
 		return Answer{}, err
 	}
-	s := set{reading: r, prior: request.Prior, partial: request.Partial}
+	s := set{reading: r, prior: request.Prior, complete: request.Complete}
 	first, err := r.page(ctx, 1, s.etag(1))
 	if err != nil {
 		return Answer{}, err
@@ -86,20 +87,21 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 
 // set is a set of pages while it is read.
 type set struct {
-	reading *reading
-	prior   []Page
-	partial bool
-	replies []*reply
+	reading  *reading
+	prior    []Page
+	complete int
+	replies  []*reply
+	// unproven tells that no 304 shows which pages belong together.
+	unproven bool
 }
 
-// etag makes the request for a page conditional. Where there are several pages,
-// or the reading they are from was not taken over, that only helps if the page's
-// body is still there.
+// etag makes the request for a page conditional. But for a single page that was
+// taken over, that only helps if the page's body is still there.
 func (s *set) etag(number int) string {
 	if number > len(s.prior) {
 		return ""
 	}
-	if (s.partial || len(s.prior) > 1) && s.prior[number-1].Body == nil {
+	if s.complete != 1 && s.prior[number-1].Body == nil {
 		return ""
 	}
 	return s.prior[number-1].ETag
@@ -112,7 +114,7 @@ func (s *set) count(first *reply) (int, error) {
 	case s.reading.route.Paging != catalogue.Pages:
 		return 1, nil
 	case announced == "" && first.status == http.StatusNotModified:
-		return max(1, len(s.prior)), nil
+		return max(1, s.complete), nil
 	case announced == "":
 		return 1, nil
 	}
@@ -131,14 +133,23 @@ func (s *set) rest(ctx context.Context) error {
 	if err := s.room(); err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	// When a page fails no other is begun, but those on their way are paid for
+	// and worth keeping.
+	var group errgroup.Group
+	var gaveUp atomic.Bool
 	group.SetLimit(s.reading.client.config.ParallelPages)
 	for number := 2; number <= len(s.replies); number++ {
 		group.Go(func() error {
+			if gaveUp.Load() {
+				return nil
+			}
 			// Each page has a reading of its own, since renewing the login
 			// changes it.
 			r := *s.reading
 			answer, err := r.page(ctx, number, s.etag(number))
+			if err != nil {
+				gaveUp.Store(true)
+			}
 			s.replies[number-1] = answer
 			return err
 		})
@@ -175,16 +186,18 @@ func (s *set) room() error {
 // answer joins the pages if they belong together.
 func (s *set) answer() (Answer, error) {
 	answer := Answer{FetchedAt: s.reading.client.config.Now().UTC(), ExpiresAt: s.expires()}
-	if s.unchanged() && !s.partial && len(s.replies) == len(s.prior) {
+	if s.unchanged() && len(s.replies) == s.complete {
 		answer.NotModified = true
 		return answer, nil
 	}
 	for i, page := range s.replies {
 		if why := s.mismatch(i); why != "" {
+			s.unproven = page.status != s.replies[0].status && (s.modified(i) == "" || s.modified(0) == "")
 			return Answer{}, s.torn(why)
 		}
 		content, ok := s.content(i)
 		if !ok {
+			s.unproven = true
 			return Answer{}, s.torn("a page did not change, but its content is not kept")
 		}
 		if page.status == http.StatusNotModified {
@@ -233,11 +246,19 @@ func (s *set) content(i int) (Page, bool) {
 }
 
 // keep has a failed reading remember the pages that did come, and not be
-// repeated before they expire.
+// repeated before they expire. Where it was conditional requests that made the set
+// worthless, nothing is remembered, so that the next ones are not.
 func (s *set) keep(f *Failure) {
 	f.Kept = make([]Page, len(s.replies))
 	for i := range s.replies {
-		f.Kept[i], _ = s.content(i)
+		page, came := s.content(i)
+		switch {
+		case s.unproven:
+		case came:
+			f.Kept[i] = page
+		case i < len(s.prior):
+			f.Kept[i] = s.prior[i]
+		}
 	}
 	if expires := s.expires(); expires.After(f.RetryAt) {
 		f.RetryAt = expires

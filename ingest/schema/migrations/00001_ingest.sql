@@ -24,8 +24,9 @@ CREATE TABLE section_state (
     failure_reported boolean     NOT NULL DEFAULT false,
     failure_known    boolean     NOT NULL DEFAULT false,
     last_spell_id    uuid,
-    -- The kept pages are what is left of a reading that failed.
-    pages_partial    boolean     NOT NULL DEFAULT false,
+    -- How many of the kept pages are the last reading that was taken over; 0 if
+    -- they are what is left of one that failed.
+    pages_complete   integer     NOT NULL DEFAULT 0,
     -- Events that are being appended, with the state that follows; after a
     -- crash exactly these are appended again.
     pending          bytea,

@@ -146,7 +146,7 @@ func (o *operation) fill(doc document) error {
 	if spec == nil {
 		return fmt.Errorf("GET %s is not in the document", o.Path)
 	}
-	o.ID, o.Summary, o.Since = spec.OperationID, strings.ToLower(spec.Summary[:1])+spec.Summary[1:], spec.Since
+	o.ID, o.Summary, o.Since = spec.OperationID, strings.ToLower(spec.Summary), spec.Since
 	o.TTL = time.Duration(spec.TTL) * time.Second
 	o.CacheMode = map[string]string{
 		"event-based": "EventBased",
