@@ -44,7 +44,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		Characters: characters, Wallets: wallets, Consortia: consortia,
-		Importer: importer{r.registrar()}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r},
+		Importer: importer{r.registrar()}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})
@@ -84,7 +84,8 @@ const sweepTimeout = 30 * time.Minute
 // consortium is under way joins it.
 type sweeper struct {
 	*roles
-	flights singleflight.Group
+	consortia *pgviews.AnVILReader
+	flights   singleflight.Group
 }
 
 // Sweep implements [api.Sweeper].
@@ -101,13 +102,29 @@ func (s *sweeper) Sweep(ctx context.Context, actor, consortium string, models []
 	})
 	select {
 	case <-ctx.Done():
-		return pgviews.Sweep{}, event.Errorf(event.CodeUnavailable, "the sweep of %s goes on; see GET /v1/anvil/%s/sweeps: %w", consortium, consortium, ctx.Err())
+		return s.underWay(context.WithoutCancel(ctx), consortium)
 	case result := <-done:
 		if result.Err != nil {
 			return pgviews.Sweep{}, result.Err
 		}
-		return result.Val.(pgviews.Sweep), nil
+		swept, ok := result.Val.(pgviews.Sweep)
+		if !ok {
+			return pgviews.Sweep{}, event.Errorf(event.CodeInternal, "BUG: a sweep came to a %T", result.Val)
+		}
+		return swept, nil
 	}
+}
+
+// underWay is the sweep that was started last, as it stands.
+func (s *sweeper) underWay(ctx context.Context, consortium string) (pgviews.Sweep, error) {
+	newest, err := s.consortia.Sweeps(ctx, consortium, nil, 1)
+	if err != nil {
+		return pgviews.Sweep{}, err
+	}
+	if len(newest) == 0 {
+		return pgviews.Sweep{}, event.Errorf(event.CodeUnavailable, "the sweep of %s goes on, but does not show yet: see GET /v1/anvil/%s/sweeps", consortium, consortium)
+	}
+	return newest[0], nil
 }
 
 // sweep asks AnVIL and waits until the read model shows the answers.

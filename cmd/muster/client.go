@@ -92,9 +92,11 @@ func refusal(response *http.Response, data []byte) error {
 		return event.Errorf(event.CodeInternal, "Muster answers %s", response.Status)
 	}
 	text := p.Detail
+	var textSb95 strings.Builder
 	for _, e := range p.Errors {
-		text += "\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": ")
+		textSb95.WriteString("\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": "))
 	}
+	text += textSb95.String()
 	return event.Errorf(event.CodeInvalid, "%s", text)
 }
 

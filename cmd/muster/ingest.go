@@ -224,7 +224,7 @@ func (c characters) Syncable(ctx context.Context) ([]int64, error) {
 // sweeps asks AnVIL about every consortium again and again.
 func (r *roles) sweeps(ctx context.Context) error {
 	if r.sweeper == nil {
-		r.logger.Info("AnVIL cannot be asked: consortia are not swept", "reason", r.noSweeps)
+		r.logger.InfoContext(ctx, "AnVIL cannot be asked: consortia are not swept", "reason", r.noSweeps)
 		return idle(ctx)
 	}
 	rounds := &anvil.Rounds{

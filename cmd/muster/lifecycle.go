@@ -53,6 +53,8 @@ func serveOn(ctx context.Context, server *http.Server, listener net.Listener) er
 	if err := server.Shutdown(stopping); err != nil {
 		return errors.Join(fmt.Errorf("stopping the server on %s: %w", listener.Addr(), err), server.Close())
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving on %s: %w", listener.Addr(), err)
+	}
 	return nil
 }

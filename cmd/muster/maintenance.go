@@ -183,12 +183,10 @@ func (c *verifyCommand) Run(ctx context.Context, env *environment) error {
 	}
 	defer s.Close()
 	r := s.folder
-	for _, b := range s.projections() {
-		release, err := r.Hold(ctx, b)
-		if err != nil {
-			return err
-		}
-		defer release()
+	release, err := holdAll(ctx, r, s.projections())
+	defer release()
+	if err != nil {
+		return err
 	}
 	bar := newProgress(env.stderr, env.logger, "verify")
 	started := time.Now()
@@ -207,6 +205,25 @@ func (c *verifyCommand) Run(ctx context.Context, env *environment) error {
 		return errFindings
 	}
 	return nil
+}
+
+// holdAll makes all read models stand still until the function returned, which
+// is never nil, is called.
+func holdAll(ctx context.Context, r *runner.Runner, list []runner.Bound) (func(), error) {
+	var held []func()
+	release := func() {
+		for _, one := range held {
+			one()
+		}
+	}
+	for _, b := range list {
+		one, err := r.Hold(ctx, b)
+		if err != nil {
+			return release, err
+		}
+		held = append(held, one)
+	}
+	return release, nil
 }
 
 func (c *verifyCommand) print(env *environment, report verify.Report, took time.Duration) error {

@@ -59,7 +59,7 @@ func (p *progress) set(phase string, done, total int64) {
 			attrs = append(attrs, "left", (time.Duration(float64(total-done)/rate) * time.Second).String())
 		}
 	}
-	p.logger.Info(p.name, attrs...)
+	p.logger.Info("progress", append([]any{"of", p.name}, attrs...)...)
 }
 
 func (p *progress) end() {

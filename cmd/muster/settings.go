@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -140,8 +139,6 @@ func (s *settings) adminToken() (string, error) {
 	token := "muster_" + base64.RawURLEncoding.EncodeToString(secret)
 	return token, writeSecret(s.adminTokenPath(), token)
 }
-
-func hashOf(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
 
 // yamlFile lets kong read defaults from a YAML file with the flags' names.
 func yamlFile(r io.Reader) (kong.Resolver, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -96,8 +97,8 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 
 // Close disconnects in the reverse order.
 func (s *stores) Close() {
-	for i := len(s.close) - 1; i >= 0; i-- {
-		s.close[i]()
+	for _, v := range slices.Backward(s.close) {
+		v()
 	}
 }
 

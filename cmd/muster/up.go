@@ -57,7 +57,7 @@ func (c *upCommand) Run(ctx context.Context, env *environment) error {
 		err = stopErr
 	}
 	if err == nil {
-		env.logger.Info("stopped")
+		env.logger.InfoContext(ctx, "stopped")
 	}
 	return err
 }
@@ -74,7 +74,8 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 			return err
 		}
 		// The worlds answer before anybody asks, and until nobody does any more.
-		defer d.serve(ctx)()
+		stop := d.serve(ctx)
+		defer stop()
 	}
 	r, err := env.newRoles(ctx, s, c.worlds)
 	if err != nil {
@@ -85,7 +86,7 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 		r.ingest,
 		func(ctx context.Context) error {
 			return r.serve(ctx, func(api net.Addr) {
-				env.logger.Info("serving", "url", "http://"+api.String(), "after", time.Since(started).Round(time.Millisecond))
+				env.logger.InfoContext(ctx, "serving", "url", "http://"+api.String(), "after", time.Since(started).Round(time.Millisecond))
 			})
 		},
 		func(ctx context.Context) error {
@@ -115,6 +116,10 @@ func loopbackOnly(listen string) error {
 	return nil
 }
 
+// demoBehind is how far behind the present the simulated worlds begin: they
+// catch up with it and then move on in real time.
+const demoBehind = 3 * 24 * time.Hour
+
 // demoConsortium is the name of the example consortium.
 const demoConsortium = "demo"
 
@@ -131,13 +136,13 @@ func newDemo(ctx context.Context, env *environment, c *upCommand) (*demo, error)
 	d := &demo{logger: env.logger}
 	var err error
 	d.esi, err = simesi.New(simesi.Config{
-		Seed: 1, Characters: c.DemoCharacters, Speed: c.DemoSpeed, Activity: 2,
+		Seed: 1, Characters: c.DemoCharacters, Epoch: time.Now().Add(-demoBehind), Speed: c.DemoSpeed, Activity: 2,
 		StateDir: filepath.Join(env.settings.DataDir, "demo", "esi"), Logger: env.logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.anvil, err = simanvil.New(simanvil.Config{Seed: 1, Consortium: demoConsortium, Speed: c.DemoSpeed, NoToken: true, StateDir: filepath.Join(env.settings.DataDir, "demo", "anvil"), Logger: env.logger})
+	d.anvil, err = simanvil.New(simanvil.Config{Seed: 1, Consortium: demoConsortium, Epoch: time.Now().Add(-demoBehind), Speed: c.DemoSpeed, NoToken: true, StateDir: filepath.Join(env.settings.DataDir, "demo", "anvil"), Logger: env.logger})
 	if err != nil {
 		return nil, err
 	}
@@ -165,13 +170,17 @@ func (d *demo) serve(ctx context.Context) (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		done <- runAll(serving,
-			func(ctx context.Context) error { return serveOn(ctx, simulatorServer("", d.esi.Handler()), d.listener[0]) },
-			func(ctx context.Context) error { return serveOn(ctx, simulatorServer("", d.anvil.Handler()), d.listener[1]) })
+			func(ctx context.Context) error {
+				return serveOn(ctx, simulatorServer("", d.esi.Handler()), d.listener[0])
+			},
+			func(ctx context.Context) error {
+				return serveOn(ctx, simulatorServer("", d.anvil.Handler()), d.listener[1])
+			})
 	}()
 	return func() {
 		cancel()
 		if err := errors.Join(<-done, d.esi.Close(), d.anvil.Close()); err != nil {
-			d.logger.Warn("stopping the simulated worlds", "error", err)
+			d.logger.WarnContext(ctx, "stopping the simulated worlds", "error", err)
 		}
 	}
 }

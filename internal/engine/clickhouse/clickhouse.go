@@ -120,7 +120,7 @@ func Serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	cfg.Logger.Info("clickhouse: ready", "library", lib.version(), "addr", listener.Addr().String(), "took", time.Since(started))
+	cfg.Logger.InfoContext(ctx, "clickhouse: ready", "library", lib.version(), "addr", listener.Addr().String(), "took", time.Since(started))
 	return serveHTTP(ctx, cfg, db, listener)
 }
 
@@ -149,7 +149,7 @@ func serveHTTP(ctx context.Context, cfg Config, db *engine, listener net.Listene
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.StopTimeout)
 	defer cancel()
 	if err := server.Shutdown(stop); err != nil {
-		cfg.Logger.Warn("clickhouse: cancelling the statements that still run", "waited", cfg.StopTimeout)
+		cfg.Logger.WarnContext(ctx, "clickhouse: cancelling the statements that still run", "waited", cfg.StopTimeout)
 		cancelRunning()
 		_ = server.Close()
 	}

@@ -57,23 +57,21 @@ func TestClientInsertsColumnsAndReadsThemBack(t *testing.T) {
 	require.Equal(t, uint64(rows), count)
 	require.Equal(t, uint64(rows)*(rows-1)/2, sum)
 
-	var (
-		row struct {
-			ID        uint64            `ch:"id"`
-			Character int64             `ch:"character"`
-			At        time.Time         `ch:"at"`
-			Amount    decimal.Decimal   `ch:"amount"`
-			Kind      string            `ch:"kind"`
-			Reason    *string           `ch:"reason"`
-			Tags      []string          `ch:"tags"`
-			Names     map[string]uint32 `ch:"names"`
-			Event     uuid.UUID         `ch:"event"`
-			OK        bool              `ch:"ok"`
-			State     string            `ch:"state"`
-			Day       time.Time         `ch:"day"`
-			Plain     time.Time         `ch:"plain"`
-		}
-	)
+	var row struct {
+		ID        uint64            `ch:"id"`
+		Character int64             `ch:"character"`
+		At        time.Time         `ch:"at"`
+		Amount    decimal.Decimal   `ch:"amount"`
+		Kind      string            `ch:"kind"`
+		Reason    *string           `ch:"reason"`
+		Tags      []string          `ch:"tags"`
+		Names     map[string]uint32 `ch:"names"`
+		Event     uuid.UUID         `ch:"event"`
+		OK        bool              `ch:"ok"`
+		State     string            `ch:"state"`
+		Day       time.Time         `ch:"day"`
+		Plain     time.Time         `ch:"plain"`
+	}
 	require.NoError(t, conn.QueryRow(ctx, "SELECT * FROM journal WHERE id = 99999").ScanStruct(&row))
 	require.Equal(t, uint64(99999), row.ID)
 	require.Equal(t, int64(-7), row.Character)
@@ -234,7 +232,8 @@ func TestSessionIsUsedAgainOnlyAsItWas(t *testing.T) {
 	require.Equal(t, first, session(url.Values{}, ""), "the next request of the same state has the same session")
 	require.Equal(t, first, session(url.Values{"database": {"default"}}, ""))
 	require.NotEqual(t, first, session(limited, ""))
-	require.Equal(t, session(limited, ""), session(limited, ""))
+	again := session(limited, "")
+	require.Equal(t, again, session(limited, ""))
 	require.NotEqual(t, session(limited, ""), session(url.Values{"max_execution_time": {"11"}}, ""))
 	require.NotEqual(t, first, session(url.Values{"database": {"system"}}, ""))
 	require.Equal(t, first, session(url.Values{}, ""))

@@ -23,7 +23,7 @@ var acceptable = [...]string{"zstd", "lz4", "br", "gzip", "deflate"}
 func acceptedEncoding(header http.Header) string {
 	accepted := make(map[string]bool)
 	for _, list := range header.Values("Accept-Encoding") {
-		for _, item := range strings.Split(list, ",") {
+		for item := range strings.SplitSeq(list, ",") {
 			name, params, _ := strings.Cut(strings.ToLower(item), ";")
 			weight := strings.ReplaceAll(params, " ", "")
 			accepted[strings.TrimSpace(name)] = weight != "q=0" && weight != "q=0.0"

@@ -160,9 +160,10 @@ func (e *engine) prepare(opts options) (_ *connection, err error) {
 	tag := "session " + uuid.NewString()
 	comment := tag
 	settings := make([]string, 0, len(opts.settings))
+	var commentSb163 strings.Builder
 	for _, set := range opts.settings {
 		if set.name == "log_comment" {
-			comment += " " + set.value
+			commentSb163.WriteString(" " + set.value)
 			continue
 		}
 		if !isSettingName(set.name) {
@@ -170,6 +171,7 @@ func (e *engine) prepare(opts options) (_ *connection, err error) {
 		}
 		settings = append(settings, set.name+" = "+quoteString(set.value))
 	}
+	comment += commentSb163.String()
 	conn, err := e.connect("--log_comment=" + comment)
 	if err != nil {
 		return nil, err

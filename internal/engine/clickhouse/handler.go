@@ -56,7 +56,7 @@ func (h *handler) root(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = a.finish()
 	}
-	h.log.Debug("clickhouse: statement", "query_id", req.queryID, "kind", kind, "took", time.Since(started), "failed", err != nil)
+	h.log.DebugContext(r.Context(), "clickhouse: statement", "query_id", req.queryID, "kind", kind, "took", time.Since(started), "failed", err != nil)
 	if err != nil {
 		a.fail(err)
 	}

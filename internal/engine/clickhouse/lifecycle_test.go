@@ -103,7 +103,7 @@ func TestStopLetsStatementsFinish(t *testing.T) {
 	s := start(t, t.TempDir())
 	answered := make(chan response, 1)
 	go func() {
-		answered <- s.post(t, url.Values{}, "SELECT sleep(1.5), 'finished'")
+		answered <- s.post(t, url.Values{}, "SELECT sleep(1.5), 'finished'") //nolint:testifylint // a failure there shows as no answer here
 	}()
 	require.Eventually(t, func() bool {
 		return s.post(t, url.Values{}, "SELECT count() FROM system.processes WHERE query LIKE 'SELECT sleep%'").body == "1\n"
@@ -157,7 +157,7 @@ func TestStatementsBeyondTheBoundWaitTheirTurn(t *testing.T) {
 	answers := make(chan string, 4)
 	for range cap(answers) {
 		go func() {
-			answers <- s.post(t, url.Values{}, "SELECT sleep(0.05), (SELECT count() FROM system.processes)").body
+			answers <- s.post(t, url.Values{}, "SELECT sleep(0.05), (SELECT count() FROM system.processes)").body //nolint:testifylint // a failure there shows as no answer here
 		}()
 	}
 	for range cap(answers) {

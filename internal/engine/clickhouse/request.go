@@ -91,15 +91,15 @@ func parseRequest(r *http.Request) (*request, error) {
 			req.settings = append(req.settings, setting{name, value})
 		}
 	}
-	return req, req.open(r, params)
+	err = req.open(r, params)
+	return req, err
 }
 
 // open makes the reader of the statement and the data: the query parameter, a line break, and the body.
 func (req *request) open(r *http.Request, params url.Values) error {
 	body, err := decode(r.Body, r.Header.Get("Content-Encoding"))
 	if err != nil {
-		var ex *exception
-		if errors.As(err, &ex) {
+		if ex, ok := errors.AsType[*exception](err); ok {
 			return ex
 		}
 		return newException(codeCannotParse, "CANNOT_PARSE_INPUT_ASSERTION_FAILED", "Cannot decompress the request: %s", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -62,7 +63,7 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // the end of TestMain
 }
 
 // library finds libchdb, or skips the test (fails it when the engines are required).
@@ -86,7 +87,7 @@ func library(t testing.TB) string {
 func child(t testing.TB) string {
 	t.Helper()
 	childOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "clickhousechild")
+		dir, err := os.MkdirTemp("", "clickhousechild") //nolint:usetesting // it outlives the test that builds it
 		if err != nil {
 			childErr = err
 			return
@@ -163,7 +164,7 @@ func sharedServer(t testing.TB) *server {
 	path := library(t)
 	require.NotEmpty(t, path)
 	sharedOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "clickhouse")
+		dir, err := os.MkdirTemp("", "clickhouse") //nolint:usetesting // it outlives the test that starts it
 		require.NoError(t, err)
 		shared, err = launch(t, dir)
 		require.NoError(t, err)
@@ -250,9 +251,7 @@ func (s *server) send(t testing.TB, method string, params url.Values, body io.Re
 	req, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+"/?"+params.Encode(), body)
 	require.NoError(t, err)
 	req.SetBasicAuth(testUser, testPassword)
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	return do(t, req)
 }
 

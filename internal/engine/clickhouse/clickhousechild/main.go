@@ -41,8 +41,9 @@ func main() {
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Ready:       func(addr net.Addr) { fmt.Println("ready", addr) },
 	})
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clickhousechild:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // stop was called
 	}
 }
