@@ -88,7 +88,7 @@ func (l stateLoader) findings(ctx context.Context, tx pgx.Tx) error {
 
 func (l stateLoader) lastSweep(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `SELECT event_id, summary::text FROM `+l.schema+`.sweeps
-		WHERE stream = $1 AND summary IS NOT NULL ORDER BY completed_at DESC LIMIT 1`, string(l.state.Stream()))
+		WHERE stream = $1 AND summary IS NOT NULL ORDER BY log_offset DESC LIMIT 1`, string(l.state.Stream()))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (l stateLoader) lastSweep(ctx context.Context, tx pgx.Tx) error {
 		if err := json.Unmarshal([]byte(text), &completed); err != nil {
 			return fmt.Errorf("reading the last sweep: %w", err)
 		}
-		return l.state.Apply(event.Event{ID: id, Stream: l.state.Stream()}, completed)
+		return l.state.Apply(event.Event{ID: id, Stream: l.state.Stream(), Time: completed.CompletedAt}, completed)
 	})
 	return err
 }

@@ -25,12 +25,18 @@ type column[R any] struct {
 	values func([]R) any
 }
 
-// col is a column whose values are carried as they are.
+// col is a column whose values are carried as they are, but for NUL, which JSON
+// can hold and Postgres cannot: one such text must not stop a projection.
 func col[R, V any](name, array string, value func(*R) V) column[R] {
 	return column[R]{name: name, array: array, read: "%s", values: func(rows []R) any {
 		out := make([]V, len(rows))
 		for i := range rows {
 			out[i] = value(&rows[i])
+		}
+		if texts, ok := any(out).([]string); ok {
+			for i, text := range texts {
+				texts[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+			}
 		}
 		return out
 	}}
@@ -40,10 +46,18 @@ func col[R, V any](name, array string, value func(*R) V) column[R] {
 // unnest would flatten a list of lists.
 const separator = "\x1f"
 
-// list is a column of type text[].
+// list is a column of type text[]. Each item is carried behind a separator, so
+// that a list of one empty text is not taken for an empty list.
 func list[R any](name string, value func(*R) []string) column[R] {
-	c := col(name, "text[]", func(r *R) string { return strings.Join(value(r), separator) })
-	c.read = "coalesce(string_to_array(nullif(%s, ''), E'\\x1f'), '{}')"
+	c := col(name, "text[]", func(r *R) string {
+		var carried strings.Builder
+		for _, item := range value(r) {
+			carried.WriteString(separator)
+			carried.WriteString(strings.ReplaceAll(item, separator, "\uFFFD"))
+		}
+		return carried.String()
+	})
+	c.read = "(string_to_array(%s, E'\\x1f'))[2:]"
 	return c
 }
 
