@@ -204,13 +204,19 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section) (Ou
 func (s *Syncer) resume(ctx context.Context, character int64, section eve.Section, st state) (state, error) {
 	s.config.Logger.InfoContext(ctx, "finishing an append that was begun earlier", "character", character, "section", string(section), "events", len(st.pending.Events))
 	next := st.pending.Next
-	if err := s.config.Appender.Append(ctx, st.pending.Events...); err != nil {
+	err := s.config.Appender.Append(ctx, st.pending.Events...)
+	if event.CodeOf(err) == event.CodeInvalid {
+		// The log will never take them: the section is read anew.
+		s.config.Logger.ErrorContext(ctx, "the log refuses an append that was begun earlier; it is dropped",
+			"character", character, "section", string(section), "error", err)
+		next = st
+	} else if err != nil {
 		return st, fmt.Errorf("appending again for section %s of character %d: %w", section, character, err)
 	}
 	if err := s.store.commit(ctx, character, section, st.revision, next, st.pending.Pages); err != nil {
 		return st, err
 	}
-	next.revision = st.revision + 1
+	next.revision, next.pending = st.revision+1, nil
 	return next, nil
 }
 
@@ -239,7 +245,11 @@ func (s *Syncer) answered(ctx context.Context, character int64, section Section,
 	if recovered != nil {
 		events = append(events, *recovered)
 	}
-	if err := s.record(ctx, character, section.Name, st, events, next, answer.Pages); err != nil {
+	err = s.record(ctx, character, section.Name, &st, events, next, answer.Pages)
+	if changed && event.CodeOf(err) == event.CodeInvalid {
+		return s.failed(ctx, character, section.Name, st, unreadable(character, section, answer, err))
+	}
+	if err != nil {
 		return Outcome{}, err
 	}
 	outcome := Outcome{Result: Unchanged, Events: len(events), ValidatedAt: next.ValidatedAt, NotBefore: next.NotBefore}
@@ -330,7 +340,7 @@ func (s *Syncer) failed(ctx context.Context, character int64, section eve.Sectio
 	if orphaned != nil {
 		events = append(events, *orphaned)
 	}
-	if err := s.record(ctx, character, section, st, events, next, failure.Kept); err != nil {
+	if err := s.record(ctx, character, section, &st, events, next, failure.Kept); err != nil {
 		return Outcome{}, err
 	}
 	if orphaned != nil {
@@ -371,17 +381,26 @@ func orphan(character int64, failure *transport.Failure, at time.Time) (*event.E
 }
 
 // record appends events and then takes over the state that follows. The events
-// are written down first, so that a crash at any point repeats exactly them.
-func (s *Syncer) record(ctx context.Context, character int64, section eve.Section, st state, events []event.Event, next state, pages []transport.Page) error {
+// are written down first, so that a crash at any point repeats exactly them. It
+// fails with [event.CodeInvalid] if the log refuses them for good; then nothing is
+// left of them, and st is the state as it is now.
+func (s *Syncer) record(ctx context.Context, character int64, section eve.Section, st *state, events []event.Event, next state, pages []transport.Page) error {
 	if len(pages) == 1 {
 		// The content of a single page is not needed again.
 		pages = []transport.Page{{ETag: pages[0].ETag, LastModified: pages[0].LastModified}}
 	}
 	if len(events) > 0 {
-		if err := s.store.begin(ctx, character, section, &st, &pending{Events: events, Next: next, Pages: pages}); err != nil {
+		if err := s.store.begin(ctx, character, section, st, &pending{Events: events, Next: next, Pages: pages}); err != nil {
 			return err
 		}
-		if err := s.config.Appender.Append(ctx, events...); err != nil {
+		err := s.config.Appender.Append(ctx, events...)
+		if event.CodeOf(err) == event.CodeInvalid {
+			if err := s.store.commit(ctx, character, section, st.revision, *st, nil); err != nil {
+				return err
+			}
+			st.revision++
+		}
+		if err != nil {
 			return fmt.Errorf("appending for section %s of character %d: %w", section, character, err)
 		}
 	}

@@ -286,6 +286,36 @@ func TestStateIsNotTakenOverBeforeTheLogHasTheEvents(t *testing.T) {
 	require.Empty(t, hash)
 }
 
+func TestWhatTheLogRefusesForGoodIsPutAside(t *testing.T) {
+	refuse := func(r *rig) {
+		r.log.before = func() error {
+			// The failure that follows is taken.
+			r.log.before = nil
+			return event.Errorf(event.CodeInvalid, "too large")
+		}
+	}
+	t.Run("when it is appended", func(t *testing.T) {
+		r := newRig(t)
+		r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+		refuse(r)
+		outcome := r.sync(t, eve.SectionWallet)
+		require.Equal(t, eve.FailureMalformed, outcome.Failure.Class)
+		require.Contains(t, outcome.Failure.Message, "too large")
+		require.Equal(t, []event.Type{eve.TypeSectionFailed}, r.log.types())
+	})
+	t.Run("when it is appended again after a crash", func(t *testing.T) {
+		r := newRig(t)
+		r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+		r.log.before = func() error { return errors.New("crash") }
+		_, err := r.syncer.Sync(t.Context(), pilot, eve.SectionWallet)
+		require.Error(t, err)
+		refuse(r)
+		r.world.Clock.Advance(time.Hour)
+		require.Equal(t, esi.Changed, r.sync(t, eve.SectionWallet).Result)
+		require.Equal(t, []event.Type{eve.TypeSectionObserved}, r.log.types())
+	})
+}
+
 func TestASpellOfFailuresIsReportedOnceAndItsEndOnce(t *testing.T) {
 	r := newRig(t)
 	for range 3 {
@@ -547,4 +577,27 @@ func TestASetThatKeepsTearingIsReadWithoutConditions(t *testing.T) {
 		r.world.Clock.Advance(time.Minute)
 	}
 	require.Equal(t, []esi.Result{esi.Changed, esi.Failed, esi.Changed, esi.Failed}, results)
+}
+
+func TestStatusesTellHowFarSectionsAreInStep(t *testing.T) {
+	r := newRig(t)
+	r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+	r.sync(t, eve.SectionWallet)
+	r.sync(t, eve.SectionLocation)
+	now := r.world.Clock.Now()
+
+	statuses, err := esi.Statuses(t.Context(), r.pool, pilot)
+	require.NoError(t, err)
+	require.Len(t, statuses, 2)
+	require.Equal(t, eve.FailureNotFound, statuses[0].FailureClass)
+	require.Equal(t, now, statuses[0].FailingSince)
+	require.Equal(t, esi.Status{
+		CharacterID: pilot, Section: eve.SectionWallet, ChangedAt: now, ValidatedAt: now, NextAllowed: now.Add(2 * time.Minute),
+	}, statuses[1])
+	none, err := esi.Statuses(t.Context(), r.pool, 7)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	all, err := esi.Statuses(t.Context(), r.pool)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
 }
