@@ -98,7 +98,7 @@ func (r *benchRig) insertBare(blocks []runner.Batch, repetition int) time.Durati
 	ctx, conn := r.b.Context(), r.stores.clickhouse
 	database := fmt.Sprintf("bare_%d", repetition)
 	require.NoError(r.b, conn.Exec(ctx, "CREATE DATABASE "+database))
-	for _, statement := range strings.Split(chviews.Wallet().Schema, ";") {
+	for statement := range strings.SplitSeq(chviews.Wallet().Schema, ";") {
 		if statement = strings.TrimSpace(strings.ReplaceAll(statement, "{database}", database)); statement != "" {
 			require.NoError(r.b, conn.Exec(ctx, statement))
 		}

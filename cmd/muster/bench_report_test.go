@@ -195,8 +195,8 @@ func writeBenchReport(b *testing.B, folder string, report benchReport) {
 	report.Versions = versions
 	var page bytes.Buffer
 	require.NoError(b, template.Must(template.New("report").Parse(benchPage)).Execute(&page, report))
-	require.NoError(b, os.MkdirAll(folder, 0o755)) //nolint:gosec // documentation
+	require.NoError(b, os.MkdirAll(folder, 0o755))
 	path := filepath.Join(folder, report.Date+".md")
-	require.NoError(b, os.WriteFile(path, page.Bytes(), 0o644)) //nolint:gosec // documentation
+	require.NoError(b, os.WriteFile(path, page.Bytes(), 0o644))
 	b.Logf("written to %s", path)
 }

@@ -64,7 +64,7 @@ func (c *chaos) compare() {
 		c.eventually(check.what, func(ctx context.Context) error { return check.does(ctx, served) })
 	}
 	c.t.Logf("compared: %d characters, %d journal entries", len(served), entries)
-	c.t.Log(c.run("verify"))
+	c.verify()
 	c.t.Log(c.run("replay"))
 	var parked []any
 	require.NoError(c.t, json.Unmarshal([]byte(c.run("poison", "list", "--output", "json")), &parked))
@@ -74,6 +74,15 @@ func (c *chaos) compare() {
 	for at, span := range ends {
 		require.Zero(c.t, span.Len(), "poisoned messages in %s", at)
 	}
+}
+
+// verify folds the log in memory, as a user would have it done.
+func (c *chaos) verify() {
+	c.t.Helper()
+	stdout, stderr, status, err := runProgram(c.t.Context(), c.binary, c.env, "verify", "--output", "json")
+	require.NoError(c.t, err)
+	require.Equal(c.t, exitOK, status, "muster verify: %s%s", stdout, stderr)
+	c.t.Log("verified: ", compact([]byte(stdout)))
 }
 
 // served asks the simulated ESI what it has served.
