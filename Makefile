@@ -63,9 +63,9 @@ chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds,
 		$(GO) test -count=1 -timeout 60m -run '^TestChaos' -v ./cmd/muster
 
 .PHONY: bench
-bench: build engines ## Measure folding and replay against the bare engines, as ratios
-	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 \
-		$(GO) test -count=1 -timeout 30m -run '^$$' -bench . ./cmd/muster
+bench: build engines ## Measure folding and replay against the bare engines, as ratios; writes docs/benchmarks
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_BENCH_REPORT="$(CURDIR)/docs/benchmarks" \
+		$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x -v ./cmd/muster
 
 .PHONY: fmt
 fmt: ## Format every Go file
