@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -104,7 +106,14 @@ func New(config Config) (*Scheduler, error) {
 	if config.Pool == nil || config.Syncer == nil || config.Characters == nil || config.Registerer == nil {
 		return nil, event.Errorf(event.CodeInvalid, "a scheduler needs a pool, a syncer, characters and a registerer")
 	}
+	known := make([]string, len(config.Sections))
+	for i, section := range config.Sections {
+		known[i] = string(section.Name)
+	}
 	for section, interval := range config.Intervals {
+		if !slices.Contains(known, string(section)) {
+			return nil, event.Errorf(event.CodeInvalid, "interval of section %q: there is no such section; those that are synced are %s", section, strings.Join(known, ", "))
+		}
 		if interval < time.Second {
 			return nil, event.Errorf(event.CodeInvalid, "interval %s of section %s: must be at least a second", interval, section)
 		}

@@ -379,6 +379,7 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 	r.config.Registerer = prometheus.NewRegistry()
 	for want, change := range map[string]func(*schedule.Config){
 		"at least a second": func(c *schedule.Config) { c.Intervals = map[eve.Section]time.Duration{"wallet": time.Millisecond} },
+		"no such section":   func(c *schedule.Config) { c.Intervals = map[eve.Section]time.Duration{"wallets": time.Minute} },
 		"needs a pool":      func(c *schedule.Config) { c.Pool = nil },
 	} {
 		config := r.config
