@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -287,13 +289,18 @@ func parentOf(m Model) Model {
 }
 
 // FindingEvents wraps the payloads of [Diff] into events of the consortium's
-// stream, as of the given time. Their ids follow from the event that caused the audit, so that an
-// audit repeated after a crash gives the same events.
+// stream, as of the given time. Their ids follow from the event that caused the
+// audit and from what was found: an audit repeated after a crash gives the same
+// events if it sees the same, and other ones if the consortium has changed since,
+// for those must not be taken for second copies.
 func FindingEvents(stream event.Stream, source string, cause event.Event, at time.Time, payloads []event.Payload) ([]event.Event, error) {
 	events := make([]event.Event, 0, len(payloads))
 	for _, p := range payloads {
-		id := findingOf(p).ID
-		hash := sha256.Sum256(id[:])
+		content, err := json.Marshal(p)
+		if err != nil {
+			return nil, fmt.Errorf("encoding a finding: %w", err)
+		}
+		hash := sha256.Sum256(content)
 		e, err := event.New(event.ObservationID(stream, p.EventType(), cause.ID, hex.EncodeToString(hash[:])), stream, source, at, p)
 		if err != nil {
 			return nil, err
@@ -303,17 +310,4 @@ func FindingEvents(stream event.Stream, source string, cause event.Event, at tim
 		events = append(events, e)
 	}
 	return events, nil
-}
-
-func findingOf(p event.Payload) Finding {
-	switch f := p.(type) {
-	case FindingOpened:
-		return f.Finding
-	case FindingChanged:
-		return f.Finding
-	case FindingResolved:
-		return f.Finding
-	default:
-		panic("BUG: " + string(p.EventType()) + " is no event of a finding")
-	}
 }
