@@ -147,6 +147,7 @@ const (
 	liveRecords      = 2_000
 	bulkRecords      = 10_000
 	clickhouseBulk   = 20_000
+	clickhouseBytes  = 12 << 20
 )
 
 // projections are all read models, bound to their stores.
@@ -161,7 +162,7 @@ func (s *stores) projections() []runner.Bound {
 	overTime := func(p runner.Projection) runner.Bound {
 		return runner.Bound{
 			Projection: p, Store: ch,
-			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk},
+			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk, Bytes: clickhouseBytes},
 		}
 	}
 	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet())}

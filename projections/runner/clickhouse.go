@@ -40,7 +40,7 @@ func (s *ClickHouse) prepare(ctx context.Context, p Projection, g Generation) er
 	if err := s.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quote(g.Namespace)); err != nil {
 		return fmt.Errorf("making database %s: %w", g.Namespace, err)
 	}
-	for _, statement := range strings.Split(p.Schema, ";") {
+	for statement := range strings.SplitSeq(p.Schema, ";") {
 		if statement = strings.TrimSpace(statement); statement == "" {
 			continue
 		}

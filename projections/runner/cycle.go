@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,18 @@ import (
 type Limits struct {
 	// Records is the most records of a batch.
 	Records int
+	// Bytes closes a batch whose values are that large together; 0 is
+	// [DefaultBytes].
+	Bytes int
 	// Linger is how long a batch that is not full waits for more.
 	Linger time.Duration
 }
+
+// DefaultBytes bounds a batch where nothing else is said. A batch takes several
+// times its size in memory, and up to three are under way at once.
+const DefaultBytes = 4 << 20
+
+func (l Limits) bytes() int { return cmp.Or(l.Bytes, DefaultBytes) }
 
 // span is a range of offsets of one partition: what a batch has read.
 type span struct {
@@ -186,27 +196,47 @@ type feed interface {
 	Close()
 }
 
+// polled bounds how many records are asked for at once, so that a batch is not
+// far beyond its bound of bytes.
+const polled = 1000
+
+// grasp is how long is waited for what has piled up already.
+const grasp = time.Millisecond
+
 // gather reads one batch: it waits for the first record and then lingers until
-// there are live.Records or the time is up. What has piled up is taken at once,
-// up to bulk.Records.
+// there are live.Records or the time is up. What has piled up beyond that is
+// taken, too, up to the bounds of bulk.
 func gather(ctx context.Context, source feed, live, bulk Limits) ([]eventlog.Record, error) {
-	records, err := source.Poll(ctx, bulk.Records)
-	if err != nil || len(records) >= live.Records {
+	records, err := source.Poll(ctx, min(polled, bulk.Records))
+	if err != nil {
 		return records, err
 	}
-	lingering, cancel := context.WithTimeout(ctx, live.Linger)
-	defer cancel()
-	for len(records) < live.Records {
-		more, err := source.Poll(lingering, bulk.Records-len(records))
-		records = append(records, more...)
+	size, until := sizeOf(records), time.Now().Add(live.Linger)
+	for len(records) < bulk.Records && size < bulk.bytes() {
+		if len(records) >= live.Records {
+			until = time.Now().Add(grasp)
+		}
+		waiting, cancel := context.WithDeadline(ctx, until)
+		more, err := source.Poll(waiting, min(polled, bulk.Records-len(records)))
+		over := waiting.Err() != nil
+		cancel()
+		records, size = append(records, more...), size+sizeOf(more)
 		switch {
-		case lingering.Err() != nil:
+		case over:
 			return records, ctx.Err()
 		case err != nil:
 			return records, err
 		}
 	}
 	return records, nil
+}
+
+func sizeOf(records []eventlog.Record) int {
+	size := 0
+	for i := range records {
+		size += len(records[i].Value)
+	}
+	return size
 }
 
 // partitions are the partitions of the batch in a fixed order.

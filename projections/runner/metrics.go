@@ -21,8 +21,8 @@ type metrics struct {
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, append([]string{"projection"}, labels...))
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, []string{"projection"})
 	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, append([]string{"projection"}, labels...))

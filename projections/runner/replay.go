@@ -300,7 +300,7 @@ func (r *Runner) keepHold(ctx context.Context, b Bound, lock *owner) func() {
 				return
 			case <-renew.C:
 				if err := r.Control.hold(holding, b.Name, "comparison", holdFor); err != nil && holding.Err() == nil {
-					r.Logger.Warn("renewing the hold", "projection", b.Name, "error", err)
+					r.Logger.WarnContext(holding, "renewing the hold", "projection", b.Name, "error", err)
 				}
 			}
 		}
@@ -310,7 +310,7 @@ func (r *Runner) keepHold(ctx context.Context, b Bound, lock *owner) func() {
 		<-stopped
 		lock.release(ctx)
 		if err := r.Control.unhold(ctx, b.Name); err != nil {
-			r.Logger.Warn("ending the hold; it ends by itself", "projection", b.Name, "after", holdFor, "error", err)
+			r.Logger.WarnContext(ctx, "ending the hold; it ends by itself", "projection", b.Name, "after", holdFor, "error", err)
 		}
 	}
 }
@@ -345,7 +345,7 @@ func (r *Runner) align(ctx context.Context, b Bound, live, g Generation, progres
 func (r *Runner) pumpTo(ctx context.Context, b Bound, f *fold, goal map[eventlog.Partition]int64, step func()) error {
 	return r.pump(ctx, b, f, func(ctx context.Context, send func(*prepared) error) error {
 		for _, at := range slices.SortedFunc(maps.Keys(goal), comparePartitions) {
-			if err := r.readTo(ctx, f, at, goal[at], b.Bulk.Records, func(p *prepared) error {
+			if err := r.readTo(ctx, f, at, goal[at], b.Bulk, func(p *prepared) error {
 				defer step()
 				return send(p)
 			}); err != nil {
@@ -357,17 +357,18 @@ func (r *Runner) pumpTo(ctx context.Context, b Bound, f *fold, goal map[eventlog
 }
 
 // readTo reads and folds one partition up to the goal.
-func (r *Runner) readTo(ctx context.Context, f *fold, at eventlog.Partition, goal int64, limit int, send func(*prepared) error) error {
+func (r *Runner) readTo(ctx context.Context, f *fold, at eventlog.Partition, goal int64, limits Limits, send func(*prepared) error) error {
 	if f.next[at] >= goal {
 		return nil
 	}
 	var records []eventlog.Record
+	size := 0
 	flush := func(last bool) error {
 		p, err := f.prepare(records)
 		if err != nil {
 			return err
 		}
-		records = make([]eventlog.Record, 0, limit)
+		records, size = nil, 0
 		if last && f.next[at] < goal {
 			// What lies between the last record and the goal is gone.
 			s, ok := p.spans[at]
@@ -383,7 +384,8 @@ func (r *Runner) readTo(ctx context.Context, f *fold, at eventlog.Partition, goa
 		return send(p)
 	}
 	err := r.Log.ReadRange(ctx, at, f.next[at], goal, func(rec eventlog.Record) error {
-		if records = append(records, rec); len(records) < limit {
+		records, size = append(records, rec), size+len(rec.Value)
+		if len(records) < limits.Records && size < limits.bytes() {
 			return nil
 		}
 		return flush(false)

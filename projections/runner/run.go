@@ -92,10 +92,10 @@ func (r *Runner) keep(ctx context.Context, b Bound) {
 			wait.Reset()
 			pause = idleInterval
 		case errors.Is(err, errFenced):
-			logger.Info("checkpoint was moved by another process, reading it again")
+			logger.InfoContext(ctx, "checkpoint was moved by another process, reading it again")
 		default:
 			r.metrics.restarts.WithLabelValues(b.Name).Inc()
-			logger.Warn("projection stopped, starting again", "error", err, "pause", pause.Round(time.Millisecond))
+			logger.WarnContext(ctx, "projection stopped, starting again", "error", err, "pause", pause.Round(time.Millisecond))
 		}
 		select {
 		case <-ctx.Done():
@@ -124,7 +124,7 @@ func (r *Runner) live(ctx context.Context, b Bound) error {
 	case err != nil:
 		return err
 	case g.Version != b.Version:
-		r.Logger.Info("the fold has another version than its tables, building a new generation",
+		r.Logger.InfoContext(ctx, "the fold has another version than its tables, building a new generation",
 			"projection", b.Name, "tables", g.Version, "fold", b.Version)
 		return r.upgrade(ctx, b)
 	}

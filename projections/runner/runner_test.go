@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -159,7 +158,7 @@ func (w *world) bound(store string) runner.Bound {
 func (w *world) runner() *runner.Runner {
 	return runner.New(runner.Config{
 		Pool: w.pool, Control: w.control, Log: w.log, Registry: w.registry,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), KeepRetired: 1,
+		Logger: slog.New(slog.DiscardHandler), KeepRetired: 1,
 	})
 }
 
@@ -369,7 +368,7 @@ func TestReplayBuildsAnEqualGenerationAndSwitches(t *testing.T) {
 		require.True(t, result.Equal)
 		require.True(t, result.Promoted)
 		require.Equal(t, 2, result.Generation)
-		require.EqualValues(t, rows, result.Records)
+		require.Equal(t, rows, result.Records)
 		require.Equal(t, rows, result.Tables[0].LiveRows)
 		require.Equal(t, rows, result.Tables[0].NewRows)
 		require.Contains(t, phases, "reading")
