@@ -25,7 +25,7 @@ func samples() map[string]event.Payload {
 			UserID: "ada", Name: "Ada", Superuser: true, Active: true, State: "Member", Permissions: []string{"memberaudit.basic_access", "memberaudit.finder_access"},
 		},
 		string(access.TypeUserRegistered) + ".least": access.UserRegistered{UserID: "bob"},
-		string(access.TypeMainSet):                   access.MainSet{UserID: "ada", CharacterID: ptr(int64(90000001))},
+		string(access.TypeMainSet):                   access.MainSet{UserID: "ada", CharacterID: new(int64(90000001))},
 		string(access.TypeMainSet) + ".none":         access.MainSet{UserID: "ada"},
 	}
 }

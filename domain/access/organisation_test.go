@@ -16,8 +16,6 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestAnOrganisationIsReadWhole(t *testing.T) {
 	org, rejected, err := access.ReadOrganisation(strings.NewReader(`{
 		"users": [
@@ -35,15 +33,15 @@ func TestAnOrganisationIsReadWhole(t *testing.T) {
 	require.Empty(t, rejected)
 	require.Equal(t, access.Organisation{
 		Users: []access.OrganisationUser{
-			{ID: "ada", Name: "Ada", Superuser: true, Active: true, State: "Member", Permissions: []string{"a.b"}, Main: ptr(int64(1001)), Characters: []int64{1001, 1002}},
+			{ID: "ada", Name: "Ada", Superuser: true, Active: true, State: "Member", Permissions: []string{"a.b"}, Main: new(int64(1001)), Characters: []int64{1001, 1002}},
 			{ID: "bob", State: "Guest", Permissions: []string{}, Characters: []int64{}},
 		},
 		Characters: []access.OrganisationCharacter{
 			{
-				ID: 1001, Name: "Adastra", CorporationID: 7, AllianceID: ptr(int64(8)), Registered: true, Shared: true, Owner: ptr("ada"),
+				ID: 1001, Name: "Adastra", CorporationID: 7, AllianceID: new(int64(8)), Registered: true, Shared: true, Owner: new("ada"),
 				RefreshToken: "r", OwnerHash: "h", Scopes: []string{"s1", "s2"},
 			},
-			{ID: 1002, CorporationID: 7, Owner: ptr("ada")},
+			{ID: 1002, CorporationID: 7, Owner: new("ada")},
 			{ID: 1003, CorporationID: 9, Registered: true},
 		},
 	}, org)
@@ -145,7 +143,7 @@ func TestAnOrganisationWrittenIsReadBack(t *testing.T) {
 			}
 			for range rapid.IntRange(1, 3).Draw(t, "characters") {
 				u.Characters = append(u.Characters, next)
-				c := access.OrganisationCharacter{ID: next, Owner: ptr(u.ID), Registered: rapid.Bool().Draw(t, "registered"), CorporationID: 5}
+				c := access.OrganisationCharacter{ID: next, Owner: new(u.ID), Registered: rapid.Bool().Draw(t, "registered"), CorporationID: 5}
 				if c.Registered {
 					c.RefreshToken = rapid.String().Draw(t, "token")
 				}
@@ -153,7 +151,7 @@ func TestAnOrganisationWrittenIsReadBack(t *testing.T) {
 				next++
 			}
 			if rapid.Bool().Draw(t, "has a main") {
-				u.Main = ptr(rapid.SampledFrom(u.Characters).Draw(t, "main"))
+				u.Main = new(rapid.SampledFrom(u.Characters).Draw(t, "main"))
 			}
 			want.Users = append(want.Users, u)
 		}

@@ -162,14 +162,12 @@ func (v *fakeVault) Logins(context.Context) ([]sso.Login, error) {
 	return all, v.err
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func ada() access.OrganisationUser {
-	return access.OrganisationUser{ID: "ada", Name: "Ada", Active: true, State: "Member", Permissions: []string{"p"}, Main: ptr(int64(1)), Characters: []int64{1, 2}}
+	return access.OrganisationUser{ID: "ada", Name: "Ada", Active: true, State: "Member", Permissions: []string{"p"}, Main: new(int64(1)), Characters: []int64{1, 2}}
 }
 
 func character(id int64, owner string) access.OrganisationCharacter {
-	c := access.OrganisationCharacter{ID: id, Name: fmt.Sprintf("Pilot %d", id), CorporationID: 7, AllianceID: ptr(int64(8)), Registered: true, OwnerHash: "h1", Scopes: []string{"s1", "s2"}}
+	c := access.OrganisationCharacter{ID: id, Name: fmt.Sprintf("Pilot %d", id), CorporationID: 7, AllianceID: new(int64(8)), Registered: true, OwnerHash: "h1", Scopes: []string{"s1", "s2"}}
 	if owner != "" {
 		c.Owner = &owner
 	}
@@ -209,7 +207,7 @@ func TestAnImportRegistersWhatIsRegistered(t *testing.T) {
 	require.Equal(t, registration.Result{Users: 2, Mains: 1, Characters: 2, Shown: true}, result)
 	require.Equal(t, []event.Payload{
 		access.UserRegistered{UserID: "ada", Name: "Ada", Active: true, State: "Member", Permissions: []string{"p"}},
-		access.MainSet{UserID: "ada", CharacterID: ptr(int64(1))},
+		access.MainSet{UserID: "ada", CharacterID: new(int64(1))},
 		access.UserRegistered{UserID: "bob", State: "Guest"},
 		eve.CharacterRegistered{CharacterID: 1, Name: "Pilot 1", UserID: "ada", OwnerHash: "h1", Scopes: []string{"s1", "s2"}, CorporationID: 7, AllianceID: 8},
 		eve.CharacterRegistered{CharacterID: 2, Name: "Pilot 2", OwnerHash: "h1", Scopes: []string{"s1", "s2"}, CorporationID: 7, AllianceID: 8},
@@ -242,7 +240,7 @@ func TestOnlyDifferencesOfUsersAreDecided(t *testing.T) {
 	f(func(u *access.OrganisationUser) { u.Active = false }, registered(func(u *access.UserRegistered) { u.Active = false }))
 	f(func(u *access.OrganisationUser) { u.State = "Blue" }, registered(func(u *access.UserRegistered) { u.State = "Blue" }))
 	f(func(u *access.OrganisationUser) { u.Permissions = nil }, registered(func(u *access.UserRegistered) { u.Permissions = nil }))
-	f(func(u *access.OrganisationUser) { u.Main = ptr(int64(2)) }, access.MainSet{UserID: "ada", CharacterID: ptr(int64(2))})
+	f(func(u *access.OrganisationUser) { u.Main = new(int64(2)) }, access.MainSet{UserID: "ada", CharacterID: new(int64(2))})
 	f(func(u *access.OrganisationUser) { u.Main = nil }, access.MainSet{UserID: "ada"})
 }
 
@@ -386,7 +384,7 @@ func TestAnySequenceOfImportsEndsWithTheLastFile(t *testing.T) {
 			for _, id := range []string{"ada", "bob"} {
 				u := access.OrganisationUser{ID: id, Active: rapid.Bool().Draw(t, "active"), Permissions: rapid.SliceOfN(rapid.StringN(1, 3, 9), 0, 2).Draw(t, "permissions")}
 				if rapid.Bool().Draw(t, "has a main") {
-					u.Main = ptr(rapid.Int64Range(1, 3).Draw(t, "main"))
+					u.Main = new(rapid.Int64Range(1, 3).Draw(t, "main"))
 				}
 				org.Users = append(org.Users, u)
 			}

@@ -71,8 +71,6 @@ func (v *views) rows(sql string, into ...any) {
 	v.enter(func(ctx context.Context, tx pgx.Tx) error { return tx.QueryRow(ctx, sql).Scan(into...) })
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // facts are two of each kind about the same things; the second differs from the
 // first in whatever it says.
 func facts() [][2]event.Payload {
@@ -81,7 +79,7 @@ func facts() [][2]event.Payload {
 	}
 	return [][2]event.Payload{
 		{access.UserRegistered{UserID: "u", Name: "a", Permissions: []string{"p"}}, access.UserRegistered{UserID: "u", Name: "b", Superuser: true, Active: true, State: "Blue"}},
-		{access.MainSet{UserID: "u", CharacterID: ptr(int64(5))}, access.MainSet{UserID: "u"}},
+		{access.MainSet{UserID: "u", CharacterID: new(int64(5))}, access.MainSet{UserID: "u"}},
 		{
 			eve.CharacterRegistered{CharacterID: 5, Name: "a", UserID: "u", OwnerHash: "h", Scopes: []string{"s"}, CorporationID: 1, AllianceID: 2},
 			eve.CharacterRegistered{CharacterID: 5, Name: "b", UserID: "w", OwnerHash: "i", CorporationID: 3},
@@ -206,7 +204,7 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	v := newViews(t, postgres.Characters())
 	v.fold(event.Org, at(0),
 		access.UserRegistered{UserID: "u1", Name: "One", Superuser: true, Active: true, State: "Member", Permissions: []string{"p", "q"}},
-		access.MainSet{UserID: "u1", CharacterID: ptr(int64(1))},
+		access.MainSet{UserID: "u1", CharacterID: new(int64(1))},
 		access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"},
 		access.UserRegistered{UserID: "u3"},
 		eve.CharacterRegistered{CharacterID: 3, UserID: "u1", OwnerHash: "h", Scopes: []string{"s", "t"}},
@@ -218,7 +216,7 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	users, err := postgres.KnownUsers(t.Context(), v.pool, v.generation(), []string{"u1", "u2", "u3", "nobody"})
 	require.NoError(t, err)
 	require.Equal(t, map[string]postgres.KnownUser{
-		"u1": {UserRegistered: access.UserRegistered{UserID: "u1", Name: "One", Superuser: true, Active: true, State: "Member", Permissions: []string{"p", "q"}}, Main: ptr(int64(1)), HasMain: true},
+		"u1": {UserRegistered: access.UserRegistered{UserID: "u1", Name: "One", Superuser: true, Active: true, State: "Member", Permissions: []string{"p", "q"}}, Main: new(int64(1)), HasMain: true},
 		"u2": {UserRegistered: access.UserRegistered{UserID: "u2", Permissions: []string{}}, HasMain: true},
 		"u3": {UserRegistered: access.UserRegistered{UserID: "u3", Permissions: []string{}}},
 	}, users)

@@ -70,7 +70,7 @@ func TestTheReadModelsFollowTheLog(t *testing.T) {
 		}
 		return events
 	}
-	first := decide(event.User("u1"), access.UserRegistered{UserID: "u1", Name: "first", Active: true}, access.MainSet{UserID: "u1", CharacterID: ptr(int64(1))})
+	first := decide(event.User("u1"), access.UserRegistered{UserID: "u1", Name: "first", Active: true}, access.MainSet{UserID: "u1", CharacterID: new(int64(1))})
 	decide(event.User("u1"), access.UserRegistered{UserID: "u1", Name: "second", Active: true})
 	decide(event.Character(1), register(1, "One", "u1", 7, 0, "s"), eve.CharacterDisabled{CharacterID: 1, Reason: "asked"}, eve.CharacterEnabled{CharacterID: 1})
 	decide(event.Character(2), register(2, "Two", "u1", 7, 0), eve.CharacterOrphaned{CharacterID: 2, Reason: "sold"})

@@ -113,10 +113,16 @@ func (o *organisation) settle(t *testing.T) {
 
 func (o *organisation) verify(t *testing.T, percent int) verify.Report {
 	t.Helper()
+	var releases []func()
+	defer func() {
+		for _, release := range releases {
+			release()
+		}
+	}()
 	for _, b := range o.bound {
 		release, err := o.runner.Hold(t.Context(), b)
 		require.NoError(t, err)
-		defer release()
+		releases = append(releases, release)
 	}
 	report, err := verify.Run(t.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -73,7 +74,7 @@ func (o *Wallet) Compare(ctx context.Context, g runner.Generation, at eventlog.P
 	}
 	for _, character := range o.model.IDs() {
 		if want := len(o.model.Character(character).Journal); want != seen[character] {
-			r.differ(Difference{o.Projection(), string(event.Character(character)), "number of journal entries", fmt.Sprint(want), fmt.Sprint(seen[character])})
+			r.differ(Difference{o.Projection(), string(event.Character(character)), "number of journal entries", strconv.Itoa(want), strconv.Itoa(seen[character])})
 		}
 	}
 	return nil
