@@ -35,7 +35,7 @@ type worlds struct {
 
 	Intervals  map[string]time.Duration `name:"interval" env:"MUSTER_INTERVALS" help:"Time between two readings of a section, such as location=55m." placeholder:"SECTION=DURATION"`
 	SweepEvery time.Duration            `env:"MUSTER_SWEEP_EVERY" default:"1h" help:"Time between two sweeps of a consortium."`
-	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"32" help:"Sections that are read at once."`
+	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -212,9 +212,6 @@ type characters struct{ *stores }
 // Syncable implements [schedule.Characters].
 func (c characters) Syncable(ctx context.Context) ([]int64, error) {
 	g, err := c.control.Live(ctx, pgviews.CharactersName)
-	if event.CodeOf(err) == event.CodeUnavailable {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 
 // poolSize bounds the connections of one process to Postgres. Each running
 // projection keeps one for its lock.
-const poolSize = 24
+const poolSize = 28
 
 // stores are the connections of a process to the engines.
 type stores struct {
