@@ -136,7 +136,7 @@ func (s *service) keep(output *os.File) {
 }
 
 func (s *service) runOnce(output *os.File) error {
-	cmd := exec.Command(s.binary, s.args...) //nolint:gosec,noctx // the program under test; stop ends it
+	cmd := exec.Command(s.binary, s.args...) //nolint:noctx // the program under test; stop ends it
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	s.mu.Lock()
@@ -266,7 +266,7 @@ func processesOf(dir string) map[int]string {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		base := filepath.Join("/proc", entry.Name())
+		base := "/proc/" + entry.Name()
 		arguments, _ := os.ReadFile(filepath.Join(base, "cmdline"))
 		environment, _ := os.ReadFile(filepath.Join(base, "environ"))
 		folder, _ := os.Readlink(filepath.Join(base, "cwd"))
