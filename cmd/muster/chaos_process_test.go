@@ -136,7 +136,7 @@ func (s *service) keep(output *os.File) {
 }
 
 func (s *service) runOnce(output *os.File) error {
-	cmd := exec.Command(s.binary, s.args...) //nolint:noctx // the program under test; stop ends it
+	cmd := exec.Command(s.binary, s.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	s.mu.Lock()
