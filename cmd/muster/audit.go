@@ -23,7 +23,7 @@ type auditCommand struct {
 	Consortium string   `help:"Audit what a running Muster knows of a consortium." placeholder:"NAME"`
 	Compat     bool     `help:"Give the results of django-anvil-consortium-manager exactly."`
 	Models     []string `help:"Audit only these: billing_projects, accounts, managed_groups, workspaces." placeholder:"MODEL"`
-	Output     string   `help:"Format: json or table." enum:"json,table" default:"table"`
+	Output     string   `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
 }
 
 // Help implements kong's detailed help.
@@ -116,9 +116,6 @@ func (c *auditCommand) runFiles(env *environment, models []anvil.Model) error {
 }
 
 func (c *auditCommand) print(env *environment, result *anvil.Result) error {
-	if c.Output == "json" {
-		return printJSON(env.stdout, result)
-	}
 	t := newTable("audit", "record", "finding", "expected", "observed")
 	for _, a := range result.All() {
 		name := strings.TrimSuffix(string(a.Model)+" "+a.Scope, " ")
@@ -132,7 +129,7 @@ func (c *auditCommand) print(env *environment, result *anvil.Result) error {
 			t.row(name, record, "unknown", "", a.Unknown[record])
 		}
 	}
-	return t.print(env.stdout)
+	return t.show(env.stdout, c.Output, result)
 }
 
 func readFile[T any](path string, decode func(r io.Reader) (T, error)) (T, error) {

@@ -40,7 +40,7 @@ type replayCommand struct {
 	Restart       bool   `help:"Throw an unfinished rebuild away instead of going on with it."`
 	KeepDifferent bool   `help:"Switch even if the new generation differs from the live one."`
 	Rollback      bool   `help:"Go back to the generation that was live before."`
-	Output        string `help:"Format: json or table." enum:"json,table" default:"table"`
+	Output        string `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
 }
 
 // Help implements kong's detailed help.
@@ -120,14 +120,10 @@ func (c *replayCommand) print(env *environment, results []runner.ReplayResult) e
 				strconv.FormatInt(e.LiveRows, 10), strconv.FormatInt(e.NewRows, 10), strconv.Itoa(e.Ranges), yesNo(e.Equal))
 		}
 	}
-	if c.Output == "json" {
-		if err := printJSON(env.stdout, results); err != nil {
-			return err
-		}
-	} else {
-		if err := t.print(env.stdout); err != nil {
-			return err
-		}
+	if err := t.show(env.stdout, c.Output, results); err != nil {
+		return err
+	}
+	if c.Output == "table" {
 		for _, result := range results {
 			fmt.Fprintf(env.stdout, "%s: %d records in %s, %.0f a second, %s\n", result.Projection, result.Records,
 				result.Took.Round(time.Millisecond), float64(result.Records)/result.Took.Seconds(), outcome(result))
@@ -160,7 +156,7 @@ func yesNo(b bool) string {
 // verifyCommand folds the log in memory and compares.
 type verifyCommand struct {
 	Percent int    `help:"Verify only that share of the streams." default:"100"`
-	Output  string `help:"Format: json or table." enum:"json,table" default:"table"`
+	Output  string `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
 }
 
 // Help implements kong's detailed help.
@@ -227,15 +223,12 @@ func holdAll(ctx context.Context, r *runner.Runner, list []runner.Bound) (func()
 }
 
 func (c *verifyCommand) print(env *environment, report verify.Report, took time.Duration) error {
-	if c.Output == "json" {
-		return printJSON(env.stdout, report)
+	t := newTable("projection", "stream", "what", "log", "live")
+	for _, d := range report.Differences {
+		t.row(d.Projection, d.Stream, d.What, oneLine(d.Log), oneLine(d.Live))
 	}
-	if report.Count > 0 {
-		t := newTable("projection", "stream", "what", "log", "live")
-		for _, d := range report.Differences {
-			t.row(d.Projection, d.Stream, d.What, oneLine(d.Log), oneLine(d.Live))
-		}
-		if err := t.print(env.stdout); err != nil {
+	if report.Count > 0 || c.Output != "table" {
+		if err := t.show(env.stdout, c.Output, report); err != nil || c.Output != "table" {
 			return err
 		}
 	}
@@ -268,7 +261,7 @@ type poisonCommand struct {
 
 type poisonList struct {
 	Projection string `help:"Only of this projection."`
-	Output     string `help:"Format: json or table." enum:"json,table" default:"table"`
+	Output     string `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
 }
 
 // Run implements the subcommand.
@@ -278,14 +271,11 @@ func (c *poisonList) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return err
 		}
-		if c.Output == "json" {
-			return printJSON(env.stdout, parked)
-		}
 		t := newTable("projection", "position", "state", "type", "sequence", "parked at", "reason")
 		for _, k := range parked {
 			t.row(k.Projection, k.Position.String(), k.State, k.Type, k.Sequence, k.ParkedAt.UTC().Format(time.RFC3339), k.Reason)
 		}
-		return t.print(env.stdout)
+		return t.show(env.stdout, c.Output, parked)
 	})
 }
 

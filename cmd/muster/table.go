@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/csv"
 	"fmt"
 	"io"
 	"strings"
@@ -16,6 +17,22 @@ type table struct {
 func newTable(head ...string) *table { return &table{head: head} }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
+
+// show prints in the format asked for: v as JSON, the rows as CSV or as a table.
+func (t *table) show(w io.Writer, format string, v any) error {
+	switch format {
+	case "json":
+		return printJSON(w, v)
+	case "csv":
+		out := csv.NewWriter(w)
+		if err := out.WriteAll(append([][]string{t.head}, t.rows...)); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+		return nil
+	default:
+		return t.print(w)
+	}
+}
 
 func (t *table) print(w io.Writer) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
