@@ -18,20 +18,13 @@ type migrateCommand struct{}
 
 // Run implements the subcommand.
 func (c *migrateCommand) Run(ctx context.Context, env *environment) error {
-	at, err := env.findEngines()
-	if err != nil {
-		return err
-	}
-	s, err := env.openStores(ctx, at)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := env.migrateAll(ctx, s); err != nil {
-		return err
-	}
-	fmt.Fprintln(env.stdout, "topics and tables are up to date")
-	return nil
+	return env.withStores(ctx, func(s *stores) error {
+		if err := env.migrateAll(ctx, s); err != nil {
+			return err
+		}
+		fmt.Fprintln(env.stdout, "topics and tables are up to date")
+		return nil
+	})
 }
 
 // replayCommand rebuilds read models.
@@ -57,15 +50,10 @@ Examples:
 
 // Run implements the subcommand.
 func (c *replayCommand) Run(ctx context.Context, env *environment) error {
-	at, err := env.findEngines()
-	if err != nil {
-		return err
-	}
-	s, err := env.openStores(ctx, at)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+	return env.withStores(ctx, func(s *stores) error { return c.run(ctx, env, s) })
+}
+
+func (c *replayCommand) run(ctx context.Context, env *environment, s *stores) error {
 	r := s.folder
 	list := s.projections()
 	if c.Name != "" {
@@ -169,15 +157,10 @@ Exit status: 0 equal, 1 there are differences, 2 it could not be done.`
 
 // Run implements the subcommand.
 func (c *verifyCommand) Run(ctx context.Context, env *environment) error {
-	at, err := env.findEngines()
-	if err != nil {
-		return err
-	}
-	s, err := env.openStores(ctx, at)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+	return env.withStores(ctx, func(s *stores) error { return c.run(ctx, env, s) })
+}
+
+func (c *verifyCommand) run(ctx context.Context, env *environment, s *stores) error {
 	r := s.folder
 	release, err := holdAll(ctx, r, s.projections())
 	defer release()

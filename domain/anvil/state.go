@@ -127,8 +127,23 @@ func (s *State) Apply(e event.Event, p event.Payload) error {
 		s.latest = e.Time
 	}
 	s.seq++
-	f.fold(s, Mark{EventID: e.ID, Seq: s.seq})
+	mark := Mark{EventID: e.ID, Seq: s.seq}
+	f.fold(s, mark)
+	s.mark(p, mark)
 	return nil
+}
+
+// mark notes where the record that an event is about was last declared or
+// observed.
+func (s *State) mark(p event.Payload, m Mark) {
+	slot, ok := SlotOf(p)
+	switch {
+	case !ok:
+	case slot.Side == SideDeclared:
+		s.declaredMarks[slot.Key] = m
+	default:
+		s.observedMarks[slot.Key] = m
+	}
 }
 
 // Stream is the stream that the state is folded from.
@@ -234,107 +249,80 @@ func (s *State) Reaction(source string, cause event.Event, p event.Payload) ([]e
 	return events, result, err
 }
 
-func (s *State) declared(m Mark, kind Kind, name string) {
-	s.declaredMarks[RecordKey{kind, name}] = m
-}
-
-func (s *State) saw(m Mark, kind Kind, name string) {
-	s.observedMarks[RecordKey{kind, name}] = m
-}
-
-func (p ConsortiumDeclared) fold(s *State, m Mark) {
+func (p ConsortiumDeclared) fold(s *State, _ Mark) {
 	s.serviceAccount = p.ServiceAccount
-	s.declared(m, KindConsortium, "")
 }
 
 func (p BillingProjectDeclared) fold(s *State, m Mark) {
 	s.billingProjects.put(p.Name, p.BillingProject, m.Seq)
-	s.declared(m, KindBillingProject, p.Name)
 }
 
-func (p BillingProjectWithdrawn) fold(s *State, m Mark) {
+func (p BillingProjectWithdrawn) fold(s *State, _ Mark) {
 	delete(s.billingProjects, p.Name)
-	s.declared(m, KindBillingProject, p.Name)
 }
 
 func (p AccountDeclared) fold(s *State, m Mark) {
 	s.accounts.put(p.Email, p.Account, m.Seq)
-	s.declared(m, KindAccount, p.Email)
 }
 
-func (p AccountWithdrawn) fold(s *State, m Mark) {
+func (p AccountWithdrawn) fold(s *State, _ Mark) {
 	delete(s.accounts, p.Email)
-	s.declared(m, KindAccount, p.Email)
 }
 
 func (p GroupDeclared) fold(s *State, m Mark) {
 	s.groups.put(p.Name, p.ManagedGroup, m.Seq)
-	s.declared(m, KindGroup, p.Name)
 }
 
-func (p GroupWithdrawn) fold(s *State, m Mark) {
+func (p GroupWithdrawn) fold(s *State, _ Mark) {
 	delete(s.groups, p.Name)
-	s.declared(m, KindGroup, p.Name)
 }
 
 func (p GroupMembershipDeclared) fold(s *State, m Mark) {
 	s.groupMemberships.put(p.Parent+"/"+p.Child, p.GroupMembership, m.Seq)
-	s.declared(m, KindGroupMembership, p.Parent+"/"+p.Child)
 }
 
-func (p GroupMembershipWithdrawn) fold(s *State, m Mark) {
+func (p GroupMembershipWithdrawn) fold(s *State, _ Mark) {
 	delete(s.groupMemberships, p.Parent+"/"+p.Child)
-	s.declared(m, KindGroupMembership, p.Parent+"/"+p.Child)
 }
 
 func (p AccountMembershipDeclared) fold(s *State, m Mark) {
 	s.accountMemberships.put(p.Group+"/"+p.AccountMembership.Account, p.AccountMembership, m.Seq)
-	s.declared(m, KindAccountMembership, p.Group+"/"+p.AccountMembership.Account)
 }
 
-func (p AccountMembershipWithdrawn) fold(s *State, m Mark) {
+func (p AccountMembershipWithdrawn) fold(s *State, _ Mark) {
 	delete(s.accountMemberships, p.Group+"/"+p.Account)
-	s.declared(m, KindAccountMembership, p.Group+"/"+p.Account)
 }
 
 func (p WorkspaceDeclared) fold(s *State, m Mark) {
 	s.workspaces.put(p.Key(), p.Workspace, m.Seq)
-	s.declared(m, KindWorkspace, p.Key())
 }
 
-func (p WorkspaceWithdrawn) fold(s *State, m Mark) {
+func (p WorkspaceWithdrawn) fold(s *State, _ Mark) {
 	delete(s.workspaces, p.BillingProject+"/"+p.Name)
-	s.declared(m, KindWorkspace, p.BillingProject+"/"+p.Name)
 }
 
 func (p SharingDeclared) fold(s *State, m Mark) {
 	s.sharing.put(p.Workspace+"/"+p.Group, p.Sharing, m.Seq)
-	s.declared(m, KindSharing, p.Workspace+"/"+p.Group)
 }
 
-func (p SharingWithdrawn) fold(s *State, m Mark) {
+func (p SharingWithdrawn) fold(s *State, _ Mark) {
 	delete(s.sharing, p.Workspace+"/"+p.Group)
-	s.declared(m, KindSharing, p.Workspace+"/"+p.Group)
 }
 
 func (p IgnoredMembershipDeclared) fold(s *State, m Mark) {
 	s.ignoredMemberships.put(p.Group+"/"+p.Email, p.IgnoredMembership, m.Seq)
-	s.declared(m, KindIgnoredMembership, p.Group+"/"+p.Email)
 }
 
-func (p IgnoredMembershipWithdrawn) fold(s *State, m Mark) {
+func (p IgnoredMembershipWithdrawn) fold(s *State, _ Mark) {
 	delete(s.ignoredMemberships, p.Group+"/"+p.Email)
-	s.declared(m, KindIgnoredMembership, p.Group+"/"+p.Email)
 }
 
 func (p IgnoredSharingDeclared) fold(s *State, m Mark) {
 	s.ignoredSharing.put(p.Workspace+"/"+p.Email, p.IgnoredSharing, m.Seq)
-	s.declared(m, KindIgnoredSharing, p.Workspace+"/"+p.Email)
 }
 
-func (p IgnoredSharingWithdrawn) fold(s *State, m Mark) {
+func (p IgnoredSharingWithdrawn) fold(s *State, _ Mark) {
 	delete(s.ignoredSharing, p.Workspace+"/"+p.Email)
-	s.declared(m, KindIgnoredSharing, p.Workspace+"/"+p.Email)
 }
 
 func (PlanApplied) fold(*State, Mark) {}
@@ -343,67 +331,56 @@ func (SweepStarted) fold(*State, Mark) {}
 
 func (p SweepCompleted) fold(s *State, _ Mark) { s.sweep = &p }
 
-func (p BillingProjectObserved) fold(s *State, m Mark) {
+func (p BillingProjectObserved) fold(s *State, _ Mark) {
 	s.observed.BillingProjects[p.Name] = p.Reading
-	s.saw(m, KindBillingProject, p.Name)
 }
 
-func (p AccountObserved) fold(s *State, m Mark) {
+func (p AccountObserved) fold(s *State, _ Mark) {
 	s.observed.Accounts[p.Email] = p.Reading
-	s.saw(m, KindAccount, p.Email)
 }
 
-func (p GroupListObserved) fold(s *State, m Mark) {
+func (p GroupListObserved) fold(s *State, _ Mark) {
 	s.observed.GroupList.Response = p.Response
-	s.saw(m, KindGroupList, "")
 }
 
-func (p GroupRoleObserved) fold(s *State, m Mark) {
+func (p GroupRoleObserved) fold(s *State, _ Mark) {
 	if p.Listed {
 		s.groupRoles[p.Name] = p
 	} else {
 		delete(s.groupRoles, p.Name)
 	}
-	s.saw(m, KindGroupRole, p.Name)
 }
 
-func (p GroupObserved) fold(s *State, m Mark) {
+func (p GroupObserved) fold(s *State, _ Mark) {
 	s.observed.Groups[p.Name] = p.Reading
-	s.saw(m, KindGroup, p.Name)
 }
 
-func (p GroupMembersObserved) fold(s *State, m Mark) {
+func (p GroupMembersObserved) fold(s *State, _ Mark) {
 	s.observed.GroupMembers[p.Group] = p.Reading
-	s.saw(m, KindGroupMembers, p.Group)
 }
 
-func (p GroupAdminsObserved) fold(s *State, m Mark) {
+func (p GroupAdminsObserved) fold(s *State, _ Mark) {
 	s.observed.GroupAdmins[p.Group] = p.Reading
-	s.saw(m, KindGroupAdmins, p.Group)
 }
 
-func (p WorkspaceListObserved) fold(s *State, m Mark) {
+func (p WorkspaceListObserved) fold(s *State, _ Mark) {
 	s.observed.WorkspaceList.Response = p.Response
-	s.saw(m, KindWorkspaceList, "")
 }
 
-func (p WorkspaceObserved) fold(s *State, m Mark) {
+func (p WorkspaceObserved) fold(s *State, _ Mark) {
 	if p.Listed {
 		s.listed[p.Key()] = p.WorkspaceRow
 	} else {
 		delete(s.listed, p.Key())
 	}
-	s.saw(m, KindWorkspace, p.Key())
 }
 
-func (p AccessListObserved) fold(s *State, m Mark) {
+func (p AccessListObserved) fold(s *State, _ Mark) {
 	s.observed.AccessLists[p.Workspace] = p.Reading
-	s.saw(m, KindAccessList, p.Workspace)
 }
 
-func (p SettingsObserved) fold(s *State, m Mark) {
+func (p SettingsObserved) fold(s *State, _ Mark) {
 	s.observed.Settings[p.Workspace] = p.Reading
-	s.saw(m, KindSettings, p.Workspace)
 }
 
 func (p FindingOpened) fold(s *State, _ Mark) { s.open[p.ID] = p.Finding }
