@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/bytedance/sonic"
 )
 
 // Registry knows how to read every version of every event type that was ever
@@ -28,8 +30,8 @@ func Register[P Payload](r *Registry) {
 	var zero P
 	t := zero.EventType()
 	r.add(t, reader{current: true, decode: func(data []byte) (Payload, error) {
-		var p P
-		if err := json.Unmarshal(data, &p); err != nil {
+		p, err := decodeAs[P](data)
+		if err != nil {
 			return nil, err
 		}
 		return p, nil
@@ -40,8 +42,8 @@ func Register[P Payload](r *Registry) {
 // decoded as O and turned into N, the current payload, by a pure function.
 func Upcast[O any, N Payload](r *Registry, oldType Type, f func(O) (N, error)) {
 	r.add(oldType, reader{decode: func(data []byte) (Payload, error) {
-		var o O
-		if err := json.Unmarshal(data, &o); err != nil {
+		o, err := decodeAs[O](data)
+		if err != nil {
 			return nil, err
 		}
 		return f(o)
@@ -52,8 +54,8 @@ func Upcast[O any, N Payload](r *Registry, oldType Type, f func(O) (N, error)) {
 // value made by f is encoded and read again as nextType.
 func Chain[O, N any](r *Registry, oldType, nextType Type, f func(O) (N, error)) {
 	r.add(oldType, reader{decode: func(data []byte) (Payload, error) {
-		var o O
-		if err := json.Unmarshal(data, &o); err != nil {
+		o, err := decodeAs[O](data)
+		if err != nil {
 			return nil, err
 		}
 		n, err := f(o)
@@ -66,6 +68,19 @@ func Chain[O, N any](r *Registry, oldType, nextType Type, f func(O) (N, error)) 
 		}
 		return r.decode(nextType, next)
 	}})
+}
+
+// decodeAs reads JSON by the rules of encoding/json. Decoding is most of the work
+// of a replay, and sonic does it three times as fast; what sonic refuses is for
+// encoding/json to judge, which also says what is wrong in one line.
+func decodeAs[T any](data []byte) (T, error) {
+	var fast T
+	if sonic.ConfigStd.Unmarshal(data, &fast) == nil {
+		return fast, nil
+	}
+	var v T
+	err := json.Unmarshal(data, &v)
+	return v, err
 }
 
 func (r *Registry) add(t Type, d reader) {
