@@ -39,6 +39,7 @@ func Characters() runner.Projection {
 			{Name: "sections", Key: "character_id, section"},
 			{Name: "failures", Key: "character_id, section"},
 		},
+		Bare:     []event.Type{eve.TypeJournalRecorded},
 		NewBatch: func() runner.Batch { return shape.empty() },
 	}
 }
@@ -175,6 +176,9 @@ func (b *charactersBatch) empty() *charactersBatch {
 // Add implements [runner.Batch].
 func (b *charactersBatch) Add(e runner.Event) error {
 	at := placeOf(e)
+	if e.Type == eve.TypeJournalRecorded {
+		return b.readJournal(e)
+	}
 	switch p := e.Payload.(type) {
 	case access.UserRegistered:
 		b.users.put(p.UserID, userRow{p, at})
@@ -193,9 +197,6 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, false, p.Reason, e.Time, at})
 	case eve.SectionObserved:
 		return b.observe(e, p)
-	case eve.JournalRecorded:
-		key := sectionKey{p.CharacterID, eve.SectionWalletJournal}
-		b.sections.put(key, sectionRow{sectionKey: key, observedAt: p.FetchedAt, place: at})
 	case eve.SectionFailed:
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, true, p, at})
@@ -203,6 +204,18 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, false, eve.SectionFailed{Since: p.Since}, at})
 	}
+	return nil
+}
+
+// readJournal notes that the journal was read: its entries lie in ClickHouse.
+// The time of the event is when it was fetched.
+func (b *charactersBatch) readJournal(e runner.Event) error {
+	id, ok := e.Stream.CharacterID()
+	if !ok {
+		return event.Errorf(event.CodePoisoned, "%s lies in stream %q, which is no character's", e.Type, e.Stream)
+	}
+	key := sectionKey{id, eve.SectionWalletJournal}
+	b.sections.put(key, sectionRow{sectionKey: key, observedAt: e.Time, place: placeOf(e)})
 	return nil
 }
 

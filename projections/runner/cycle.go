@@ -125,9 +125,11 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 		f.decided(p, e)
 		return nil
 	}
-	recorded.Payload, err = f.registry.Decode(e)
-	if err != nil {
-		return f.park(p, recorded, err)
+	if !slices.Contains(f.projection.Bare, e.Type) {
+		recorded.Payload, err = f.registry.Decode(e)
+		if err != nil {
+			return f.park(p, recorded, err)
+		}
 	}
 	sequence := f.projection.sequence(recorded)
 	if _, wait := f.waiting[sequence]; wait {

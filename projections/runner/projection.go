@@ -14,7 +14,8 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 )
 
-// Event is an event of the log with its decoded value, ready to be folded.
+// Event is an event of the log with its decoded value, ready to be folded. The
+// payload is nil for the types that a projection takes bare.
 type Event struct {
 	event.Recorded
 	Payload event.Payload
@@ -35,6 +36,9 @@ type Projection struct {
 	Schema string
 	// Tables are the tables that are compared between generations.
 	Tables []Table
+	// Bare are the types of which the fold needs nothing but the envelope: their
+	// values are not decoded, and Payload is nil.
+	Bare []event.Type
 	// Sequence names what must be kept in order when an event cannot be
 	// applied: later events of the same sequence wait behind it. Nil: the stream.
 	Sequence func(Event) string
