@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
@@ -46,17 +48,9 @@ func (r *benchRig) consume() time.Duration {
 	return time.Since(started)
 }
 
-// blocks folds the whole log in memory, in batches of the size given.
-func (r *benchRig) blocks(p runner.Projection, size int) []runner.Batch {
+// each decodes the whole log and calls fn with every event.
+func (r *benchRig) each(fn func(e runner.Event) error) {
 	r.b.Helper()
-	var blocks []runner.Batch
-	batch, n := p.NewBatch(), 0
-	flush := func() {
-		if n > 0 {
-			blocks = append(blocks, batch)
-			batch, n = p.NewBatch(), 0
-		}
-	}
 	for at, end := range r.ends {
 		require.NoError(r.b, r.stores.reader.ReadRange(r.b.Context(), at, 0, end, func(record eventlog.Record) error {
 			e, err := record.Event()
@@ -67,17 +61,74 @@ func (r *benchRig) blocks(p runner.Projection, size int) []runner.Batch {
 			if err != nil {
 				return err
 			}
-			if err := batch.Add(runner.Event{Recorded: event.Recorded{Event: e, Position: record.Position}, Payload: payload}); err != nil {
-				return err
-			}
-			if n++; n == size {
-				flush()
-			}
-			return nil
+			return fn(runner.Event{Recorded: event.Recorded{Event: e, Position: record.Position}, Payload: payload})
 		}))
 	}
-	flush()
-	return blocks
+}
+
+// blocks folds the whole log in memory, in batches as large as those that a
+// projection writes while it catches up.
+func (r *benchRig) blocks(p runner.Projection, limits runner.Limits) []runner.Batch {
+	r.b.Helper()
+	var blocks []runner.Batch
+	batch, records, size := p.NewBatch(), 0, 0
+	r.each(func(e runner.Event) error {
+		if err := batch.Add(e); err != nil {
+			return err
+		}
+		records, size = records+1, size+len(e.Data)
+		if records == limits.Records || size >= runner.DefaultBytes {
+			blocks = append(blocks, batch)
+			batch, records, size = p.NewBatch(), 0, 0
+		}
+		return nil
+	})
+	return append(blocks, batch)
+}
+
+// sectionRow is the row that an event leaves in the table of sections.
+type sectionRow []any
+
+// sectionRows are the rows of all observations, one for each: what Postgres would
+// have to take if nothing were folded before.
+func (r *benchRig) sectionRows() []sectionRow {
+	r.b.Helper()
+	var rows []sectionRow
+	r.each(func(e runner.Event) error {
+		row := sectionRow{int64(0), "", "", e.Time, nil, e.ID, e.Partition, e.Offset}
+		switch p := e.Payload.(type) {
+		case eve.SectionObserved:
+			row[0], row[1], row[2], row[3], row[4] = p.CharacterID, string(p.Section), p.ContentHash, p.FetchedAt, string(p.Value)
+		case eve.JournalRecorded:
+			row[0], row[1], row[3] = p.CharacterID, string(eve.SectionWalletJournal), p.FetchedAt
+		default:
+			return nil
+		}
+		rows = append(rows, row)
+		return nil
+	})
+	return rows
+}
+
+// copyBare copies a row for each observation into a table of the same kind, with
+// one COPY for each block. The table has no key: it holds what a fold keeps only
+// the last of.
+func (r *benchRig) copyBare(rows []sectionRow, block int) time.Duration {
+	r.b.Helper()
+	ctx, pool := r.b.Context(), r.stores.pool
+	columns := []string{"character_id", "section", "content_hash", "observed_at", "value", "event_id", "log_partition", "log_offset"}
+	_, err := pool.Exec(ctx, `CREATE TABLE bare_copy (character_id bigint NOT NULL, section text NOT NULL, content_hash text NOT NULL,
+		observed_at timestamptz NOT NULL, value json, event_id uuid NOT NULL, log_partition integer NOT NULL, log_offset bigint NOT NULL)`)
+	require.NoError(r.b, err)
+	started := time.Now()
+	for part := range slices.Chunk(rows, block) {
+		_, err := pool.CopyFrom(ctx, pgx.Identifier{"bare_copy"}, columns, pgx.CopyFromSlice(len(part), func(i int) ([]any, error) { return part[i], nil }))
+		require.NoError(r.b, err)
+	}
+	took := time.Since(started)
+	_, err = pool.Exec(ctx, `DROP TABLE bare_copy`)
+	require.NoError(r.b, err)
+	return took
 }
 
 // clickhouseRows counts the rows of the blocks.

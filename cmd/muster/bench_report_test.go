@@ -41,12 +41,16 @@ type measure struct {
 
 func (m measure) Ratio() float64 { return m.Ours / m.Floor }
 
-// Verdict says whether the bar is reached.
+// Verdict names the bar and says whether it is reached.
 func (m measure) Verdict() string {
-	if m.Ratio() < m.Bar {
-		return "missed"
+	switch {
+	case m.Bar == 0:
+		return "none"
+	case m.Ratio() < m.Bar:
+		return fmt.Sprintf("%.1f, missed", m.Bar)
+	default:
+		return fmt.Sprintf("%.1f, reached", m.Bar)
 	}
-	return "reached"
 }
 
 // BenchmarkAgainstBareEngines measures folding and replay beside the bare engines
@@ -56,7 +60,8 @@ func (m measure) Verdict() string {
 func BenchmarkAgainstBareEngines(b *testing.B) {
 	events, repetitions := int(benchSetting(b, "MUSTER_BENCH_EVENTS", defaultBenchEvents)), int(benchSetting(b, "MUSTER_BENCH_REPETITIONS", defaultRepetitions))
 	rig := newBenchRig(b, events)
-	wallet, characters := rig.blocks(chviews.Wallet(), clickhouseBulk), rig.blocks(pgviews.Characters(), bulkRecords)
+	wallet := rig.blocks(chviews.Wallet(), rig.bound(chviews.WalletName, 0).Bulk)
+	characters, sections := rig.blocks(pgviews.Characters(), rig.bound(pgviews.CharactersName, 0).Bulk), rig.sectionRows()
 	rows := clickhouseRows(wallet)
 	runtime.GC()
 
@@ -70,6 +75,7 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 			applied, whole := rig.replay(rig.bound(chviews.WalletName, repetition))
 			note("replay wallet", applied)
 			note("replay wallet whole", whole)
+			note("copy", rig.copyBare(sections, bulkRecords))
 			note("upsert", rig.upsertBare(characters, repetition))
 			note("fold characters", rig.fold(rig.bound(pgviews.CharactersName, repetition)))
 			applied, whole = rig.replay(rig.bound(pgviews.CharactersName, repetition))
@@ -89,7 +95,8 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 	names := map[string]string{
 		"consume": "franz-go polling the same partitions, nothing decoded",
 		"insert":  "clickhouse-go, columnar insert of the same rows",
-		"upsert":  "pgx, unnest upsert of the same rows",
+		"copy":    "pgx, COPY of a row for each event",
+		"upsert":  "pgx, unnest upsert of the rows that are left after folding",
 	}
 	line := func(work, unit, ours, floor string, n int, bar float64) measure {
 		m := measure{
@@ -105,9 +112,10 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 	}
 	measures := []measure{
 		line("folding into ClickHouse (`wallet`)", "rows", "fold wallet", "insert", rows, 0.6),
-		line("folding into Postgres (`characters`)", "events", "fold characters", "upsert", events, 0.5),
+		line("folding into Postgres (`characters`)", "events", "fold characters", "copy", events, 0.5),
 		line("replay of `wallet`", "events", "replay wallet", slower("insert"), events, 0.5),
-		line("replay of `characters`", "events", "replay characters", slower("upsert"), events, 0.5),
+		line("replay of `characters`", "events", "replay characters", slower("copy"), events, 0.5),
+		line("folding into Postgres, a floor that need not fold", "events", "fold characters", "upsert", events, 0),
 	}
 	for _, m := range measures {
 		b.Logf("%-40s %9.0f %s/s  floor %9.0f  ratio %.2f (%.2f to %.2f, bar %.1f)", m.Work, m.Ours, m.Unit, m.Floor, m.Ratio(), m.Slow, m.Fast, m.Bar)
@@ -180,8 +188,12 @@ the same rows, which lie ready in memory, in blocks of the same size. Engines ar
 
 | work | Muster | floor | what the floor does | ratio | lowest to highest | bar |
 | --- | ---: | ---: | --- | ---: | --- | --- |
-{{range .Measures}}| {{.Work}} | {{printf "%.0f" .Ours}} {{.Unit}}/s | {{printf "%.0f" .Floor}} {{.Unit}}/s | {{.What}} | {{printf "%.2f" .Ratio}} | {{printf "%.2f to %.2f" .Slow .Fast}} | {{.Bar}}, {{.Verdict}} |
+{{range .Measures}}| {{.Work}} | {{printf "%.0f" .Ours}} {{.Unit}}/s | {{printf "%.0f" .Floor}} {{.Unit}}/s | {{.What}} | {{printf "%.2f" .Ratio}} | {{printf "%.2f to %.2f" .Slow .Fast}} | {{.Verdict}} |
 {{end}}
+Postgres has two floors. The first stores what the events say, a row for each, with ` + "`COPY`" + `. The second is given only the rows that are
+left when a batch has been folded, a few for each character however many events there were: it shows what reading, decoding and folding cost,
+for which the bare engine has no counterpart.
+
 A replay also compares its outcome with the live generation before it switches. With that, ` + "`wallet`" + ` replays at {{printf "%.0f" .WalletWhole}} and
 ` + "`characters`" + ` at {{printf "%.0f" .CharactersWhole}} events a second.
 
