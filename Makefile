@@ -88,6 +88,7 @@ lint: ## golangci-lint with the rules of .golangci.yml, the import rule among th
 modules: ## Fail if a module in the cache differs from go.sum
 	$(GO) mod verify
 	cd tools && $(GO) mod verify
+	$(GO) mod tidy -diff
 
 .PHONY: shell
 shell: ## Fail if a shell script does not parse
