@@ -88,7 +88,10 @@ lint: ## golangci-lint with the rules of .golangci.yml, the import rule among th
 modules: ## Fail if a module in the cache differs from go.sum
 	$(GO) mod verify
 	cd tools && $(GO) mod verify
-	$(GO) mod tidy -diff
+
+.PHONY: tidy
+tidy: ## Bring go.mod and go.sum in line with the imports
+	$(GO) mod tidy
 
 .PHONY: shell
 shell: ## Fail if a shell script does not parse
