@@ -44,6 +44,68 @@ func DecodeDeclared(r io.Reader) (Declared, error) {
 	return d, nil
 }
 
+// DecodePatch reads a patch from a JSON object with the fields "declare" and
+// "withdraw", of which one may be absent. Each is a declaration as
+// [DecodeDeclared] reads it, as strictly, with only the records that it is
+// about. Errors have [event.CodeInvalid] and name the line, the record and the
+// field.
+func DecodePatch(r io.Reader) (Patch, error) {
+	data, err := readAll(r)
+	if err != nil {
+		return Patch{}, fmt.Errorf("reading the patch: %w", err)
+	}
+	var p Patch
+	if err := p.decodeJSON(data); err != nil {
+		return Patch{}, event.Errorf(event.CodeInvalid, "patch: %w", err)
+	}
+	p.Declare.Normalise()
+	p.Withdraw.Normalise()
+	return p, nil
+}
+
+func (p *Patch) decodeJSON(data []byte) error {
+	in := json.NewDecoder(bytes.NewReader(data))
+	line := func() int { return lineAt(data, in.InputOffset()) }
+	if err := expect(in, json.Delim('{'), data); err != nil {
+		return err
+	}
+	parts, seen := map[string]*Declared{"declare": &p.Declare, "withdraw": &p.Withdraw}, map[string]bool{}
+	for in.More() {
+		token, err := in.Token()
+		if err != nil {
+			return syntax(data, in, err)
+		}
+		name, _ := token.(string)
+		part, ok := parts[name]
+		if !ok {
+			return fmt.Errorf("line %d: unknown field %q: a patch has declare and withdraw", line(), name)
+		}
+		if seen[name] {
+			return fmt.Errorf("line %d: field %q is there twice: merge the two", line(), name)
+		}
+		seen[name] = true
+		var raw json.RawMessage
+		if err := in.Decode(&raw); err != nil {
+			return fmt.Errorf("%s: %w", name, syntax(data, in, err))
+		}
+		// With the lines before it, errors name the line of the whole.
+		before := bytes.Repeat([]byte("\n"), lineAt(data, in.InputOffset()-int64(len(raw)))-1)
+		if err := part.decodeJSON(append(before, raw...)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if err := expect(in, json.Delim('}'), data); err != nil {
+		return err
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("line %d: something follows the patch: send one at a time", line())
+	}
+	if len(seen) == 0 {
+		return errors.New("it is empty: say what to declare or to withdraw, such as {\"declare\": {\"accounts\": [{\"email\": \"a@example.com\"}]}}")
+	}
+	return nil
+}
+
 func readAll(r io.Reader) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {

@@ -53,20 +53,15 @@ func Plan(current, wanted Declared, s Strictness) ([]Change, error) {
 	// In the order in which records can be declared: what is referred to first.
 	kinds := [][]Change{
 		consortium,
-		compare(KindBillingProject, current.BillingProjects, wanted.BillingProjects, func(b BillingProject) string { return b.Name }),
-		compare(KindAccount, current.Accounts, wanted.Accounts, func(a Account) string { return a.Email }),
-		compare(KindGroup, current.ManagedGroups, wanted.ManagedGroups, func(g ManagedGroup) string { return g.Name }),
-		compare(KindWorkspace, current.Workspaces, wanted.Workspaces, Workspace.Key),
-		compare(KindAccountMembership, current.GroupAccountMemberships, wanted.GroupAccountMemberships,
-			func(m AccountMembership) string { return m.Group + "/" + m.Account }),
-		compare(KindGroupMembership, current.GroupGroupMemberships, wanted.GroupGroupMemberships,
-			func(m GroupMembership) string { return m.Parent + "/" + m.Child }),
-		compare(KindSharing, current.WorkspaceGroupSharing, wanted.WorkspaceGroupSharing,
-			func(s Sharing) string { return s.Workspace + "/" + s.Group }),
-		compare(KindIgnoredMembership, current.IgnoredGroupMemberships, wanted.IgnoredGroupMemberships,
-			func(r IgnoredMembership) string { return r.Group + "/" + r.Email }),
-		compare(KindIgnoredSharing, current.IgnoredWorkspaceSharing, wanted.IgnoredWorkspaceSharing,
-			func(r IgnoredSharing) string { return r.Workspace + "/" + r.Email }),
+		compare(KindBillingProject, current.BillingProjects, wanted.BillingProjects),
+		compare(KindAccount, current.Accounts, wanted.Accounts),
+		compare(KindGroup, current.ManagedGroups, wanted.ManagedGroups),
+		compare(KindWorkspace, current.Workspaces, wanted.Workspaces),
+		compare(KindAccountMembership, current.GroupAccountMemberships, wanted.GroupAccountMemberships),
+		compare(KindGroupMembership, current.GroupGroupMemberships, wanted.GroupGroupMemberships),
+		compare(KindSharing, current.WorkspaceGroupSharing, wanted.WorkspaceGroupSharing),
+		compare(KindIgnoredMembership, current.IgnoredGroupMemberships, wanted.IgnoredGroupMemberships),
+		compare(KindIgnoredSharing, current.IgnoredWorkspaceSharing, wanted.IgnoredWorkspaceSharing),
 	}
 	var plan []Change
 	for _, changes := range slices.Backward(kinds) {
@@ -87,15 +82,15 @@ func Plan(current, wanted Declared, s Strictness) ([]Change, error) {
 }
 
 // compare lists the changes of the records of one kind, in their lists' order.
-func compare[T any](kind Kind, current, wanted []T, key func(T) string) []Change {
+func compare[T keyed](kind Kind, current, wanted []T) []Change {
 	before := make(map[string]T, len(current))
 	for _, record := range current {
-		before[key(record)] = record
+		before[record.key()] = record
 	}
 	kept := make(map[string]bool, len(wanted))
 	var changes []Change
 	for _, record := range wanted {
-		name := key(record)
+		name := record.key()
 		kept[name] = true
 		was, there := before[name]
 		switch {
@@ -106,7 +101,7 @@ func compare[T any](kind Kind, current, wanted []T, key func(T) string) []Change
 		}
 	}
 	for _, record := range current {
-		if name := key(record); !kept[name] {
+		if name := record.key(); !kept[name] {
 			changes = append(changes, Change{Action: Withdrawn, Record: RecordKey{kind, name}, Before: record})
 		}
 	}

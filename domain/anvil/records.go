@@ -60,3 +60,17 @@ const (
 	KindIgnoredMembership Kind = "ignored_membership"
 	KindIgnoredSharing    Kind = "ignored_sharing"
 )
+
+// keyed is a declared record with the name that it alone has among the records
+// of its kind.
+type keyed interface{ key() string }
+
+func (b BillingProject) key() string    { return b.Name }
+func (a Account) key() string           { return a.Email }
+func (g ManagedGroup) key() string      { return g.Name }
+func (w Workspace) key() string         { return w.Key() }
+func (m AccountMembership) key() string { return m.Group + "/" + m.Account }
+func (m GroupMembership) key() string   { return m.Parent + "/" + m.Child }
+func (s Sharing) key() string           { return s.Workspace + "/" + s.Group }
+func (r IgnoredMembership) key() string { return r.Group + "/" + r.Email }
+func (r IgnoredSharing) key() string    { return r.Workspace + "/" + r.Email }

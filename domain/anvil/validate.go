@@ -47,11 +47,15 @@ func (d Declared) Validate(s Strictness) error {
 	if len(v.problems) == 0 {
 		return nil
 	}
-	problems := v.problems
+	return event.Errorf(event.CodeInvalid, "declaration: %w", joined(v.problems))
+}
+
+// joined is a list of problems as one error, with at most 20 of them.
+func joined(problems []error) error {
 	if more := len(problems) - maxProblems; more > 0 {
 		problems = append(slices.Clip(problems[:maxProblems]), fmt.Errorf("and %d more", more))
 	}
-	return event.Errorf(event.CodeInvalid, "declaration: %w", errors.Join(problems...))
+	return errors.Join(problems...)
 }
 
 type validation struct {
