@@ -3,6 +3,7 @@ package anvil_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,56 @@ func TestDeclarationIsCarriedOutOnceAndADryRunChangesNothing(t *testing.T) {
 	in.Consortium = "a/b"
 	_, err = declarer.Declare(t.Context(), in)
 	require.ErrorContains(t, err, "not allowed in a stream's name")
+}
+
+func TestPatchChangesItsRecordsAloneOnceAndADryRunChangesNothing(t *testing.T) {
+	bus := &logBus{log: &memoryLog{failAfter: -1}}
+	declarer := anvil.NewDeclarer(bus, bus.load)
+	_, err := declarer.Declare(t.Context(), anvil.DeclareInput{Consortium: consortium, Wanted: declared(t, small)})
+	require.NoError(t, err)
+	patch, err := domain.DecodePatch(strings.NewReader(`{"declare": {"accounts": [{"email": "new@example.com"}],
+		"group_account_memberships": [{"group": "g2", "account": "new@example.com", "role": "ADMIN"}]},
+		"withdraw": {"group_account_memberships": [{"group": "g1", "account": "a@example.com"}]}}`))
+	require.NoError(t, err)
+	in := anvil.PatchInput{Actor: "ada", Consortium: consortium, Patch: patch, Reason: "moved", DryRun: true}
+
+	before := len(bus.log.events)
+	planned, err := declarer.Patch(t.Context(), in)
+	require.NoError(t, err)
+	require.Len(t, bus.log.events, before)
+
+	in.DryRun = false
+	result, err := declarer.Patch(t.Context(), in)
+	require.NoError(t, err)
+	require.Equal(t, planned.Plan, result.Plan)
+	require.True(t, result.Shown)
+	require.Equal(t, int64(len(bus.log.events)), result.Version)
+	require.Equal(t, []string{"accountmembership.withdrawn", "account.declared", "accountmembership.declared", "plan.applied"}, bus.log.types()[before:])
+	require.Equal(t, "ada", bus.log.events[before].Actor)
+	require.Contains(t, string(bus.log.events[before].Data), `"reason":"moved"`)
+	state, err := bus.load(t.Context(), stream)
+	require.NoError(t, err)
+	require.Len(t, state.Declared().Accounts, 3)
+	require.Equal(t, []domain.AccountMembership{{Group: "g2", Account: "new@example.com", Role: domain.RoleAdmin}}, state.Declared().GroupAccountMemberships)
+
+	before = len(bus.log.events)
+	in.Patch.Withdraw = domain.Declared{}
+	result, err = declarer.Patch(t.Context(), in)
+	require.NoError(t, err)
+	require.Empty(t, result.Plan)
+	require.Len(t, bus.log.events, before, "what is so already changes nothing")
+
+	for _, dryRun := range []bool{true, false} {
+		in.DryRun = dryRun
+		in.Patch = domain.Patch{Withdraw: domain.Declared{Accounts: []domain.Account{{Email: "new@example.com"}}}}
+		_, err = declarer.Patch(t.Context(), in)
+		require.Equal(t, event.CodeConflict, event.CodeOf(err))
+		require.ErrorContains(t, err, `account_membership "g2/new@example.com"`)
+		in.Patch = domain.Patch{Declare: domain.Declared{ManagedGroups: []domain.ManagedGroup{{Name: "no group", Email: "x@example.com"}}}}
+		_, err = declarer.Patch(t.Context(), in)
+		require.Equal(t, event.CodeInvalid, event.CodeOf(err))
+	}
+	require.Len(t, bus.log.events, before)
 }
 
 func newAuditor(t *testing.T, latest anvil.LoadState, to anvil.Appender) *anvil.Auditor {

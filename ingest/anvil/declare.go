@@ -54,22 +54,51 @@ type DeclareResult struct {
 	Shown bool
 }
 
+// PatchInput says who changes which records of a declaration, and why.
+type PatchInput struct {
+	Actor      string
+	Consortium string
+	// Patch holds the records to declare and to withdraw; all others stay.
+	Patch  domain.Patch
+	Reason string
+	// DryRun plans and changes nothing.
+	DryRun bool
+	// ExpectedVersion is the version of the consortium that the sender has
+	// seen; nil expects nothing.
+	ExpectedVersion *int64
+}
+
 // Declare brings a consortium's declaration to what is wanted, all of it or
 // nothing. A declaration that is so already changes nothing. It fails with
 // [event.CodeInvalid] for a declaration that breaks a rule.
 func (d *Declarer) Declare(ctx context.Context, in DeclareInput) (DeclareResult, error) {
+	return d.change(ctx, in, func(domain.Declared) (domain.Declared, error) { return in.Wanted, nil })
+}
+
+// Patch declares and withdraws single records, all of them or none. Records
+// that are declared so already change nothing. Besides what [Declarer.Declare]
+// fails with, it fails with [event.CodeConflict] for withdrawing what is not
+// declared or is still referred to.
+func (d *Declarer) Patch(ctx context.Context, in PatchInput) (DeclareResult, error) {
+	about := DeclareInput{Actor: in.Actor, Consortium: in.Consortium, Reason: in.Reason, DryRun: in.DryRun, ExpectedVersion: in.ExpectedVersion}
+	return d.change(ctx, about, in.Patch.Apply)
+}
+
+// change brings a declaration from what it is to what wanted makes of it. What
+// in itself wants does not count.
+func (d *Declarer) change(ctx context.Context, in DeclareInput, wanted func(current domain.Declared) (domain.Declared, error)) (DeclareResult, error) {
 	stream := event.Consortium(in.Consortium)
 	if err := stream.Validate(); err != nil {
 		return DeclareResult{}, err
 	}
 	if in.DryRun {
-		plan, err := d.plan(ctx, stream, in.Wanted)
+		plan, err := d.plan(ctx, stream, wanted)
 		return DeclareResult{Plan: plan, Shown: true}, err
 	}
 	var result DeclareResult
 	receipt, err := d.bus.Do(ctx, stream, command.Input{Actor: in.Actor, ExpectedVersion: in.ExpectedVersion},
 		func(ctx context.Context, _ pgx.Tx, _ int64) ([]event.Payload, error) {
-			plan, err := d.plan(ctx, stream, in.Wanted)
+			plan, err := d.plan(ctx, stream, wanted)
 			if err != nil {
 				return nil, err
 			}
@@ -84,10 +113,15 @@ func (d *Declarer) Declare(ctx context.Context, in DeclareInput) (DeclareResult,
 	return result, err
 }
 
-func (d *Declarer) plan(ctx context.Context, stream event.Stream, wanted domain.Declared) ([]domain.Change, error) {
+func (d *Declarer) plan(ctx context.Context, stream event.Stream, wanted func(domain.Declared) (domain.Declared, error)) ([]domain.Change, error) {
 	state, err := d.load(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("reading what is declared of %s: %w", stream, err)
 	}
-	return domain.Plan(state.Declared(), wanted, domain.Strict)
+	current := state.Declared()
+	next, err := wanted(current)
+	if err != nil {
+		return nil, err
+	}
+	return domain.Plan(current, next, domain.Strict)
 }
