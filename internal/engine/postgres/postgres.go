@@ -247,6 +247,12 @@ func leftByOthers(lastLines string) bool {
 
 // level maps what the server writes to our levels. Errors of statements are Debug: they are answers to whoever sent the statement.
 func level(line string) slog.Level {
+	// What the readiness probe meets while the server starts is no trouble.
+	for _, expected := range []string{"the database system is", `database "` + Database + `" does not exist`} {
+		if strings.Contains(line, "FATAL:") && strings.Contains(line, expected) {
+			return slog.LevelDebug
+		}
+	}
 	severity, _, _ := strings.Cut(line, ":")
 	switch severity {
 	case "PANIC":
