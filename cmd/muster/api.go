@@ -77,6 +77,12 @@ func (d declarer) Declare(ctx context.Context, in api.DeclareInput) (api.Declare
 	return api.DeclareResult(result), err
 }
 
+// Patch implements [api.Declarer].
+func (d declarer) Patch(ctx context.Context, in api.PatchInput) (api.DeclareResult, error) {
+	result, err := d.Declarer.Patch(ctx, ingestanvil.PatchInput(in))
+	return api.DeclareResult(result), err
+}
+
 // sweepTimeout bounds a sweep that somebody asked for.
 const sweepTimeout = 30 * time.Minute
 

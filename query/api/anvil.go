@@ -27,6 +27,8 @@ type Consortia interface {
 // Declarer changes what a consortium declares.
 type Declarer interface {
 	Declare(context.Context, DeclareInput) (DeclareResult, error)
+	// Patch changes single records and leaves the others as they are.
+	Patch(context.Context, PatchInput) (DeclareResult, error)
 }
 
 // DeclareInput says who declares what, and why.
@@ -42,7 +44,20 @@ type DeclareInput struct {
 	ExpectedVersion *int64
 }
 
-// DeclareResult is what a declaration came to.
+// PatchInput says who changes which records of a declaration, and why.
+type PatchInput struct {
+	Actor, Consortium string
+	// Patch holds the records to declare and to withdraw; all others stay.
+	Patch  anvil.Patch
+	Reason string
+	// DryRun plans and changes nothing.
+	DryRun bool
+	// ExpectedVersion is the version of the consortium that the sender has seen;
+	// nil expects nothing.
+	ExpectedVersion *int64
+}
+
+// DeclareResult is what a declaration or a patch came to.
 type DeclareResult struct {
 	Plan []anvil.Change
 	// Version is the consortium's version after the change; zero of a dry run.
@@ -171,6 +186,14 @@ type declareInput struct {
 	RawBody         []byte `contentType:"application/json"`
 }
 
+// expected is the version that the sender has seen; nil expects nothing.
+func (in *declareInput) expected() *int64 {
+	if in.ExpectedVersion < 0 {
+		return nil
+	}
+	return &in.ExpectedVersion
+}
+
 type declareOutput struct {
 	Status int
 	Body   *Plan
@@ -203,8 +226,34 @@ func (s *Server) registerAnvil() {
 	declare = withFile(declare, maxDeclarationBytes, mediaYAML, mediaJSON)
 	register(s, access.ActionDeclare, declare, s.declare)
 
+	patch := accepted(op(http.MethodPatch, "patch-declaration", "/declarations", "Declare or withdraw single records", http.StatusConflict))
+	patch.Description = "Each record under declare is added, or replaces the one of its name as a whole; each under withdraw is removed. All others stay. All of it happens, or nothing."
+	patch.Responses["200"] = &huma.Response{Description: "A dry run: nothing has changed."}
+	register(s, access.ActionDeclare, withPatch(patch), s.patch)
+
 	sweep := accepted(op(http.MethodPost, "sweep-consortium", "/sweeps", "Have AnVIL asked now, and wait for the end", http.StatusConflict))
 	register(s, access.ActionSweep, sweep, s.sweep)
+}
+
+// withPatch makes an operation one that takes a patch. It is read by the domain,
+// which names the line at fault.
+func withPatch(op huma.Operation) huma.Operation {
+	part := func(about string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeObject, Description: about + " A declaration with only the fields and lists that it is about.", AdditionalProperties: true}
+	}
+	op = withFile(op, maxDeclarationBytes, mediaJSON)
+	op.RequestBody.Description = "What to declare, what to withdraw, or both."
+	op.RequestBody.Content[mediaJSON] = &huma.MediaType{
+		Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{
+			"declare":  part("Records to add or to replace."),
+			"withdraw": part("Records to remove; what names them is enough."),
+		}},
+		Example: map[string]any{
+			"declare":  map[string]any{"group_account_memberships": []any{map[string]any{"group": "readers", "account": "a@example.com"}}},
+			"withdraw": map[string]any{"accounts": []any{map[string]any{"email": "b@example.com"}}},
+		},
+	}
+	return op
 }
 
 func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], error) {
@@ -307,11 +356,25 @@ func (s *Server) declare(ctx context.Context, in *declareInput) (*declareOutput,
 	if err != nil {
 		return nil, err
 	}
-	input := DeclareInput{Actor: principalOf(ctx).ID, Consortium: in.Consortium, Wanted: wanted, Reason: in.Reason, DryRun: in.DryRun}
-	if in.ExpectedVersion >= 0 {
-		input.ExpectedVersion = &in.ExpectedVersion
+	result, err := s.config.Declarer.Declare(ctx, DeclareInput{
+		Actor: principalOf(ctx).ID, Consortium: in.Consortium, Wanted: wanted, Reason: in.Reason, DryRun: in.DryRun, ExpectedVersion: in.expected(),
+	})
+	return in.answer(result, err)
+}
+
+func (s *Server) patch(ctx context.Context, in *declareInput) (*declareOutput, error) {
+	patch, err := anvil.DecodePatch(bytes.NewReader(in.RawBody))
+	if err != nil {
+		return nil, err
 	}
-	result, err := s.config.Declarer.Declare(ctx, input)
+	result, err := s.config.Declarer.Patch(ctx, PatchInput{
+		Actor: principalOf(ctx).ID, Consortium: in.Consortium, Patch: patch, Reason: in.Reason, DryRun: in.DryRun, ExpectedVersion: in.expected(),
+	})
+	return in.answer(result, err)
+}
+
+// answer shows what a declaration or a patch came to.
+func (in *declareInput) answer(result DeclareResult, err error) (*declareOutput, error) {
 	if err != nil {
 		return nil, err
 	}

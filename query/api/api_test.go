@@ -81,6 +81,7 @@ type world struct {
 	wallet   clickhouse.WalletQuery
 	options  anvil.Options
 	declared api.DeclareInput
+	patched  api.PatchInput
 	imported access.Organisation
 	actor    string
 	decision string
@@ -200,6 +201,21 @@ func (w *world) Declare(ctx context.Context, in api.DeclareInput) (api.DeclareRe
 		return api.DeclareResult{}, err
 	}
 	return api.DeclareResult{Plan: plan, Version: 4, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) Patch(ctx context.Context, in api.PatchInput) (api.DeclareResult, error) {
+	w.patched = in
+	current := anvil.Declared{ServiceAccount: "sa@example.com", Accounts: []anvil.Account{{Email: "old@example.com", Status: anvil.StatusActive}}}
+	current.Normalise()
+	next, err := in.Patch.Apply(current)
+	if err != nil {
+		return api.DeclareResult{}, err
+	}
+	plan, err := anvil.Plan(current, next, anvil.Strict)
+	if err != nil {
+		return api.DeclareResult{}, err
+	}
+	return api.DeclareResult{Plan: plan, Version: 5, Shown: w.shown}, w.enter(ctx)
 }
 
 func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model) (postgres.Sweep, error) {

@@ -244,6 +244,36 @@ func TestBodiesAreBounded(t *testing.T) {
 	c.requireProblem(c.do(http.MethodPost, "/v1/poison", `{"reason": "`+strings.Repeat("x", 2<<20)+`"}`), http.StatusRequestEntityTooLarge, "body")
 }
 
+func TestSingleRecordsAreDeclaredAndWithdrawn(t *testing.T) {
+	c := newClient(t)
+	const target = "/v1/anvil/acme/declarations"
+	a := c.do(http.MethodPatch, target+"?dry_run=true&reason=because&expected_version=3", bodies["patch-declaration"], "Content-Type", "application/json")
+	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.True(t, c.world.patched.DryRun)
+	require.Equal(t, int64(3), *c.world.patched.ExpectedVersion)
+	require.Equal(t, "because", c.world.patched.Reason)
+	require.Equal(t, "token:admin", c.world.patched.Actor)
+	require.Equal(t, "acme", c.world.patched.Consortium)
+	require.Contains(t, a.text, `{"action":"withdrawn","kind":"account","name":"old@example.com","before":{`)
+	require.Contains(t, a.text, `{"action":"added","kind":"account","name":"a@example.com","after":{"email":"a@example.com","is_service_account":false,"status":"active"}}`)
+
+	a = c.do(http.MethodPatch, target, `{"declare": {"service_account": "sa@example.com"}}`)
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
+	require.Contains(t, a.text, `"version":5,"changes":[]`)
+	require.Nil(t, c.world.patched.ExpectedVersion)
+
+	for body, want := range map[string]string{
+		"declare:\n  accounts: []\n":       "line 1: not JSON",
+		`{}`:                               "say what to declare or to withdraw",
+		`{"accounts": []}`:                 `unknown field \"accounts\"`,
+		"{\"declare\":\n{\"acounts\": 1}}": `declare: line 2: unknown field \"acounts\"`,
+		`{"declare": {"group_account_memberships": [{"group": "g", "account": "old@example.com"}]}}`: `group \"g\" is not declared in managed_groups`,
+	} {
+		c.requireProblem(c.do(http.MethodPatch, target, body), http.StatusUnprocessableEntity, want)
+	}
+	c.requireProblem(c.do(http.MethodPatch, target, `{"withdraw": {"accounts": [{"email": "b@example.com"}]}}`), http.StatusConflict, `account \"b@example.com\" is not declared`)
+}
+
 func TestDeclarationsAndSweeps(t *testing.T) {
 	c := newClient(t)
 	a := c.do(http.MethodPost, "/v1/anvil/acme/declarations?dry_run=true&reason=because&expected_version=3", bodies["declare-consortium"], "Content-Type", "application/yaml")
