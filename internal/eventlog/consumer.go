@@ -23,11 +23,12 @@ type ConsumerConfig struct {
 	Brokers []string
 	// ClientID is the name brokers know the client by; default "muster".
 	ClientID string
-	// FetchBytes bounds what one broker sends at a time, as stored; default
-	// 8 MiB. A single larger batch still arrives.
+	// FetchBytes bounds what one broker sends at a time, as stored, which takes
+	// several times as much in memory; default 2 MiB. A single larger batch still
+	// arrives.
 	FetchBytes int32
 	// PartitionBytes bounds what is sent of one partition at a time; default
-	// 1 MiB.
+	// 512 KiB.
 	PartitionBytes int32
 	// OnSkip is called when the log begins behind the position a partition was
 	// to be read from: the records from skipped up to resumed are no longer
@@ -44,10 +45,10 @@ func (c ConsumerConfig) withDefaults() ConsumerConfig {
 		c.ClientID = defaultClientID
 	}
 	if c.FetchBytes == 0 {
-		c.FetchBytes = 8 << 20
+		c.FetchBytes = 2 << 20
 	}
 	if c.PartitionBytes == 0 {
-		c.PartitionBytes = 1 << 20
+		c.PartitionBytes = 512 << 10
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
