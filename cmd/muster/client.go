@@ -91,13 +91,12 @@ func refusal(response *http.Response, data []byte) error {
 	if err := json.Unmarshal(data, &p); err != nil || p.Detail == "" {
 		return event.Errorf(event.CodeInternal, "Muster answers %s", response.Status)
 	}
-	text := p.Detail
-	var textSb95 strings.Builder
+	var text strings.Builder
+	text.WriteString(p.Detail)
 	for _, e := range p.Errors {
-		textSb95.WriteString("\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": "))
+		text.WriteString("\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": "))
 	}
-	text += textSb95.String()
-	return event.Errorf(event.CodeInvalid, "%s", text)
+	return event.Errorf(event.CodeInvalid, "%s", text.String())
 }
 
 // importCommand brings an organisation into a running Muster.
@@ -158,79 +157,6 @@ func (c *importCommand) Run(ctx context.Context, env *environment) error {
 	}
 	fmt.Fprintf(env.stderr, "%d records were rejected, the list is in %s: correct them and import again\n", len(answer.Rejections), kept)
 	return errFindings
-}
-
-// declareCommand declares what a consortium ought to look like.
-type declareCommand struct {
-	Consortium string `help:"Name of the consortium." required:"" placeholder:"NAME"`
-	File       string `short:"f" help:"What is declared, YAML or JSON." required:"" type:"existingfile" placeholder:"FILE"`
-	Reason     string `help:"Why, for the record."`
-	DryRun     bool   `help:"Show the plan and change nothing."`
-	Output     string `help:"Format: json or table." enum:"json,table" default:"table"`
-}
-
-// Help implements kong's detailed help.
-func (c *declareCommand) Help() string {
-	return `The file is the whole declaration: what it lacks is withdrawn. The plan is shown and applied, all
-of it or nothing; a file that changes nothing changes nothing.
-
-Examples:
-  muster declare --consortium primed -f declared.yaml --dry-run
-  muster declare --consortium primed -f declared.yaml --reason "new members of working group 3"`
-}
-
-// declareAnswer is what the API says of a declaration.
-type declareAnswer struct {
-	Consortium string `json:"consortium"`
-	DryRun     bool   `json:"dry_run"`
-	Version    int64  `json:"version"`
-	Changes    []struct {
-		Action string          `json:"action"`
-		Kind   string          `json:"kind"`
-		Name   string          `json:"name"`
-		Before json.RawMessage `json:"before,omitempty"`
-		After  json.RawMessage `json:"after,omitempty"`
-	} `json:"changes"`
-}
-
-// Run implements the subcommand.
-func (c *declareCommand) Run(ctx context.Context, env *environment) error {
-	data, err := os.ReadFile(c.File)
-	if err != nil {
-		return fmt.Errorf("reading the declaration: %w", err)
-	}
-	api, err := env.settings.client()
-	if err != nil {
-		return err
-	}
-	query := url.Values{}
-	if c.Reason != "" {
-		query.Set("reason", c.Reason)
-	}
-	if c.DryRun {
-		query.Set("dry_run", "true")
-	}
-	var answer declareAnswer
-	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/declarations?" + query.Encode()
-	if err := api.do(ctx, http.MethodPost, path, data, "application/json", &answer); err != nil {
-		return err
-	}
-	if c.Output == "json" {
-		return printJSON(env.stdout, answer)
-	}
-	t := newTable("action", "kind", "record", "before", "after")
-	for _, p := range answer.Changes {
-		t.row(p.Action, p.Kind, p.Name, oneLine(string(p.Before)), oneLine(string(p.After)))
-	}
-	if err := t.print(env.stdout); err != nil {
-		return err
-	}
-	if c.DryRun {
-		fmt.Fprintf(env.stdout, "%d changes planned, nothing changed\n", len(answer.Changes))
-		return nil
-	}
-	fmt.Fprintf(env.stdout, "%d changes applied\n", len(answer.Changes))
-	return nil
 }
 
 // sweepCommand asks AnVIL about a consortium.

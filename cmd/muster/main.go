@@ -114,7 +114,7 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run the API and the forwarder of commands."`
 
 	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
-	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file."`
+	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
 

@@ -141,7 +141,7 @@ func (a *patching) refuseReferred(remaining Declared) {
 		if more := len(by) - maxReferences; more > 0 {
 			names = append(names, fmt.Sprintf("%d more", more))
 		}
-		a.conflict("%s %q cannot be withdrawn while there is something that refers to it (%s): withdraw or change that first, or with it",
+		a.conflict("%s %q cannot be withdrawn, it is referred to by %s: withdraw or change that first, or with it",
 			key.Kind, key.Name, strings.Join(names, ", "))
 	}
 }

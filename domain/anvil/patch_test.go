@@ -106,7 +106,7 @@ func TestAPatchIsTheFoldOfItsPlan(t *testing.T) {
 		require.Equal(rt, before, current, "what is declared must not change under the caller")
 		if err != nil {
 			require.Equal(rt, event.CodeConflict, event.CodeOf(err))
-			require.ErrorContains(rt, err, "refers to it")
+			require.ErrorContains(rt, err, "is referred to by")
 			require.Error(rt, next.Validate(anvil.Strict), "it was refused, but breaks no rule")
 			return
 		}
@@ -217,13 +217,13 @@ func TestAPatchThatCannotBeAppliedSaysWhy(t *testing.T) {
 		`{"withdraw": {"accounts": [{"email": "b@example.com"}]}}`:         {`conflict`, `account "b@example.com" is not declared, so it cannot be withdrawn`},
 		`{"withdraw": {"accounts": [{}]}}`:                                 {`conflict`, `account "" is not declared`},
 		`{"withdraw": {"managed_groups": [{"name": "G"}, {"name": "J"}]}}`: {`conflict`, `group "G" is not declared`, `group "J" is not declared`},
-		`{"withdraw": {"accounts": [{"email": "a@example.com"}]}}`:         {`conflict`, `account "a@example.com" cannot be withdrawn while there is something that refers to it (account_membership "g/a@example.com")`},
+		`{"withdraw": {"accounts": [{"email": "a@example.com"}]}}`:         {`conflict`, `account "a@example.com" cannot be withdrawn, it is referred to by account_membership "g/a@example.com": withdraw or change that first`},
 		`{"withdraw": {"managed_groups": [{"name": "g"}]}}`: {
-			`conflict`, `workspace "bp/ws"`, `account_membership "g/a@example.com"`, `group_membership "h/g"`, `group_membership "i/g"`, `sharing "bp/ws/g", 1 more)`,
+			`conflict`, `workspace "bp/ws"`, `account_membership "g/a@example.com"`, `group_membership "h/g"`, `group_membership "i/g"`, `sharing "bp/ws/g", 1 more: withdraw`,
 		},
-		`{"withdraw": {"managed_groups": [{"name": "h"}]}}`:                                       {`conflict`, `group "h"`, `(group_membership "h/g")`},
-		`{"withdraw": {"billing_projects": [{"name": "bp"}]}}`:                                    {`conflict`, `billing_project "bp"`, `(workspace "bp/ws")`},
-		`{"withdraw": {"workspaces": [{"billing_project": "bp", "name": "ws"}]}}`:                 {`conflict`, `(sharing "bp/ws/g", ignored_sharing "bp/ws/x@example.com")`},
+		`{"withdraw": {"managed_groups": [{"name": "h"}]}}`:                                       {`conflict`, `group "h"`, `by group_membership "h/g": `},
+		`{"withdraw": {"billing_projects": [{"name": "bp"}]}}`:                                    {`conflict`, `billing_project "bp"`, `by workspace "bp/ws": `},
+		`{"withdraw": {"workspaces": [{"billing_project": "bp", "name": "ws"}]}}`:                 {`conflict`, `by sharing "bp/ws/g", ignored_sharing "bp/ws/x@example.com": `},
 		`{"withdraw": {"service_account": "app@example.com"}}`:                                    {`invalid`, "the service account cannot be withdrawn: declare another one"},
 		`{"withdraw": {"accounts": [{"email": "b@x.org"}, {"email": "B@x.org"}]}}`:                {`invalid`, `account "b@x.org" is withdrawn twice`},
 		`{"declare": {"accounts": [{"email": "b@x.org"}, {"email": "B@x.org"}]}}`:                 {`invalid`, `account "b@x.org" is declared twice`},
