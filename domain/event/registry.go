@@ -70,17 +70,6 @@ func Chain[O, N any](r *Registry, oldType, nextType Type, f func(O) (N, error)) 
 	}})
 }
 
-// DecodePart reads the value of an event as P, whatever its registered reader: for
-// whoever needs little of a large value. It fails with [CodePoisoned] for a value
-// that cannot be read so.
-func DecodePart[P Payload](e Event) (P, error) {
-	p, err := decodeAs[P](e.Data)
-	if err != nil {
-		return p, Errorf(CodePoisoned, "event %s: reading a value of type %s: %w", e.Key(), e.Type, err)
-	}
-	return p, nil
-}
-
 // decodeAs reads JSON by the rules of encoding/json. Decoding is most of the work
 // of a replay, and sonic does it three times as fast; what sonic refuses is for
 // encoding/json to judge, which also says what is wrong in one line.

@@ -40,30 +40,8 @@ func Characters() runner.Projection {
 			{Name: "failures", Key: "character_id, section"},
 		},
 		Bare:     []event.Type{eve.TypeJournalRecorded},
-		Decode:   decodeJournalSeen,
 		NewBatch: func() runner.Batch { return shape.empty() },
 	}
-}
-
-// journalSeen is what is needed of [eve.JournalRecorded] here: its entries, which
-// are most of the log, lie in ClickHouse.
-type journalSeen struct {
-	CharacterID int64     `json:"character_id"`
-	FetchedAt   time.Time `json:"fetched_at"`
-}
-
-// EventType implements [event.Payload].
-func (journalSeen) EventType() event.Type { return eve.TypeJournalRecorded }
-
-func decodeJournalSeen(e event.Event) (event.Payload, error) {
-	if e.Type != eve.TypeJournalRecorded {
-		return nil, nil
-	}
-	seen, err := event.DecodePart[journalSeen](e)
-	if err != nil {
-		return nil, err
-	}
-	return seen, nil
 }
 
 type userRow struct {
@@ -239,11 +217,6 @@ func (b *charactersBatch) readJournal(e runner.Event) error {
 	key := sectionKey{id, eve.SectionWalletJournal}
 	b.sections.put(key, sectionRow{sectionKey: key, observedAt: e.Time, place: placeOf(e)})
 	return nil
-}
-
-func (b *charactersBatch) seeJournal(p journalSeen, at place) {
-	key := sectionKey{p.CharacterID, eve.SectionWalletJournal}
-	b.sections.put(key, sectionRow{sectionKey: key, observedAt: p.FetchedAt, place: at})
 }
 
 func (b *charactersBatch) own(id int64, userID, hash string, scopes []string, e runner.Event) {

@@ -126,7 +126,7 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 		return nil
 	}
 	if !slices.Contains(f.projection.Bare, e.Type) {
-		recorded.Payload, err = f.projection.decode(f.registry, e)
+		recorded.Payload, err = f.registry.Decode(e)
 		if err != nil {
 			return f.park(p, recorded, err)
 		}

@@ -42,9 +42,6 @@ type Projection struct {
 	// Sequence names what must be kept in order when an event cannot be
 	// applied: later events of the same sequence wait behind it. Nil: the stream.
 	Sequence func(Event) string
-	// Decode reads the value of an event where a projection needs little of a
-	// large one; a nil payload leaves it to the registry. May be nil.
-	Decode func(event.Event) (event.Payload, error)
 	// NewBatch is an empty batch: a [PostgresBatch] or a [ClickHouseBatch],
 	// as the store asks for.
 	NewBatch func() Batch
@@ -91,16 +88,6 @@ type Insert struct {
 	Rows    int
 	// Fill hands over the columns.
 	Fill func(driver.Batch) error
-}
-
-// decode reads the value of an event.
-func (p Projection) decode(r *event.Registry, e event.Event) (event.Payload, error) {
-	if p.Decode != nil {
-		if payload, err := p.Decode(e); payload != nil || err != nil {
-			return payload, err
-		}
-	}
-	return r.Decode(e)
 }
 
 func (p Projection) sequence(e Event) string {
