@@ -15,6 +15,7 @@ type projectCommand struct {
 
 // Run implements the subcommand.
 func (c *projectCommand) Run(ctx context.Context, env *environment) error {
+	limitMemory(projectorMemory)
 	return env.withStores(ctx, func(s *stores) error {
 		return runAll(ctx,
 			func(ctx context.Context) error { return env.project(ctx, s) },

@@ -1,0 +1,19 @@
+package main
+
+import (
+	"os"
+	"runtime/debug"
+)
+
+// projectorMemory is what the heap of the projectors ought to stay below. What
+// they hold is bounded by the size of batches, but left alone the collector lets
+// garbage grow as large as that again.
+const projectorMemory = 192 << 20
+
+// limitMemory makes the collector work harder when the heap comes near a size.
+// It is no hard bound, and GOMEMLIMIT goes before it.
+func limitMemory(size int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(size)
+	}
+}
