@@ -212,9 +212,9 @@ func (r *benchRig) forget(ctx context.Context, repetition int) {
 		require.NoError(r.b, err)
 		for _, g := range generations {
 			if name == chviews.WalletName {
-				err = r.stores.clickhouse.Exec(ctx, "DROP DATABASE "+g.Namespace+" SYNC")
+				err = r.stores.clickhouse.Exec(ctx, "DROP DATABASE IF EXISTS "+g.Namespace+" SYNC")
 			} else {
-				_, err = r.stores.pool.Exec(ctx, "DROP SCHEMA "+g.Namespace+" CASCADE")
+				_, err = r.stores.pool.Exec(ctx, "DROP SCHEMA IF EXISTS "+g.Namespace+" CASCADE")
 			}
 			require.NoError(r.b, err)
 		}

@@ -62,25 +62,29 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 	rig := newBenchRig(b, events)
 	wallet := rig.blocks(chviews.Wallet(), rig.bound(chviews.WalletName, 0).Bulk)
 	characters, sections := rig.blocks(pgviews.Characters(), rig.bound(pgviews.CharactersName, 0).Bulk), rig.sectionRows()
-	rows := clickhouseRows(wallet)
+	rows, atHand := clickhouseRows(wallet), rig.take()
 	runtime.GC()
 
 	times := map[string][]float64{}
 	note := func(what string, took time.Duration) { times[what] = append(times[what], took.Seconds()) }
+	measureModel := func(name string, repetition int) {
+		b.Helper()
+		bound := rig.bound(name, repetition)
+		note("catch up "+name, rig.catchUp(bound))
+		applied, _ := rig.replay(bound, atHand)
+		note("fold "+name, applied)
+		applied, whole := rig.replay(bound, rig.kafka())
+		note("replay "+name, applied)
+		note("replay and compare "+name, whole)
+	}
 	for b.Loop() {
 		for repetition := range repetitions {
 			note("consume", rig.consume())
 			note("insert", rig.insertBare(wallet, repetition))
-			note("fold wallet", rig.fold(rig.bound(chviews.WalletName, repetition)))
-			applied, whole := rig.replay(rig.bound(chviews.WalletName, repetition))
-			note("replay wallet", applied)
-			note("replay wallet whole", whole)
+			measureModel(chviews.WalletName, repetition)
 			note("copy", rig.copyBare(sections, bulkRecords))
 			note("upsert", rig.upsertBare(characters, repetition))
-			note("fold characters", rig.fold(rig.bound(pgviews.CharactersName, repetition)))
-			applied, whole = rig.replay(rig.bound(pgviews.CharactersName, repetition))
-			note("replay characters", applied)
-			note("replay characters whole", whole)
+			measureModel(pgviews.CharactersName, repetition)
 			rig.forget(b.Context(), repetition)
 		}
 	}
@@ -115,19 +119,21 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 		line("folding into Postgres (`characters`)", "events", "fold characters", "copy", events, 0.5),
 		line("replay of `wallet`", "events", "replay wallet", slower("insert"), events, 0.5),
 		line("replay of `characters`", "events", "replay characters", slower("copy"), events, 0.5),
-		line("folding into Postgres, a floor that need not fold", "events", "fold characters", "upsert", events, 0),
+		line("live `wallet` catching up", "events", "catch up wallet", slower("insert"), events, 0),
+		line("live `characters` catching up", "events", "catch up characters", slower("copy"), events, 0),
+		line("folding into Postgres (`characters`), folded floor", "events", "fold characters", "upsert", events, 0),
 	}
 	for _, m := range measures {
 		b.Logf("%-40s %9.0f %s/s  floor %9.0f  ratio %.2f (%.2f to %.2f, bar %.1f)", m.Work, m.Ours, m.Unit, m.Floor, m.Ratio(), m.Slow, m.Fast, m.Bar)
 		b.ReportMetric(m.Ratio(), strings.NewReplacer(" ", "-", "`", "", "(", "", ")", "").Replace(m.Work)+"-ratio")
 	}
 	b.Logf("with comparison: wallet %.0f, characters %.0f events/s; muster project: %.0f MiB at most",
-		float64(events)/median(times["replay wallet whole"]), float64(events)/median(times["replay characters whole"]), memory)
+		float64(events)/median(times["replay and compare wallet"]), float64(events)/median(times["replay and compare characters"]), memory)
 	b.ReportMetric(memory, "MiB-projector")
 	if folder := os.Getenv("MUSTER_BENCH_REPORT"); folder != "" {
 		writeBenchReport(b, folder, benchReport{
 			Date: time.Now().UTC().Format(time.DateOnly), Events: events, Rows: rows, Repetitions: repetitions, Measures: measures, Memory: memory,
-			WalletWhole: float64(events) / median(times["replay wallet whole"]), CharactersWhole: float64(events) / median(times["replay characters whole"]),
+			WalletWhole: float64(events) / median(times["replay and compare wallet"]), CharactersWhole: float64(events) / median(times["replay and compare characters"]),
 			Machine: machine(), Go: runtime.Version(),
 		})
 	}
@@ -190,6 +196,9 @@ the same rows, which lie ready in memory, in blocks of the same size. Engines ar
 | --- | ---: | ---: | --- | ---: | --- | --- |
 {{range .Measures}}| {{.Work}} | {{printf "%.0f" .Ours}} {{.Unit}}/s | {{printf "%.0f" .Floor}} {{.Unit}}/s | {{.What}} | {{printf "%.2f" .Ratio}} | {{printf "%.2f to %.2f" .Slow .Fast}} | {{.Verdict}} |
 {{end}}
+Folding is given records that lie in memory: it decodes, folds and writes them, with checkpoints. A replay and a live projection that is
+catching up read them from Kafka, too.
+
 Postgres has two floors. The first stores what the events say, a row for each, with ` + "`COPY`" + `. The second is given only the rows that are
 left when a batch has been folded, a few for each character however many events there were: it shows what reading, decoding and folding cost,
 for which the bare engine has no counterpart.

@@ -83,11 +83,48 @@ func (r *benchRig) fill() {
 }
 
 // runner is a runner as the projectors have it, without metrics.
-func (r *benchRig) runner() *runner.Runner {
+func (r *benchRig) runner(from runner.Log) *runner.Runner {
 	return runner.New(runner.Config{
-		Pool: r.stores.pool, Control: r.stores.control, Registry: r.stores.registry, Logger: slog.New(slog.DiscardHandler), KeepRetired: 1,
-		Log: runner.Kafka{Reader: r.stores.reader, Consumer: eventlog.ConsumerConfig{Brokers: r.stores.addresses.KafkaBrokers}},
+		Pool: r.stores.pool, Control: r.stores.control, Registry: r.stores.registry, Logger: slog.New(slog.DiscardHandler), KeepRetired: 1, Log: from,
 	})
+}
+
+// kafka is the log as it lies in Kafka.
+func (r *benchRig) kafka() runner.Kafka {
+	return runner.Kafka{Reader: r.stores.reader, Consumer: eventlog.ConsumerConfig{Brokers: r.stores.addresses.KafkaBrokers}}
+}
+
+// recordsAtHand is a log whose records lie in memory, to tell folding and writing
+// from reading.
+type recordsAtHand struct {
+	runner.Kafka
+	records map[eventlog.Partition][]eventlog.Record
+}
+
+// ReadRange implements [runner.Log].
+func (l recordsAtHand) ReadRange(_ context.Context, at eventlog.Partition, from, to int64, fn func(eventlog.Record) error) error {
+	for _, record := range l.records[at] {
+		if record.Offset < from || record.Offset >= to {
+			continue
+		}
+		if err := fn(record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take reads the whole log into memory.
+func (r *benchRig) take() recordsAtHand {
+	r.b.Helper()
+	log := recordsAtHand{Kafka: r.kafka(), records: map[eventlog.Partition][]eventlog.Record{}}
+	for at, end := range r.ends {
+		require.NoError(r.b, r.stores.reader.ReadRange(r.b.Context(), at, 0, end, func(record eventlog.Record) error {
+			log.records[at] = append(log.records[at], record)
+			return nil
+		}))
+	}
+	return log
 }
 
 // bound is a read model under a name of its own, so that each repetition fills
@@ -100,9 +137,9 @@ func (r *benchRig) bound(name string, repetition int) runner.Bound {
 	return b
 }
 
-// fold runs a read model from an empty generation to the end of the log, as
+// catchUp runs a read model from an empty generation to the end of the log, as
 // `muster project` does, and returns how long that took.
-func (r *benchRig) fold(b runner.Bound) time.Duration {
+func (r *benchRig) catchUp(b runner.Bound) time.Duration {
 	r.b.Helper()
 	live := func(ctx context.Context) error {
 		_, err := r.stores.control.Live(ctx, b.Name)
@@ -119,7 +156,7 @@ func (r *benchRig) runUntil(b runner.Bound, holds func(context.Context) error) {
 	r.b.Helper()
 	ctx, stop := context.WithCancel(r.b.Context())
 	stopped := make(chan error, 1)
-	go func() { stopped <- r.runner().Run(ctx, b) }()
+	go func() { stopped <- r.runner(r.kafka()).Run(ctx, b) }()
 	const limit = 5 * time.Minute
 	err := waitUntil(ctx, limit, holds)
 	stop()
@@ -149,12 +186,12 @@ func (r *benchRig) reached(ctx context.Context, b runner.Bound) error {
 	return nil
 }
 
-// replay rebuilds a read model that [benchRig.fold] has filled. It returns how
+// replay rebuilds a read model that [benchRig.catchUp] has filled. It returns how
 // long it took to apply the log, and how long with the comparison.
-func (r *benchRig) replay(b runner.Bound) (applied, whole time.Duration) {
+func (r *benchRig) replay(b runner.Bound, from runner.Log) (applied, whole time.Duration) {
 	r.b.Helper()
 	started := time.Now()
-	result, err := r.runner().Replay(r.b.Context(), b, runner.ReplayOptions{Progress: func(p runner.Progress) {
+	result, err := r.runner(from).Replay(r.b.Context(), b, runner.ReplayOptions{Progress: func(p runner.Progress) {
 		if p.Phase == "comparing" {
 			applied = time.Since(started)
 		}
