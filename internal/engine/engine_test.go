@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,6 +145,7 @@ func TestEnginesKeepTheirDataAcrossAStop(t *testing.T) {
 	engines := open(t, dir)
 	t.Logf("first start of all: %s", time.Since(begun))
 	write(t, engines.Addresses())
+	before := engines.Addresses()
 	running := entries(t, dir)
 	require.Len(t, running, 3)
 
@@ -159,6 +161,16 @@ func TestEnginesKeepTheirDataAcrossAStop(t *testing.T) {
 	engines = open(t, dir)
 	t.Logf("later start of all: %s", time.Since(begun))
 	requireKept(t, engines.Addresses())
+	require.Equal(t, userOf(t, before.PostgresDSN), userOf(t, engines.Addresses().PostgresDSN), "who is connected stays welcome")
+	require.Equal(t, userOf(t, before.ClickHouseDSN), userOf(t, engines.Addresses().ClickHouseDSN), "who is connected stays welcome")
+}
+
+// userOf is the user and the password of a DSN.
+func userOf(t *testing.T, dsn string) string {
+	t.Helper()
+	address, err := url.Parse(dsn)
+	require.NoError(t, err)
+	return address.User.String()
 }
 
 func TestChildThatIsKilledIsBackAndItsNewNumberNoted(t *testing.T) {
