@@ -185,6 +185,10 @@ func (r *Reactors) Handle(name, topic string, fn ReactorFunc) error {
 	return nil
 }
 
+// joinReserve is how much longer than the broker needs is waited for the answer
+// to a join.
+const joinReserve = 10 * time.Second
+
 func (r *Reactors) consumerConfig() *sarama.Config {
 	c := kafka.DefaultSaramaSubscriberConfig()
 	c.ClientID = r.cfg.ClientID
@@ -197,6 +201,11 @@ func (r *Reactors) consumerConfig() *sarama.Config {
 	c.Consumer.MaxProcessingTime = 10 * time.Minute
 	c.Consumer.Group.Session.Timeout = r.cfg.SessionTimeout
 	c.Consumer.Group.Heartbeat.Interval = r.cfg.SessionTimeout / 3
+	// The answer to a join comes when the members that were killed are given up,
+	// each of which may begin the wait anew. A client that does not wait for it
+	// joins again as somebody else, and so for ever.
+	c.Consumer.Group.Rebalance.Timeout = 2 * r.cfg.SessionTimeout
+	c.Net.ReadTimeout = max(c.Net.ReadTimeout, r.cfg.SessionTimeout+c.Consumer.Group.Rebalance.Timeout+joinReserve)
 	return c
 }
 
