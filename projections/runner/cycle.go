@@ -203,7 +203,7 @@ type feed interface {
 const polled = 1000
 
 // grasp is how long is waited for what has piled up already.
-const grasp = time.Millisecond
+const grasp = 20 * time.Millisecond
 
 // gather reads one batch: it waits for the first record and then lingers until
 // there are live.Records or the time is up. What has piled up beyond that is
