@@ -11,7 +11,6 @@ import (
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
 	ingestanvil "github.com/muster-sync/muster/ingest/anvil"
-	"github.com/muster-sync/muster/ingest/registration"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
@@ -44,18 +43,18 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		Characters: characters, Wallets: wallets, Consortia: consortia,
-		Importer: importer{r.registrar()}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Importer: importer{r}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})
 }
 
 // importer brings organisations in for the API.
-type importer struct{ *registration.Registrar }
+type importer struct{ *roles }
 
 // Import implements [api.Importer].
 func (i importer) Import(ctx context.Context, actor string, org access.Organisation) (api.ImportResult, error) {
-	result, err := i.Registrar.Import(ctx, actor, org)
+	result, err := i.register(ctx, actor, org)
 	registered := 0
 	for _, c := range org.Characters {
 		if c.Registered {

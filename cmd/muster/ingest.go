@@ -77,6 +77,9 @@ type roles struct {
 	worlds   worlds
 	appender *eventlog.Appender
 	bus      *command.Bus
+	// registered tells the schedule of this process, if it runs one, that there
+	// are new characters.
+	registered chan struct{}
 	// vault is nil without an EVE application.
 	vault *sso.Vault
 	// sweeper is nil when AnVIL cannot be asked; noSweeps says why.
@@ -88,7 +91,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 	if err := e.migrateAll(ctx, s); err != nil {
 		return nil, err
 	}
-	r := &roles{environment: e, stores: s, worlds: w}
+	r := &roles{environment: e, stores: s, worlds: w, registered: make(chan struct{}, 1)}
 	var err error
 	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics})
 	if err != nil {
@@ -202,8 +205,20 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	return func(ctx context.Context) error {
 		defer client.Close()
-		return scheduler.Run(ctx)
+		return runAll(ctx, scheduler.Run, func(ctx context.Context) error { return r.wake(ctx, scheduler) })
 	}, nil
+}
+
+// wake has characters found at once that this process has registered.
+func (r *roles) wake(ctx context.Context, scheduler *schedule.Scheduler) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.registered:
+			scheduler.Wake()
+		}
+	}
 }
 
 // characters tells the schedule who is to be synced.

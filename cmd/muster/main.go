@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/muster-sync/muster/internal/eventlog"
 )
 
 // version is set when the binary is built.
@@ -83,6 +85,7 @@ func (p program) execute(ctx context.Context, parser *kong.Kong, cli *commandLin
 		return exitError
 	}
 	env := &environment{program: p, settings: &cli.settings, logger: cli.newLogger(p.stderr)}
+	eventlog.LogSarama(env.logger)
 	err = parsed.Run(env)
 	switch {
 	case err == nil:

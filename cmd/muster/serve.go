@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/registration"
@@ -57,12 +58,18 @@ func (r *roles) forward(ctx context.Context) error {
 	return forwarder.Run(ctx)
 }
 
-// registrar brings organisations in.
-func (r *roles) registrar() *registration.Registrar {
-	if r.vault == nil {
-		return registration.New(r.bus, nil, known{r.stores})
+// register brings an organisation in and has new characters synced at once.
+func (r *roles) register(ctx context.Context, actor string, org access.Organisation) (registration.Result, error) {
+	registrar := registration.New(r.bus, nil, known{r.stores})
+	if r.vault != nil {
+		registrar = registration.New(r.bus, r.vault, known{r.stores})
 	}
-	return registration.New(r.bus, r.vault, known{r.stores})
+	result, err := registrar.Import(ctx, actor, org)
+	select {
+	case r.registered <- struct{}{}:
+	default:
+	}
+	return result, err
 }
 
 // declarer changes what is declared.

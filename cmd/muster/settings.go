@@ -18,6 +18,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/internal/engine"
 )
 
@@ -66,9 +67,6 @@ func (s *settings) external() engine.Addresses {
 	return engine.Addresses{KafkaBrokers: s.KafkaBrokers, PostgresDSN: s.PostgresDSN, ClickHouseDSN: s.ClickhouseDSN}
 }
 
-// secretKeyBytes is the length of the key that seals tokens.
-const secretKeyBytes = 32
-
 // secretKey reads the key that seals tokens. With create it makes one in the
 // data folder where none is configured.
 func (s *settings) secretKey(create bool) ([]byte, error) {
@@ -90,10 +88,7 @@ func (s *settings) secretKey(create bool) ([]byte, error) {
 }
 
 func createKey(path string) ([]byte, error) {
-	key, err := randomBytes(secretKeyBytes)
-	if err != nil {
-		return nil, err
-	}
+	key := sso.NewKey()
 	if err := writeSecret(path, base64.StdEncoding.EncodeToString(key)); err != nil {
 		return nil, err
 	}
@@ -102,11 +97,11 @@ func createKey(path string) ([]byte, error) {
 
 func parseKey(text, from string) ([]byte, error) {
 	for _, decode := range []func(string) ([]byte, error){base64.StdEncoding.DecodeString, hex.DecodeString} {
-		if key, err := decode(text); err == nil && len(key) == secretKeyBytes {
+		if key, err := decode(text); err == nil && len(key) == sso.KeySize {
 			return key, nil
 		}
 	}
-	return nil, event.Errorf(event.CodeInvalid, "the key in %s is not %d bytes in base64 or hex: make one with `openssl rand -base64 %d`", from, secretKeyBytes, secretKeyBytes)
+	return nil, event.Errorf(event.CodeInvalid, "the key in %s is not %d bytes in base64 or hex: make one with `openssl rand -base64 %d`", from, sso.KeySize, sso.KeySize)
 }
 
 // writeSecret writes a file that only its owner can read.

@@ -201,7 +201,7 @@ func (d *demo) fill(ctx context.Context, r *roles) error {
 	if err := r.waitReady(ctx); err != nil {
 		return err
 	}
-	if _, err := r.registrar().Import(ctx, "demo", org); err != nil {
+	if _, err := r.register(ctx, "demo", org); err != nil {
 		return fmt.Errorf("bringing in the example organisation: %w", err)
 	}
 	data, err = json.Marshal(d.anvil.Declared())

@@ -578,26 +578,3 @@ func TestASetThatKeepsTearingIsReadWithoutConditions(t *testing.T) {
 	}
 	require.Equal(t, []esi.Result{esi.Changed, esi.Failed, esi.Changed, esi.Failed}, results)
 }
-
-func TestStatusesTellHowFarSectionsAreInStep(t *testing.T) {
-	r := newRig(t)
-	r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
-	r.sync(t, eve.SectionWallet)
-	r.sync(t, eve.SectionLocation)
-	now := r.world.Clock.Now()
-
-	statuses, err := esi.Statuses(t.Context(), r.pool, pilot)
-	require.NoError(t, err)
-	require.Len(t, statuses, 2)
-	require.Equal(t, eve.FailureNotFound, statuses[0].FailureClass)
-	require.Equal(t, now, statuses[0].FailingSince)
-	require.Equal(t, esi.Status{
-		CharacterID: pilot, Section: eve.SectionWallet, ChangedAt: now, ValidatedAt: now, NextAllowed: now.Add(2 * time.Minute),
-	}, statuses[1])
-	none, err := esi.Statuses(t.Context(), r.pool, 7)
-	require.NoError(t, err)
-	require.Empty(t, none)
-	all, err := esi.Statuses(t.Context(), r.pool)
-	require.NoError(t, err)
-	require.Len(t, all, 2)
-}

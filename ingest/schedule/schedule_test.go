@@ -215,9 +215,20 @@ func TestSectionsAreSyncedAgainAndAgain(t *testing.T) {
 	require.Len(t, r.jobs(t), 8, "jobs are standing orders")
 }
 
+// everyLogin has all characters synced that have a login.
+type everyLogin struct{ pool *pgxpool.Pool }
+
+func (e everyLogin) Syncable(ctx context.Context) ([]int64, error) {
+	rows, err := e.pool.Query(ctx, "SELECT character_id FROM ingest.token ORDER BY character_id")
+	if err != nil {
+		return nil, fmt.Errorf("listing logins: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
 func TestWokenSchedulerFindsNewCharactersAtOnce(t *testing.T) {
 	r := newRig(t)
-	r.config.Characters = schedule.EveryLogin{Pool: r.pool}
+	r.config.Characters = everyLogin{r.pool}
 	r.config.SweepEvery = time.Hour
 	s := r.scheduler(t)
 	run(t, s)

@@ -198,24 +198,3 @@ func (s *Scheduler) measure(ctx context.Context) error {
 	s.metrics.jobs.WithLabelValues("waiting").Set(float64(waiting))
 	return nil
 }
-
-// EveryLogin is a [Characters] of all characters that have a login.
-type EveryLogin struct {
-	// Pool is on a database with the tables of package schema.
-	Pool interface {
-		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	}
-}
-
-// Syncable implements [Characters].
-func (e EveryLogin) Syncable(ctx context.Context) ([]int64, error) {
-	rows, err := e.Pool.Query(ctx, "SELECT character_id FROM ingest.token ORDER BY character_id")
-	if err != nil {
-		return nil, fmt.Errorf("listing characters with a login: %w", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return nil, fmt.Errorf("listing characters with a login: %w", err)
-	}
-	return ids, nil
-}
