@@ -3,11 +3,14 @@ package schedule
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
+
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // insertChunk bounds how many jobs are made in one statement.
@@ -18,7 +21,12 @@ func (s *Scheduler) sweepLoop(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
-			s.config.Logger.ErrorContext(ctx, "sweep failed and is repeated", "error", err)
+			level := slog.LevelError
+			if event.CodeOf(err) == event.CodeUnavailable {
+				// Such as at the very first start, before there is a list.
+				level = slog.LevelInfo
+			}
+			s.config.Logger.Log(ctx, level, "the schedule was not brought in line; trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
