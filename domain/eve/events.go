@@ -20,6 +20,7 @@ const (
 	TypeCharacterReclaimed  event.Type = "muster.eve.character.reclaimed.v1"
 	TypeCharacterDisabled   event.Type = "muster.eve.character.disabled.v1"
 	TypeCharacterEnabled    event.Type = "muster.eve.character.enabled.v1"
+	TypeCharacterForgotten  event.Type = "muster.eve.character.forgotten.v1"
 	TypeSectionObserved     event.Type = "muster.eve.section.observed.v1"
 	TypeSectionFailed       event.Type = "muster.eve.section.failed.v1"
 	TypeSectionRecovered    event.Type = "muster.eve.section.recovered.v1"
@@ -33,22 +34,54 @@ func Register(r *event.Registry) {
 	event.Register[CharacterReclaimed](r)
 	event.Register[CharacterDisabled](r)
 	event.Register[CharacterEnabled](r)
+	event.Register[CharacterForgotten](r)
 	event.Register[SectionObserved](r)
 	event.Register[SectionFailed](r)
 	event.Register[SectionRecovered](r)
 	event.Register[JournalRecorded](r)
+	registerFacts(r)
 }
 
 // Section names a part of a character that is observed on its own, as in paths
 // and events.
 type Section string
 
-// The sections that are observed.
+// The sections that ESI fills.
 const (
-	SectionDetails       Section = "details"
-	SectionLocation      Section = "location"
-	SectionWallet        Section = "wallet"
-	SectionWalletJournal Section = "wallet-journal"
+	SectionDetails            Section = "details"
+	SectionCorporationHistory Section = "corporation-history"
+	SectionAssets             Section = "assets"
+	SectionAttributes         Section = "attributes"
+	SectionContacts           Section = "contacts"
+	SectionContracts          Section = "contracts"
+	SectionImplants           Section = "implants"
+	SectionClones             Section = "clones"
+	SectionLocation           Section = "location"
+	SectionLoyalty            Section = "loyalty"
+	SectionMails              Section = "mails"
+	SectionOnline             Section = "online"
+	SectionShip               Section = "ship"
+	SectionSkills             Section = "skills"
+	SectionSkillQueue         Section = "skill-queue"
+	SectionWallet             Section = "wallet"
+	SectionWalletJournal      Section = "wallet-journal"
+	SectionWalletTransactions Section = "wallet-transactions"
+	SectionFWStats            Section = "fw-stats"
+	SectionMining             Section = "mining"
+	SectionPlanets            Section = "planets"
+	SectionRoles              Section = "roles"
+	SectionStandings          Section = "standings"
+	SectionTitles             Section = "titles"
+	SectionOrders             Section = "orders"
+	SectionIndustryJobs       Section = "industry-jobs"
+	SectionBlueprints         Section = "blueprints"
+	SectionKillmails          Section = "killmails"
+	SectionNotifications      Section = "notifications"
+	SectionCalendar           Section = "calendar"
+	SectionFatigue            Section = "fatigue"
+	SectionMedals             Section = "medals"
+	SectionResearch           Section = "research"
+	SectionFittings           Section = "fittings"
 )
 
 // CharacterRegistered says that a user has put a character under Muster's care.
@@ -106,6 +139,16 @@ type CharacterEnabled struct {
 // EventType implements [event.Payload].
 func (CharacterEnabled) EventType() event.Type { return TypeCharacterEnabled }
 
+// CharacterForgotten says that everything about a character was removed because
+// somebody asked for it. What came before it in the stream counts no more.
+type CharacterForgotten struct {
+	CharacterID int64  `json:"character_id"`
+	Reason      string `json:"reason"`
+}
+
+// EventType implements [event.Payload].
+func (CharacterForgotten) EventType() event.Type { return TypeCharacterForgotten }
+
 // Encoding says how the value of a section observation is written.
 type Encoding string
 
@@ -131,7 +174,9 @@ type SectionObserved struct {
 	// ETag and LastModified are ESI's, of the first page; empty when not sent.
 	ETag         string     `json:"etag,omitempty"`
 	LastModified *time.Time `json:"last_modified,omitempty"`
-	// Value is ESI's own JSON: fields and values unknown to Muster are kept.
+	// Value is ESI's own JSON: fields and values unknown to Muster are kept. Of
+	// a section that several routes fill it is an object with the answer of each.
+	// With [EncodingDelta] it is a [Delta].
 	Value json.RawMessage `json:"value"`
 }
 
