@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
 	"strings"
 
@@ -27,10 +25,19 @@ func unorderedLists(s Section) []string {
 
 // ContentHash is the hash of a section's content: equal for two values that say
 // the same, however their JSON is spaced, escaped or ordered. Numbers count as
-// they are written: 1.0 differs from 1. The section's name is hashed too, so
+// they are written: 1.0 differs from 1. In the lists of a section's [Shape] the
+// order does not count, of several elements with one key the last does, and a list
+// that is not there is an empty one. The section's name is hashed too, so
 // that two sections that are both empty differ. It is 128 bits of SHA-256 in
 // hex. It fails with [event.CodeInvalid] for what is not one JSON value.
 func ContentHash(s Section, value []byte) (string, error) {
+	if shape, ok := ShapeOf(s); ok && len(shape.Lists) > 0 {
+		content, err := Dissect(s, value)
+		if err != nil {
+			return "", err
+		}
+		return content.Hash(), nil
+	}
 	canonical, err := Canonical(value, unorderedLists(s)...)
 	if err != nil {
 		return "", event.Errorf(event.CodeInvalid, "hashing section %s: %w", s, err)
@@ -53,97 +60,105 @@ func hashOf(name string, content []byte) string {
 // they were written. The lists at the given paths are sorted. It fails with
 // [event.CodeInvalid] for what is not exactly one JSON value.
 func Canonical(value []byte, unordered ...string) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(value))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, event.Errorf(event.CodeInvalid, "not a JSON value: %w", err)
+	if err := checkJSON(value); err != nil {
+		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, event.Errorf(event.CodeInvalid, "more follows the JSON value at byte %d", d.InputOffset())
-	}
-	c := canonicalizer{unordered: unordered}
-	c.value("", v)
-	return c.out.Bytes(), nil
+	c := canonicalizer{unordered: unordered, out: make([]byte, 0, len(value))}
+	c.value("", bytes.TrimSpace(value))
+	return c.out, nil
 }
 
+func checkJSON(value []byte) error {
+	if json.Valid(value) {
+		return nil
+	}
+	var v json.RawMessage
+	if err := json.Unmarshal(value, &v); err != nil {
+		return event.Errorf(event.CodeInvalid, "not a JSON value: %w", err)
+	}
+	return event.Errorf(event.CodeInvalid, "not a JSON value")
+}
+
+// canonicalizer writes values that are valid JSON. It may be used again after its
+// out was taken.
 type canonicalizer struct {
-	out       bytes.Buffer
+	out       []byte
 	unordered []string
+	// stack holds the fields of the objects that are being written.
+	stack []member
 }
 
-func (c *canonicalizer) value(path string, v any) {
-	switch v := v.(type) {
-	case map[string]any:
+func (c *canonicalizer) value(path string, v []byte) {
+	switch v[0] {
+	case '{':
 		c.object(path, v)
-	case []any:
+	case '[':
 		c.list(path, v)
-	case json.Number:
-		c.out.WriteString(v.String())
-	case string:
-		c.text(v)
-	case bool:
-		if v {
-			c.out.WriteString("true")
-		} else {
-			c.out.WriteString("false")
+	case '"':
+		if plain(v[1 : len(v)-1]) {
+			c.out = append(c.out, v...)
+			return
 		}
+		c.out = appendText(c.out, textOf(v))
 	default:
-		c.out.WriteString("null")
+		c.out = append(c.out, v...)
 	}
 }
 
-func (c *canonicalizer) object(path string, object map[string]any) {
-	keys := make([]string, 0, len(object))
-	for k := range object {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	c.out.WriteByte('{')
-	for i, k := range keys {
-		if i > 0 {
-			c.out.WriteByte(',')
+func (c *canonicalizer) object(path string, object []byte) {
+	base := len(c.stack)
+	c.stack = appendMembers(c.stack, object)
+	members := settle(c.stack[base:])
+	end := base + len(members)
+	c.stack = c.stack[:end]
+	c.out = append(c.out, '{')
+	for i := base; i < end; i++ {
+		if i > base {
+			c.out = append(c.out, ',')
 		}
-		c.text(k)
-		c.out.WriteByte(':')
-		c.value(strings.TrimPrefix(path+"."+k, "."), object[k])
+		m := c.stack[i]
+		c.out = appendText(c.out, m.name)
+		c.out = append(c.out, ':')
+		inner := ""
+		if len(c.unordered) > 0 {
+			inner = strings.TrimPrefix(path+"."+m.name, ".")
+		}
+		c.value(inner, m.value)
 	}
-	c.out.WriteByte('}')
+	c.out = append(c.out, '}')
+	c.stack = c.stack[:base]
 }
 
-func (c *canonicalizer) list(path string, list []any) {
-	// The elements are written behind one another and then, if their order
-	// means nothing, put in the order of their texts.
-	start := c.out.Len()
-	ends := make([]int, len(list))
-	for i, element := range list {
-		c.value(path, element)
-		ends[i] = c.out.Len()
+func (c *canonicalizer) list(path string, list []byte) {
+	elements := appendElements(nil, list)
+	start := len(c.out)
+	if !slices.Contains(c.unordered, path) {
+		c.out = append(c.out, '[')
+		for i, element := range elements {
+			if i > 0 {
+				c.out = append(c.out, ',')
+			}
+			c.value(path, element)
+		}
+		c.out = append(c.out, ']')
+		return
 	}
-	written := bytes.Clone(c.out.Bytes()[start:])
-	elements := make([][]byte, len(list))
+	// The elements are written behind one another and then put in the order of
+	// their texts.
+	ends := make([]int, len(elements))
+	for i, element := range elements {
+		c.value(path, element)
+		ends[i] = len(c.out) - start
+	}
+	written := bytes.Clone(c.out[start:])
+	texts := make([][]byte, len(elements))
 	for i, end := range ends {
 		from := 0
 		if i > 0 {
-			from = ends[i-1] - start
+			from = ends[i-1]
 		}
-		elements[i] = written[from : end-start]
+		texts[i] = written[from:end]
 	}
-	if slices.Contains(c.unordered, path) {
-		slices.SortFunc(elements, bytes.Compare)
-	}
-	c.out.Truncate(start)
-	c.out.WriteByte('[')
-	for i, element := range elements {
-		if i > 0 {
-			c.out.WriteByte(',')
-		}
-		c.out.Write(element)
-	}
-	c.out.WriteByte(']')
-}
-
-func (c *canonicalizer) text(s string) {
-	encoded, _ := json.Marshal(s) //nolint:errchkjson // A string always encodes.
-	c.out.Write(encoded)
+	slices.SortFunc(texts, bytes.Compare)
+	c.out = append(append(append(c.out[:start], '['), bytes.Join(texts, []byte{','})...), ']')
 }

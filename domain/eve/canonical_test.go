@@ -46,8 +46,8 @@ func TestContentHashSeesContentAndNotSpelling(t *testing.T) {
 }
 
 func TestContentHashTellsSectionsApart(t *testing.T) {
-	require.NotEqual(t, hash(t, "implants", "[]"), hash(t, "contacts", "[]"))
-	require.Len(t, hash(t, "implants", "[]"), 32)
+	require.NotEqual(t, hash(t, eve.SectionImplants, "[]"), hash(t, eve.SectionTitles, "[]"))
+	require.Len(t, hash(t, eve.SectionImplants, "[]"), 32)
 }
 
 func TestContentHashNeverChanges(t *testing.T) {

@@ -1,6 +1,7 @@
 package eve
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -42,6 +43,27 @@ type Facts struct {
 	FetchedAt time.Time `json:"fetched_at"`
 	// Items are in ascending order of their keys.
 	Items []json.RawMessage `json:"items"`
+}
+
+// Keyed are the items with their natural keys, in the order in which they are to
+// be laid over one another. It fails with [event.CodeInvalid] for a section without
+// records, or an item that is no object or lacks its key.
+func (f Facts) Keyed() ([]Item, error) {
+	shape, ok := ShapeOf(f.Section)
+	if !ok || shape.Records == nil {
+		return nil, event.Errorf(event.CodeInvalid, "section %q has no records that this Muster knows", f.Section)
+	}
+	items := make([]Item, 0, len(f.Items))
+	var scratch []member
+	for i, raw := range f.Items {
+		var key string
+		var err error
+		if key, scratch, err = keyOf(shape.Records.Key, bytes.TrimSpace(raw), scratch); err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "section %s, record %d: %w", f.Section, i+1, err)
+		}
+		items = append(items, Item{Key: key, Raw: raw})
+	}
+	return items, nil
 }
 
 // FactsEvent is the payload of every event that holds [Facts].

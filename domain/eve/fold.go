@@ -32,6 +32,8 @@ type Character struct {
 	Orphaned   bool
 	Disabled   bool
 	Sections   map[Section]SectionState
+	// Records has the fields of each record, by section and natural key.
+	Records map[Section]map[string]map[string]json.RawMessage
 	// Failing has the spell of failures that each section is in.
 	Failing map[Section]SectionFailed
 	// Journal has the entries by their ids.
@@ -43,7 +45,12 @@ type SectionState struct {
 	EventID     uuid.UUID
 	ContentHash string
 	ObservedAt  time.Time
-	Value       json.RawMessage
+	// Value is the whole section, also where a difference was observed.
+	Value json.RawMessage
+
+	// base is the last full observation, for the differences that name it.
+	baseID uuid.UUID
+	base   Content
 }
 
 // JournalLine is what matters of a journal entry to sums.
@@ -84,6 +91,7 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 		c = &Character{
 			ID:       id,
 			Sections: map[Section]SectionState{},
+			Records:  map[Section]map[string]map[string]json.RawMessage{},
 			Failing:  map[Section]SectionFailed{},
 			Journal:  map[int64]JournalLine{},
 		}
@@ -92,6 +100,9 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 		return err
 	}
 	m.characters[id] = c
+	if _, forgotten := p.(CharacterForgotten); forgotten {
+		delete(m.characters, id)
+	}
 	m.applied[e.ID] = struct{}{}
 	return nil
 }
@@ -121,13 +132,54 @@ func (c *Character) apply(e event.Event, p event.Payload) error {
 		return c.observe(e, p)
 	case JournalRecorded:
 		return c.record(e, p)
+	case FactsEvent:
+		return c.amend(e, p.Content())
+	}
+	return nil
+}
+
+// amend lays facts over what is known of the records.
+func (c *Character) amend(e event.Event, f Facts) error {
+	items, err := f.Keyed()
+	if err != nil {
+		return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
+	}
+	records := c.Records[f.Section]
+	if records == nil {
+		records = map[string]map[string]json.RawMessage{}
+		c.Records[f.Section] = records
+	}
+	for _, item := range items {
+		record := records[item.Key]
+		if record == nil {
+			record = map[string]json.RawMessage{}
+			records[item.Key] = record
+		}
+		for _, field := range membersOf(item.Raw) {
+			record[field.name] = field.value
+		}
 	}
 	return nil
 }
 
 func (c *Character) observe(e event.Event, p SectionObserved) error {
-	if p.Encoding != EncodingFull {
-		return event.Errorf(event.CodePoisoned, "event %s: encoding %q of section %s cannot be read by this Muster", e.Key(), p.Encoding, p.Section)
+	state := SectionState{EventID: e.ID, ContentHash: p.ContentHash, ObservedAt: p.FetchedAt}
+	switch p.Encoding {
+	case EncodingFull:
+		content, err := Dissect(p.Section, p.Value)
+		if err != nil {
+			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
+		}
+		state.Value, state.baseID, state.base = p.Value, e.ID, content
+	case EncodingDelta:
+		last := c.Sections[p.Section]
+		content, err := last.differ(p)
+		if err != nil {
+			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
+		}
+		state.Value, state.baseID, state.base = content.Value(), last.baseID, last.base
+	default:
+		return event.Errorf(event.CodePoisoned, "event %s: encoding %q of section %s cannot be read by this Muster: upgrade it", e.Key(), p.Encoding, p.Section)
 	}
 	if p.Section == SectionDetails {
 		details, err := DecodeDetails(p.Value)
@@ -136,13 +188,27 @@ func (c *Character) observe(e event.Event, p SectionObserved) error {
 		}
 		c.Name = details.Name
 	}
-	c.Sections[p.Section] = SectionState{
-		EventID:     e.ID,
-		ContentHash: p.ContentHash,
-		ObservedAt:  p.FetchedAt,
-		Value:       p.Value,
-	}
+	c.Sections[p.Section] = state
 	return nil
+}
+
+// differ is the content that a difference makes of the last full observation.
+func (s SectionState) differ(p SectionObserved) (Content, error) {
+	if p.Base == nil || *p.Base != s.baseID || s.baseID == uuid.Nil {
+		return Content{}, event.Errorf(event.CodeInvalid, "section %s: a difference from %v, which is not the last full observation %s", p.Section, p.Base, s.baseID)
+	}
+	d, err := DecodeDelta(p.Value)
+	if err != nil {
+		return Content{}, err
+	}
+	content, err := s.base.Apply(d)
+	if err != nil {
+		return Content{}, err
+	}
+	if hash := content.Hash(); hash != p.ContentHash {
+		return Content{}, event.Errorf(event.CodeInvalid, "section %s: the difference gives content %s, but was made of %s", p.Section, hash, p.ContentHash)
+	}
+	return content, nil
 }
 
 func (c *Character) record(e event.Event, p JournalRecorded) error {

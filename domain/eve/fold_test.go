@@ -37,7 +37,7 @@ func TestModelFollowsTheLifeOfACharacter(t *testing.T) {
 	apply(t, m, tell(t, eve.CharacterRegistered{CharacterID: pilot, Name: "Old", UserID: "u1", OwnerHash: "h1", Scopes: []string{"s"}}))
 	require.Equal(t, eve.Character{
 		ID: pilot, Name: "Old", UserID: "u1", OwnerHash: "h1", Scopes: []string{"s"}, Registered: true,
-		Sections: map[eve.Section]eve.SectionState{}, Failing: map[eve.Section]eve.SectionFailed{}, Journal: map[int64]eve.JournalLine{},
+		Sections: map[eve.Section]eve.SectionState{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}, Failing: map[eve.Section]eve.SectionFailed{}, Journal: map[int64]eve.JournalLine{},
 	}, *m.Character(pilot))
 
 	apply(t, m,

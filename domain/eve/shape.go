@@ -40,12 +40,22 @@ type Records struct {
 	Key []string
 	// Time is the field with the moment of the record, a date or a time.
 	Time string
+	// Omitted are the values of fields that ESI leaves out, so that a field that
+	// is left out again is told as changed.
+	Omitted []Omitted
 	// Recorded and Changed are the types of the events that record and amend;
 	// their payloads hold [Facts].
 	Recorded, Changed event.Type
 	// Keep is for how long a record may be listed by ESI, and so has to be
 	// remembered, after its moment.
 	Keep time.Duration
+}
+
+// Omitted is a field that ESI leaves out and what that means.
+type Omitted struct {
+	Field string
+	// Value is JSON.
+	Value string
 }
 
 const fact = 24 * time.Hour
@@ -64,6 +74,11 @@ func Shapes() []Shape {
 	}
 	mails := records(SectionMails, "timestamp", TypeMailRecorded, TypeMailChanged, 400*fact, "mail_id")
 	mails.Valued = true
+	mails.Records.Omitted = []Omitted{{"is_read", "false"}, {"labels", "[]"}}
+	notifications := records(SectionNotifications, "timestamp", TypeNotificationRecorded, TypeNotificationChanged, 400*fact, "notification_id")
+	notifications.Records.Omitted = []Omitted{{"is_read", "false"}}
+	calendar := records(SectionCalendar, "event_date", TypeCalendarRecorded, TypeCalendarChanged, 400*fact, "event_id")
+	calendar.Records.Omitted = []Omitted{{"listed", "true"}}
 	mails.Lists = []List{{Path: "labels", Key: []string{"label_id"}}, {Path: "lists", Key: []string{"mailing_list_id"}}}
 	return []Shape{
 		value(SectionDetails),
@@ -94,8 +109,8 @@ func Shapes() []Shape {
 		delta(SectionIndustryJobs, list("job_id")...),
 		delta(SectionBlueprints, list("item_id")...),
 		records(SectionKillmails, "killmail_time", TypeKillmailRecorded, TypeKillmailChanged, 400*fact, "killmail_id"),
-		records(SectionNotifications, "timestamp", TypeNotificationRecorded, TypeNotificationChanged, 400*fact, "notification_id"),
-		records(SectionCalendar, "event_date", TypeCalendarRecorded, TypeCalendarChanged, 400*fact, "event_id"),
+		notifications,
+		calendar,
 		value(SectionFatigue),
 		delta(SectionMedals, list("medal_id", "date", "issuer_id")...),
 		value(SectionResearch, list("agent_id")...),
