@@ -99,7 +99,7 @@ func (c *canonicalizer) value(path string, v []byte) {
 			c.out = append(c.out, v...)
 			return
 		}
-		c.out = appendText(c.out, textOf(v))
+		c.out = appendText(c.out, []byte(textOf(v)))
 	default:
 		c.out = append(c.out, v...)
 	}
@@ -121,7 +121,7 @@ func (c *canonicalizer) object(path string, object []byte) {
 		c.out = append(c.out, ':')
 		inner := ""
 		if len(c.unordered) > 0 {
-			inner = strings.TrimPrefix(path+"."+m.name, ".")
+			inner = strings.TrimPrefix(path+"."+string(m.name), ".")
 		}
 		c.value(inner, m.value)
 	}

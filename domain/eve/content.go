@@ -72,7 +72,7 @@ func Dissect(s Section, value []byte) (Content, error) {
 		content.Lists = append(content.Lists, ListContent{Path: list.Path, Items: items})
 	}
 	head := slices.DeleteFunc(members, func(m member) bool {
-		return slices.ContainsFunc(shape.Lists, func(l List) bool { return l.Path == m.name })
+		return slices.ContainsFunc(shape.Lists, func(l List) bool { return l.Path == string(m.name) })
 	})
 	content.Head = appendObject(nil, head)
 	return content, nil
@@ -125,7 +125,7 @@ func keyOf(fields []string, element []byte, scratch []member) (string, []member,
 		// Of repeated fields the last stands.
 		at := -1
 		for j, m := range scratch {
-			if m.name == field {
+			if string(m.name) == field {
 				at = j
 			}
 		}
@@ -180,7 +180,7 @@ func (c Content) Value() json.RawMessage {
 	}
 	members := membersOf(c.Head)
 	for _, list := range c.Lists {
-		members = append(members, member{name: list.Path, value: appendList(nil, list.Items)})
+		members = append(members, member{name: []byte(list.Path), value: appendList(nil, list.Items)})
 	}
 	return appendObject(nil, settle(members))
 }

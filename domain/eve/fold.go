@@ -156,7 +156,7 @@ func (c *Character) amend(e event.Event, f Facts) error {
 			records[item.Key] = record
 		}
 		for _, field := range membersOf(item.Raw) {
-			record[field.name] = field.value
+			record[string(field.name)] = field.value
 		}
 	}
 	return nil

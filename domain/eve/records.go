@@ -218,11 +218,11 @@ func momentOf(value []byte) (time.Time, error) {
 func (r *Records) fill(item []byte, members []member) json.RawMessage {
 	filled := item
 	for _, omitted := range r.Omitted {
-		if slices.ContainsFunc(members, func(m member) bool { return m.name == omitted.Field }) {
+		if slices.ContainsFunc(members, func(m member) bool { return string(m.name) == omitted.Field }) {
 			continue
 		}
 		filled = slices.Clone(filled[:len(filled)-1])
-		filled = append(appendText(append(filled, ','), omitted.Field), ':')
+		filled = append(appendText(append(filled, ','), []byte(omitted.Field)), ':')
 		filled = append(append(filled, omitted.Value...), '}')
 	}
 	return filled

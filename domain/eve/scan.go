@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strings"
 )
 
 // The functions of this file take valid JSON apart without decoding it. Sections
@@ -13,7 +12,8 @@ import (
 
 // member is one field of an object.
 type member struct {
-	name  string
+	// name is what the field's name says.
+	name  []byte
 	value []byte
 }
 
@@ -103,7 +103,7 @@ func appendMembers(to []member, object []byte) []member {
 			return to
 		}
 		end := skipText(object, i)
-		name := textOf(object[i:end])
+		name := nameOf(object[i:end])
 		i = skipSpace(object, end)
 		if i >= len(object) || object[i] != ':' {
 			return to
@@ -125,15 +125,15 @@ func membersOf(object []byte) []member {
 func settle(members []member) []member {
 	ascending := true
 	for i := 1; i < len(members) && ascending; i++ {
-		ascending = members[i-1].name < members[i].name
+		ascending = bytes.Compare(members[i-1].name, members[i].name) < 0
 	}
 	if ascending {
 		return members
 	}
-	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(members, func(a, b member) int { return bytes.Compare(a.name, b.name) })
 	kept := members[:0]
 	for i, m := range members {
-		if i+1 == len(members) || members[i+1].name != m.name {
+		if i+1 == len(members) || !bytes.Equal(members[i+1].name, m.name) {
 			kept = append(kept, m)
 		}
 	}
@@ -143,7 +143,7 @@ func settle(members []member) []member {
 // memberOf is the value of a field; nil if there is none.
 func memberOf(members []member, name string) []byte {
 	for _, m := range members {
-		if m.name == name {
+		if string(m.name) == name {
 			return m.value
 		}
 	}
@@ -185,12 +185,21 @@ func textOf(quoted []byte) string {
 	return s
 }
 
+// nameOf is what the name of a field says. It refers to the bytes it was read
+// from where it can.
+func nameOf(quoted []byte) []byte {
+	if name := quoted[1:max(1, len(quoted)-1)]; plain(name) {
+		return name
+	}
+	return []byte(textOf(quoted))
+}
+
 // appendText writes a text in the one agreed way.
-func appendText(to []byte, s string) []byte {
-	if plain([]byte(s)) {
+func appendText(to, s []byte) []byte {
+	if plain(s) {
 		return append(append(append(to, '"'), s...), '"')
 	}
-	encoded, _ := json.Marshal(s) //nolint:errchkjson // A string always encodes.
+	encoded, _ := json.Marshal(string(s)) //nolint:errchkjson // A string always encodes.
 	return append(to, encoded...)
 }
 
