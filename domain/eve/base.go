@@ -129,7 +129,7 @@ func (p *packed) key(previous string) string {
 func (b Base) difference(c Content) (Delta, error) {
 	bad := event.Errorf(event.CodeInvalid, "the remembered keys of section %s cannot be read", c.Section)
 	p := packed{rest: b.Keys}
-	if format := p.bytes(1); format == nil || format[0] != baseFormat {
+	if format := p.bytes(1); len(format) == 0 || format[0] != baseFormat {
 		return Delta{}, bad
 	}
 	var f fingerprinter
