@@ -33,21 +33,6 @@ type route struct {
 	paged   bool
 }
 
-// section numbers what is kept for each character.
-type section uint8
-
-const (
-	sectionDetails section = iota
-	sectionLocation
-	sectionWallet
-	sectionJournal
-	sectionCount
-	sectionNone section = 255
-)
-
-// sectionNames are the names of sections in what was served.
-var sectionNames = [sectionCount]string{"details", "location", "wallet", "wallet-journal"}
-
 const (
 	scopeLocation = "esi-location.read_location.v1"
 	scopeWallet   = "esi-wallet.read_character_wallet.v1"
