@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	_ "embed"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,9 +26,9 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 1,
+		Version: 2,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
-		Schema:  charactersSchema,
+		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
@@ -35,8 +36,13 @@ func Characters() runner.Projection {
 			{Name: "registrations", Key: "character_id"},
 			{Name: "orphans", Key: "character_id"},
 			{Name: "switches", Key: "character_id"},
-			{Name: "details", Key: "character_id"},
+			{Name: "identities", Key: "character_id"},
 			{Name: "sections", Key: "character_id, section"},
+			{Name: "items", Key: "character_id, section, list, key"},
+			{Name: "changes", Key: "character_id, section, list, key"},
+			{Name: "misfits", Key: "character_id, section"},
+			{Name: "records", Key: "character_id, section, key"},
+			{Name: "recorded", Key: "character_id, section"},
 			{Name: "failures", Key: "character_id, section"},
 		},
 		Bare:     []event.Type{eve.TypeJournalRecorded},
@@ -83,11 +89,10 @@ type sectionKey struct {
 	section eve.Section
 }
 
-type sectionRow struct {
+// recordedRow tells when facts of a section were last told.
+type recordedRow struct {
 	sectionKey
-	hash       string
 	observedAt time.Time
-	value      *string
 	place
 }
 
@@ -106,9 +111,14 @@ type charactersBatch struct {
 	registrations table[int64, registrationRow]
 	orphans       table[int64, flagRow]
 	switches      table[int64, flagRow]
-	details       table[int64, registrationRow]
-	sections      table[sectionKey, sectionRow]
+	identities    table[int64, registrationRow]
+	sections      observations
+	records       facts
+	recorded      table[sectionKey, recordedRow]
 	failures      table[sectionKey, failureRow]
+	// forgotten has, by character, the place of the event before which nothing
+	// counts any more.
+	forgotten map[int64]place
 }
 
 func newCharactersShape() *charactersBatch {
@@ -145,15 +155,14 @@ func newCharactersShape() *charactersBatch {
 			list("scopes", func(r *ownerRow) []string { return r.scopes }),
 			col("since", "timestamptz[]", func(r *ownerRow) time.Time { return r.since })),
 		registrations: identity("registrations"),
-		details:       identity("details"),
+		identities:    identity("identities"),
 		orphans:       flags("orphans", "orphaned"),
 		switches:      flags("switches", "disabled"),
-		sections: newTable[sectionKey]("sections", bySection, func(r *sectionRow) place { return r.place },
-			col("character_id", "bigint[]", func(r *sectionRow) int64 { return r.id }),
-			col("section", "text[]", func(r *sectionRow) string { return string(r.section) }),
-			col("content_hash", "text[]", func(r *sectionRow) string { return r.hash }),
-			col("observed_at", "timestamptz[]", func(r *sectionRow) time.Time { return r.observedAt }),
-			col("value", "json[]", func(r *sectionRow) *string { return r.value })),
+		sections:      newObservations(),
+		recorded: newTable[sectionKey]("recorded", bySection, func(r *recordedRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *recordedRow) int64 { return r.id }),
+			col("section", "text[]", func(r *recordedRow) string { return string(r.section) }),
+			col("observed_at", "timestamptz[]", func(r *recordedRow) time.Time { return r.observedAt })),
 		failures: newTable[sectionKey]("failures", bySection, func(r *failureRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *failureRow) int64 { return r.id }),
 			col("section", "text[]", func(r *failureRow) string { return string(r.section) }),
@@ -168,8 +177,9 @@ func newCharactersShape() *charactersBatch {
 func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
 		users: b.users.empty(), mains: b.mains.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
-		orphans: b.orphans.empty(), switches: b.switches.empty(), details: b.details.empty(),
-		sections: b.sections.empty(), failures: b.failures.empty(),
+		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
+		sections: b.sections.empty(), records: newFacts(), recorded: b.recorded.empty(), failures: b.failures.empty(),
+		forgotten: map[int64]place{},
 	}
 }
 
@@ -195,8 +205,12 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
 	case eve.CharacterEnabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, false, p.Reason, e.Time, at})
+	case eve.CharacterForgotten:
+		b.forget(p.CharacterID, at)
 	case eve.SectionObserved:
 		return b.observe(e, p)
+	case eve.FactsEvent:
+		return b.record(e, p.Content())
 	case eve.SectionFailed:
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, true, p, at})
@@ -215,8 +229,35 @@ func (b *charactersBatch) readJournal(e runner.Event) error {
 		return event.Errorf(event.CodePoisoned, "%s lies in stream %q, which is no character's", e.Type, e.Stream)
 	}
 	key := sectionKey{id, eve.SectionWalletJournal}
-	b.sections.put(key, sectionRow{sectionKey: key, observedAt: e.Time, place: placeOf(e)})
+	b.recorded.put(key, recordedRow{key, e.Time, placeOf(e)})
 	return nil
+}
+
+func (b *charactersBatch) record(e runner.Event, f eve.Facts) error {
+	at := placeOf(e)
+	if err := b.records.add(f, at); err != nil {
+		return err
+	}
+	key := sectionKey{f.CharacterID, f.Section}
+	b.recorded.put(key, recordedRow{key, f.FetchedAt, at})
+	return nil
+}
+
+// forget drops what was gathered of a character, and has all its rows deleted
+// that came before.
+func (b *charactersBatch) forget(id int64, at place) {
+	of := func(key int64) bool { return key == id }
+	ofSection := func(key sectionKey) bool { return key.id == id }
+	b.owners.drop(of)
+	b.registrations.drop(of)
+	b.orphans.drop(of)
+	b.switches.drop(of)
+	b.identities.drop(of)
+	b.sections.drop(ofSection)
+	b.records.drop(ofSection)
+	b.recorded.drop(ofSection)
+	b.failures.drop(ofSection)
+	b.forgotten[id] = at
 }
 
 func (b *charactersBatch) own(id int64, userID, hash string, scopes []string, e runner.Event) {
@@ -226,23 +267,47 @@ func (b *charactersBatch) own(id int64, userID, hash string, scopes []string, e 
 }
 
 func (b *charactersBatch) observe(e runner.Event, p eve.SectionObserved) error {
-	if p.Encoding != eve.EncodingFull {
-		return event.Errorf(event.CodePoisoned, "encoding %q of section %s cannot be read by this Muster: upgrade it", p.Encoding, p.Section)
-	}
-	if p.Section == eve.SectionDetails {
+	at := placeOf(e)
+	if p.Section == eve.SectionDetails && p.Encoding == eve.EncodingFull {
 		d, err := eve.DecodeDetails(p.Value)
 		if err != nil {
 			return err
 		}
-		b.details.put(p.CharacterID, registrationRow{p.CharacterID, d.Name, d.CorporationID, d.AllianceID, placeOf(e)})
+		b.identities.put(p.CharacterID, registrationRow{p.CharacterID, d.Name, d.CorporationID, d.AllianceID, at})
 	}
-	value := string(p.Value)
-	key := sectionKey{p.CharacterID, p.Section}
-	b.sections.put(key, sectionRow{sectionKey: key, hash: p.ContentHash, observedAt: p.FetchedAt, value: &value, place: placeOf(e)})
-	return nil
+	return b.sections.add(p, at)
 }
 
 // Write implements [runner.PostgresBatch].
 func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
-	return send(ctx, tx, &b.users, &b.mains, &b.owners, &b.registrations, &b.orphans, &b.switches, &b.details, &b.sections, &b.failures)
+	if err := b.writeForgotten(ctx, tx); err != nil {
+		return err
+	}
+	if err := b.records.load(ctx, tx); err != nil {
+		return err
+	}
+	return send(ctx, tx, &b.users, &b.mains, &b.owners, &b.registrations, &b.orphans, &b.switches, &b.identities,
+		&b.sections, &b.records, &b.recorded, &b.failures)
+}
+
+// writeForgotten deletes what came before characters were forgotten.
+func (b *charactersBatch) writeForgotten(ctx context.Context, tx pgx.Tx) error {
+	if len(b.forgotten) == 0 {
+		return nil
+	}
+	ids, offsets := make([]int64, 0, len(b.forgotten)), make([]int64, 0, len(b.forgotten))
+	for id, at := range b.forgotten {
+		ids, offsets = append(ids, id), append(offsets, at.offset)
+	}
+	batch := &pgx.Batch{}
+	for _, name := range []string{
+		"owners", "registrations", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "failures",
+	} {
+		batch.Queue("DELETE FROM "+name+` t USING unnest($1::bigint[], $2::bigint[]) AS f(character_id, log_offset)
+			WHERE t.character_id = f.character_id AND t.log_offset < f.log_offset`, ids, offsets)
+	}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("deleting what was forgotten: %w", err)
+	}
+	return nil
 }

@@ -61,7 +61,8 @@ CREATE TABLE switches (
     log_offset    bigint NOT NULL
 );
 
-CREATE TABLE details (
+-- Who a character is by ESI's public record.
+CREATE TABLE identities (
     character_id   bigint PRIMARY KEY,
     name           text NOT NULL,
     corporation_id bigint NOT NULL,
@@ -71,14 +72,100 @@ CREATE TABLE details (
     log_offset     bigint NOT NULL
 );
 
+-- A number of a JSON object; null for what is none that fits. Unlike a cast it
+-- cannot fail, so that an index on it cannot stop the projection.
+CREATE FUNCTION number_of(value json, field text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT CASE WHEN value ->> field ~ '^-?[0-9]{1,18}$' THEN (value ->> field)::bigint END $$;
+
 CREATE TABLE sections (
     character_id  bigint NOT NULL,
     section       text NOT NULL,
     content_hash  text NOT NULL,
     observed_at   timestamptz NOT NULL,
-    -- ESI's own JSON, to the letter; null for a section whose facts lie in
-    -- ClickHouse.
+    -- ESI's own JSON without the lists, to the letter; null if there is nothing
+    -- but a list.
     value         json,
+    -- The last full observation, for the differences that refer to it; null for a
+    -- section without lists.
+    base          uuid,
+    base_value    json,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (character_id, section)
+);
+
+-- The elements of the lists of the last full observation.
+CREATE TABLE items (
+    character_id  bigint NOT NULL,
+    section       text NOT NULL,
+    list          text NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    -- ESI's own JSON.
+    value         json NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+-- Keys that are numbers of one length are in the order of numbers.
+CREATE UNIQUE INDEX items_key ON items (character_id, section, list, length(key), key);
+CREATE INDEX items_asset_type ON items (number_of(value, 'type_id')) WHERE section = 'assets';
+CREATE INDEX items_blueprint_type ON items (number_of(value, 'type_id')) WHERE section = 'blueprints';
+CREATE INDEX items_skill ON items (number_of(value, 'skill_id')) WHERE section = 'skills';
+CREATE INDEX items_contact ON items (number_of(value, 'contact_id')) WHERE section = 'contacts';
+
+-- How the present lists differ from the last full observation: what the last
+-- difference added or changed, and what is gone.
+CREATE TABLE changes (
+    character_id  bigint NOT NULL,
+    section       text NOT NULL,
+    list          text NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    gone          boolean NOT NULL,
+    value         json,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+CREATE UNIQUE INDEX changes_key ON changes (character_id, section, list, length(key), key);
+
+-- Differences that do not refer to the full observation that is here, each the
+-- last observation of its section. They are not applied; the next full one brings
+-- the section right.
+CREATE TABLE misfits (
+    character_id  bigint NOT NULL,
+    section       text NOT NULL,
+    base          uuid NOT NULL,
+    observed_at   timestamptz NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (character_id, section)
+);
+
+-- Facts with a natural key: all that was told of each, the last said of a field
+-- standing.
+CREATE TABLE records (
+    character_id  bigint NOT NULL,
+    section       text NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    -- The moment of the record, and the UTC day of the event that told of it last.
+    at            timestamptz NOT NULL,
+    day           date NOT NULL,
+    value         json NOT NULL,
+    observed_at   timestamptz NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (character_id, section, key)
+);
+CREATE INDEX records_at ON records (character_id, section, at, length(key), key);
+CREATE INDEX records_everywhere ON records (key, section);
+
+-- When facts of a section were last told. Those of the wallet's journal lie in
+-- ClickHouse.
+CREATE TABLE recorded (
+    character_id  bigint NOT NULL,
+    section       text NOT NULL,
+    observed_at   timestamptz NOT NULL,
     event_id      uuid NOT NULL,
     log_partition integer NOT NULL,
     log_offset    bigint NOT NULL,
@@ -112,6 +199,17 @@ SELECT r.character_id,
        w.since AS registered_at
 FROM registrations r
 LEFT JOIN owners w USING (character_id)
-LEFT JOIN details d USING (character_id)
+LEFT JOIN identities d USING (character_id)
 LEFT JOIN orphans o USING (character_id)
 LEFT JOIN switches s USING (character_id);
+
+-- The elements of all lists as they are now.
+CREATE VIEW elements AS
+SELECT i.character_id, i.section, i.list, i.key, i.value, i.log_partition, i.log_offset
+FROM items i
+WHERE NOT EXISTS (SELECT FROM changes c
+    WHERE c.character_id = i.character_id AND c.section = i.section AND c.list = i.list AND length(c.key) = length(i.key) AND c.key = i.key)
+UNION ALL
+SELECT c.character_id, c.section, c.list, c.key, c.value, c.log_partition, c.log_offset
+FROM changes c
+WHERE NOT c.gone;

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,11 +88,28 @@ func facts() [][2]event.Payload {
 		{eve.CharacterReclaimed{CharacterID: 5, UserID: "u"}, eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}},
 		{eve.CharacterDisabled{CharacterID: 5, Reason: "asked"}, eve.CharacterEnabled{CharacterID: 5, Reason: "asked again"}},
 		{section("h1", `{"name":"a","corporation_id":1}`, 1), section("h2", `{"name":"b","corporation_id":2}`, 2)},
+		{implants(`[1, 2]`), implants(`[3]`)},
+		{transaction(1), transaction(2)},
+		{misfit(1), misfit(2)},
 		{
 			eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureServer, Status: 502, Message: "m", Since: at(1)},
 			eve.SectionRecovered{CharacterID: 5, Section: eve.SectionWallet, Since: at(2)},
 		},
 	}
+}
+
+func implants(value string) event.Payload {
+	return eve.SectionObserved{CharacterID: 5, Section: eve.SectionImplants, Encoding: eve.EncodingFull, ContentHash: value, FetchedAt: at(1), Value: json.RawMessage(value)}
+}
+
+func transaction(n int) event.Payload {
+	item := fmt.Sprintf(`{"transaction_id": 7, "date": "2026-05-01T0%d:00:00Z", "quantity": %d}`, n, n)
+	return eve.TransactionsRecorded{Facts: eve.Facts{CharacterID: 5, Section: eve.SectionWalletTransactions, Day: "2026-05-01", FetchedAt: at(n), Items: []json.RawMessage{json.RawMessage(item)}}}
+}
+
+// misfit is a difference from an observation that there never was.
+func misfit(n byte) event.Payload {
+	return eve.SectionObserved{CharacterID: 5, Section: eve.SectionContacts, Encoding: eve.EncodingDelta, Base: &uuid.UUID{n}, FetchedAt: at(1), Value: json.RawMessage(`{}`)}
 }
 
 func TestTheLastFactWinsInOneBatchAndInTwo(t *testing.T) {
@@ -110,6 +128,9 @@ func TestTheLastFactWinsInOneBatchAndInTwo(t *testing.T) {
 	}
 	require.Equal(t, one.all(), two.all())
 	for name, rows := range one.all() {
+		if name == "changes" {
+			continue // nothing here fits
+		}
 		require.Contains(t, rows, `"log_offset":20`, name)
 		require.NotContains(t, rows, `"log_offset":10`, name)
 	}
@@ -161,7 +182,8 @@ func TestTextsThatPostgresCannotHoldDoNotStopTheProjection(t *testing.T) {
 }
 
 func TestJSONIsKeptToTheLetter(t *testing.T) {
-	// Order, spaces, tails of numbers, doubled keys and escapes: all of it.
+	// Order, spaces, tails of numbers, doubled keys and escapes: all of it but NUL,
+	// which Postgres cannot read.
 	const value = `{"z": 1.50,  "a":[1e2, 0.10000000000000000001],"name":"x\u0000\ud83d\ude00", "z": null, "corporation_id": 7}`
 	v := newViews(t, postgres.Characters())
 	// event.New compacts the value, so the fold is given it as it stands.
@@ -172,7 +194,7 @@ func TestJSONIsKeptToTheLetter(t *testing.T) {
 	v.enter(batch.(runner.PostgresBatch).Write)
 	var kept string
 	v.rows("SELECT value::text FROM sections", &kept)
-	require.Equal(t, value, kept)
+	require.Equal(t, strings.ReplaceAll(value, `\u0000`, `\ufffd`), kept)
 
 	consortia := newViews(t, postgres.AnVIL())
 	const payload = `{"name": "g",  "future": 1.0, "email":"g@x"}`

@@ -122,6 +122,24 @@ func (t *table[K, R]) put(key K, row R) {
 	t.rows = append(t.rows, row)
 }
 
+// drop takes back the rows whose keys match.
+func (t *table[K, R]) drop(match func(K) bool) {
+	if len(t.rows) == 0 {
+		return
+	}
+	keys := make([]K, len(t.rows))
+	for key, i := range t.index {
+		keys[i] = key
+	}
+	rows := t.rows
+	t.rows, t.index = nil, map[K]int{}
+	for i, key := range keys {
+		if !match(key) {
+			t.put(key, rows[i])
+		}
+	}
+}
+
 func (t *table[K, R]) queue(b *pgx.Batch) {
 	if len(t.rows) == 0 {
 		return
