@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -205,23 +206,23 @@ const (
 			AS b(character_id, section, base, content_hash, observed_at, value, event_id, log_partition, log_offset)
 		WHERE t.character_id = b.character_id AND t.section = b.section AND t.base = b.base AND t.log_offset < b.log_offset`
 
-	deleteItems = `DELETE FROM items i USING unnest($1::bigint[], $2::text[], $3::uuid[]) AS b(character_id, section, event_id), sections s
-		WHERE s.character_id = b.character_id AND s.section = b.section AND s.base = b.event_id
-			AND i.character_id = b.character_id AND i.section = b.section`
-	deleteChanges = `DELETE FROM changes i USING unnest($1::bigint[], $2::text[], $3::uuid[]) AS b(character_id, section, event_id), sections s
-		WHERE s.character_id = b.character_id AND s.section = b.section AND s.event_id = b.event_id
-			AND i.character_id = b.character_id AND i.section = b.section`
+	// Row by row through the indexes, whatever the planner believes of the tables:
+	// those of a rebuild grow faster than their statistics.
+	deleteElements = `DELETE FROM %[1]s WHERE ctid = ANY (ARRAY (SELECT e.ctid
+		FROM unnest($1::bigint[], $2::text[], $3::uuid[]) AS b(character_id, section, event_id)
+		CROSS JOIN LATERAL (SELECT 1 FROM sections s WHERE s.character_id = b.character_id AND s.section = b.section AND s.%[2]s = b.event_id OFFSET 0) s
+		CROSS JOIN LATERAL (SELECT i.ctid FROM %[1]s i WHERE i.character_id = b.character_id AND i.section = b.section OFFSET 0) e))`
 	deleteMisfits = `DELETE FROM misfits m USING unnest($1::bigint[], $2::text[], $3::uuid[], $4::bigint[]) AS b(character_id, section, event_id, log_offset)
 		WHERE m.character_id = b.character_id AND m.section = b.section AND m.log_offset < b.log_offset`
 
 	insertElements = `SELECT g.character_id, g.section, g.list, b.key, b.value::json, g.log_partition, g.log_offset
 		FROM unnest($8::integer[], $9::text[], $10::text[]) AS b(n, key, value)
-		JOIN unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::integer[], $7::bigint[])
-			AS g(n, character_id, section, list, event_id, log_partition, log_offset) USING (n)
-		JOIN sections s ON s.character_id = g.character_id AND s.section = g.section AND `
-	insertItems   = `INSERT INTO items (character_id, section, list, key, value, log_partition, log_offset) ` + insertElements + `s.base = g.event_id`
+		JOIN (SELECT g.* FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::uuid[], $6::integer[], $7::bigint[])
+			AS g(n, character_id, section, list, event_id, log_partition, log_offset)
+		CROSS JOIN LATERAL (SELECT 1 FROM sections s WHERE s.character_id = g.character_id AND s.section = g.section AND s.`
+	insertItems   = `INSERT INTO items (character_id, section, list, key, value, log_partition, log_offset) ` + insertElements + `base = g.event_id OFFSET 0) s) g USING (n)`
 	insertChanges = `INSERT INTO changes (character_id, section, list, key, value, log_partition, log_offset, gone) SELECT e.*, e.value IS NULL FROM (` +
-		insertElements + `s.event_id = g.event_id) e(character_id, section, list, key, value, log_partition, log_offset)`
+		insertElements + `event_id = g.event_id OFFSET 0) s) g USING (n)) e(character_id, section, list, key, value, log_partition, log_offset)`
 
 	insertMisfits = `INSERT INTO misfits AS m (character_id, section, base, observed_at, event_id, log_partition, log_offset)
 		SELECT b.* FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::timestamptz[], $5::uuid[], $6::integer[], $7::bigint[])
@@ -255,9 +256,13 @@ func (o *observations) queue(b *pgx.Batch) {
 		all.add(d.sectionKey, d.place)
 		changes.add(d.sectionKey, d.place, d.lists)
 	}
+	if len(all.ids) > 0 {
+		// How long the arrays are decides how to join them.
+		b.Queue(`SET LOCAL plan_cache_mode TO force_custom_plan`)
+	}
 	queueDifferences(b, differences)
-	whole.queue(b, deleteItems)
-	all.queue(b, deleteChanges)
+	whole.queue(b, fmt.Sprintf(deleteElements, "items", "base"))
+	all.queue(b, fmt.Sprintf(deleteElements, "changes", "event_id"))
 	if len(all.ids) > 0 {
 		b.Queue(deleteMisfits, all.ids, all.sections, all.events, all.offsets)
 	}
