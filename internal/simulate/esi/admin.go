@@ -68,8 +68,25 @@ func (s *Simulator) admin() http.Handler {
 	})
 	mux.HandleFunc("POST "+adminPrefix+"freeze", func(w http.ResponseWriter, _ *http.Request) { s.adminFreeze(w, s.clock.World()) })
 	mux.HandleFunc("POST "+adminPrefix+"thaw", func(w http.ResponseWriter, _ *http.Request) { s.adminFreeze(w, time.Time{}) })
+	mux.HandleFunc("POST "+adminPrefix+"health", s.adminHealth)
 	mux.HandleFunc("POST "+adminPrefix+"characters/{id}", s.adminCharacter)
 	return mux
+}
+
+// adminHealth makes routes well or ill.
+func (s *Simulator) adminHealth(w http.ResponseWriter, r *http.Request) {
+	var change struct {
+		Route  string `json:"route"`
+		Health Health `json:"health"`
+	}
+	if !readJSON(w, r, &change) {
+		return
+	}
+	if err := s.SetHealth(change.Route, change.Health); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // adminServed writes the oracle of all characters, or of the one in the query.
@@ -140,7 +157,7 @@ func (s *Simulator) changeLogin(id int64, change func(*character)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(c)
-	return s.state.Append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers})
+	return s.state.Append(c.loginLine(id))
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

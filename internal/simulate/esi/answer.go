@@ -51,6 +51,9 @@ const (
 	RuleErrorLimit = "error-limit"
 	// RuleIgnored420: after 420 nothing is asked until the budget is reset.
 	RuleIgnored420 = "ignored-420"
+	// RuleSpamming: no more than 20 contracts' items within 10 seconds are asked
+	// for by a character.
+	RuleSpamming = "spamming"
 )
 
 // oldestDate is what a request without a date gets.
@@ -66,7 +69,9 @@ type exchange struct {
 	r    *http.Request
 	now  time.Time
 	rt   *route
-	id   int64 // the character in the path
+	id   int64 // the character in the path, or the bearer's for structures
+	sub  int64 // what else is named in the path
+	hash string
 	key  bucketKey
 	flaw fault.Fault // what is drawn to go wrong; Kind is empty if nothing
 }
@@ -81,6 +86,7 @@ type exchange struct {
 //	GET    served/summary        see [ServedSummary]
 //	GET    organisation          for an import, see [Organisation]
 //	GET, POST, DELETE faults     a list of [fault.Fault]
+//	POST   health                {"route": NAME, "health": "Down"}, see [Simulator.SetHealth]
 //	POST   freeze, thaw          stops the world, lets it go on
 //	POST   forgive               after the client was killed, see [Simulator.Forgive]
 //	POST   characters/ID         {"revoke": true} or {"transfer": true}
@@ -102,8 +108,8 @@ func (s *Simulator) Handler() http.Handler {
 
 func (s *Simulator) serveESI(w http.ResponseWriter, r *http.Request, path string) {
 	x := &exchange{sim: s, w: w, r: r, now: s.clock.Wall()}
-	var methodWrong bool
-	x.rt, x.id, methodWrong = find(s.routes, r.Method, path)
+	found, methodWrong := find(s.routes, r.Method, path)
+	x.rt, x.id, x.sub, x.hash = found.route, found.character, found.sub, found.hash
 	if left, ignored, storming := s.ledger.blocked(x.now); storming {
 		if ignored {
 			x.report(RuleIgnored420, "the error limit is used up for another %s", left)
@@ -190,6 +196,9 @@ func (x *exchange) authorize() bool {
 		return false
 	}
 	x.key.application, x.key.character = b.application, b.character
+	if x.id == 0 {
+		x.id = b.character
+	}
 	if b.character != x.id {
 		x.report(RuleSubject, "the token of character %d asks for character %d", b.character, x.id)
 		x.refuse(http.StatusForbidden, "token does not grant access to this character")
@@ -209,15 +218,80 @@ func (x *exchange) admit() bool {
 	s := x.sim
 	if x.rt.group != "" {
 		if a := s.ledger.admit(x.key, x.rt.tokens, x.now); !a.ok {
-			if a.ignored {
+			switch {
+			case a.ignored:
 				x.report(RuleRetryAfter, "bucket %s of character %d is closed for another %s", x.key.group, x.key.character, a.retryAfter)
-			} else {
+			case !a.injected:
 				x.report(RuleBucket, "bucket %s of character %d is empty", x.key.group, x.key.character)
 			}
 			x.answer429(a.retryAfter)
 			return false
 		}
 	}
+	return x.inService() && x.admitHidden() && x.admitFaults()
+}
+
+// injectedWait is what a 429 says that is none of the client's doing.
+const injectedWait = 5 * time.Second
+
+// inService answers itself while the server or the route is down.
+func (x *exchange) inService() bool {
+	s := x.sim
+	at := s.clock.At(x.now)
+	since := at.Sub(at.Truncate(day).Add(11 * time.Hour))
+	switch {
+	case since >= 0 && since < s.config.Downtime:
+		// At first the gateway tries in vain, then it knows.
+		if since < time.Minute && x.now.UnixNano()%2 == 0 {
+			x.refuse(http.StatusBadGateway, "Bad gateway")
+			return false
+		}
+	case !s.down(x.rt):
+		return true
+	}
+	fault.RetryAfter(x.w.Header())
+	x.refuse(http.StatusServiceUnavailable, "The datasource tranquility is temporarily unavailable")
+	return false
+}
+
+// admitHidden counts against limits that no header and no specification tells.
+func (x *exchange) admitHidden() bool {
+	if x.rt.hiddenLimit == 0 {
+		return true
+	}
+	l := x.sim.ledger
+	wait, ignored := l.countHidden(x.rt.name, x.rt.hiddenLimit, x.now)
+	if wait == 0 {
+		return true
+	}
+	if ignored {
+		x.report(RuleRetryAfter, "route %s is closed for another %s", x.rt.name, wait)
+	}
+	x.answer429(wait)
+	return false
+}
+
+// admitItems answers itself where a character asks for the items of more than
+// 20 contracts within 10 seconds.
+func (x *exchange) admitItems() bool {
+	wait, plain := x.sim.ledger.countItems(x.id, x.now)
+	if wait == 0 {
+		return true
+	}
+	if plain {
+		x.report(RuleSpamming, "items of more than %d contracts within %s", itemsMax, x.sim.ledger.itemsPeriod)
+	}
+	x.refuseThrottled(wait)
+	return false
+}
+
+func (x *exchange) refuseThrottled(wait time.Duration) {
+	x.refuse(520, "ConStopSpamming, details: {\"remainingTime\": "+strconv.FormatInt(int64(wait/100), 10)+"}")
+}
+
+// admitFaults draws what goes wrong.
+func (x *exchange) admitFaults() bool {
+	s := x.sim
 	f, drawn := s.faults.Draw(x.rt.name, x.senseless()...)
 	if !drawn {
 		return true
@@ -240,9 +314,15 @@ func (x *exchange) admit() bool {
 		return false
 	case fault.RateLimited:
 		if x.rt.group != "" {
-			s.ledger.refuse(x.key, x.now, 5*time.Second)
+			s.ledger.refuse(x.key, x.now, injectedWait)
 		}
-		x.answer429(5 * time.Second)
+		x.answer429(injectedWait)
+		return false
+	case fault.Forbidden:
+		x.refuse(http.StatusForbidden, "unexpected end of JSON input")
+		return false
+	case fault.Throttled:
+		x.refuseThrottled(time.Second)
 		return false
 	case fault.RateLimitedBare:
 		s.book.Count(x.rt.name, http.StatusTooManyRequests)
@@ -260,13 +340,15 @@ func (x *exchange) admit() bool {
 	return true
 }
 
+var onlyLaterPages = []fault.Kind{fault.Torn}
+
 // senseless lists the faults that cannot happen to this request: only later
 // pages can be torn from the first.
 func (x *exchange) senseless() []fault.Kind {
 	if x.rt.paged && x.r.URL.RawQuery != "" && x.r.URL.RawQuery != "page=1" {
 		return nil
 	}
-	return []fault.Kind{fault.Torn}
+	return onlyLaterPages
 }
 
 // refuse answers with an error of ESI's shape.

@@ -1,16 +1,15 @@
 package esi
 
 import (
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/muster-sync/muster/internal/simulate/fault"
 )
@@ -21,7 +20,11 @@ type content struct {
 	modified int64 // Unix seconds
 	expires  int64 // Unix seconds; zero if it is not cached
 	pages    int   // zero if the route has none
-	body     func(b []byte) []byte
+	// data is the body; or late makes it, where the ETag is known without it.
+	data []byte
+	late func(b []byte) []byte
+	// lo and hi are the entries of a journal's page.
+	lo, hi int64
 }
 
 // bodies holds buffers for answers; the largest pages have about a megabyte.
@@ -37,28 +40,31 @@ func borrow() *[]byte {
 
 // serve makes the answer of a route and sends it.
 func (x *exchange) serve() {
-	switch x.rt.section {
-	case sectionNone:
-		x.serveShared()
+	switch {
+	case x.rt.section != sectionNone:
+		x.serveSection()
+	case x.rt.detail <= detailStructure:
+		x.serveDetail()
 	default:
-		x.serveCharacter()
+		x.serveShared()
 	}
 }
 
-// serveCharacter answers from the cache of a character, which is filled when it
+// serveSection answers from the cache of a character, which is filled when it
 // has expired.
-func (x *exchange) serveCharacter() {
-	s := x.sim
-	c := s.character(x.id)
-	page, ok := x.page()
+func (x *exchange) serveSection() {
+	argument, ok := x.argument()
 	if !ok {
 		return
 	}
+	c := x.sim.character(x.id)
 	if c == nil {
 		x.refuse(http.StatusNotFound, "Character not found")
 		return
 	}
-	answer, ok := x.fromCache(c, page)
+	buffer := borrow()
+	defer bodies.Put(buffer)
+	answer, ok := x.fromCache(c, argument, buffer)
 	if ok {
 		x.send(answer)
 	}
@@ -67,34 +73,36 @@ func (x *exchange) serveCharacter() {
 // fromCache takes an answer from the character's cache and books that the
 // client has it now; false if the request was answered otherwise. The lock is
 // not held while the answer goes out: a slow reader holds up nobody.
-func (x *exchange) fromCache(c *character, page int) (content, bool) {
+func (x *exchange) fromCache(c *character, argument int64, buffer *[]byte) (content, bool) {
 	s := x.sim
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	snap := &c.cache[x.rt.section]
-	if x.now.Unix() >= snap.expires {
-		*snap = s.snapshot(x.now, x.rt.ttl)
+	if x.now.Unix() >= int64(snap.expires) {
+		*snap = s.snapshot(x.now, x.rt)
 	}
 	shown := *snap
-	if x.flaw.Kind == fault.Torn && page > 1 {
+	if x.flaw.Kind == fault.Torn && argument > 1 {
 		// The page is still the one from before the last refresh.
 		age := shown.expires - shown.made
-		shown.world -= int64(float64(age*int64(time.Second/time.Millisecond)) * s.config.Speed)
+		shown.world -= int64(float64(age) * 1000 * s.config.Speed)
 		shown.made -= age
 	}
-	answer, ok := x.characterContent(shown, page)
+	answer, ok := x.sectionContent(shown, argument, buffer)
 	if !ok {
-		if t := c.toldOf(x.rt.section, 1); t == nil || page > int(t.pages) {
-			x.report(RuleQuery, "page %d of %d", page, answer.pages)
+		if t := c.toldOf(x.rt.section, 1); t == nil || argument > int64(t.pages) {
+			x.report(RuleQuery, "page %d of %d", argument, answer.pages)
 		}
 		x.refuse(http.StatusNotFound, "Requested page does not exist!")
 		return content{}, false
 	}
-	x.judgeRepeat(c.toldOf(x.rt.section, page))
+	if known := c.toldOf(x.rt.section, argument); known != nil {
+		x.judgeRepeat(int64(known.expires), known.etag)
+	}
 	if x.flawed() {
 		return answer, true
 	}
-	if err := x.accept(c, shown, answer, page); err != nil {
+	if err := x.accept(c, shown, answer, argument); err != nil {
 		s.fail(x.w, err)
 		return content{}, false
 	}
@@ -102,117 +110,200 @@ func (x *exchange) fromCache(c *character, page int) (content, bool) {
 }
 
 // snapshot is what the cache holds of the present.
-func (s *Simulator) snapshot(now time.Time, ttl time.Duration) snapshot {
-	expires := now.Add(s.clock.Shorten(ttl)).Unix()
+func (s *Simulator) snapshot(now time.Time, rt *route) snapshot {
+	expires := now.Add(s.lifetime(rt, now)).Unix()
 	if now.Nanosecond() > 0 {
 		expires++ // the headers know whole seconds only
 	}
-	return snapshot{world: s.clock.At(now).UnixMilli(), made: now.Unix(), expires: expires}
+	return snapshot{world: s.clock.At(now).UnixMilli(), made: uint32(now.Unix()), expires: uint32(expires)}
 }
 
-// characterContent is a section of the character in the path at the moment of a
+// lifetime is how long an answer of a route is held, on the wall clock.
+func (s *Simulator) lifetime(rt *route, now time.Time) time.Duration {
+	if !rt.daily {
+		return s.clock.Shorten(rt.ttl)
+	}
+	at := s.clock.At(now)
+	next := at.Truncate(day).Add(11*time.Hour + 5*time.Minute)
+	if !next.After(at) {
+		next = next.Add(day)
+	}
+	return s.clock.Shorten(next.Sub(at))
+}
+
+// sectionContent is a section of the character in the path at the moment of a
 // snapshot; false if it has no such page.
-func (x *exchange) characterContent(snap snapshot, page int) (content, bool) {
-	w, at := x.sim.world, time.UnixMilli(snap.world).UTC()
-	answer := content{modified: snap.made, expires: snap.expires}
-	if x.rt.section != sectionJournal {
-		answer.body = func(b []byte) []byte { return w.appendSection(b, x.rt.section, x.id, at) }
-		buffer := borrow()
-		*buffer = answer.body((*buffer)[:0])
-		answer.etag = hashOf(*buffer)
-		bodies.Put(buffer)
-		return answer, true
+func (x *exchange) sectionContent(snap snapshot, argument int64, buffer *[]byte) (content, bool) {
+	w, at, s := x.sim.world, time.UnixMilli(snap.world).UTC(), x.rt.section
+	answer := content{modified: int64(snap.made), expires: int64(snap.expires)}
+	switch {
+	case s == sectionJournal:
+		return x.journalContent(answer, at, argument)
+	case x.rt.paged:
+		count := sectionContents[s].count(w, x.id, at)
+		lo, hi, pages := pageBounds(count, x.mostOnPage(), x.id, int(min(argument, 1<<20)))
+		answer.pages = pages
+		if argument > int64(pages) {
+			return answer, false
+		}
+		*buffer = sectionContents[s].items(w, (*buffer)[:0], x.id, at, lo, hi)
+	case x.rt.cursor != "":
+		lo, count := 0, sectionContents[s].count(w, x.id, at)
+		if argument != 0 {
+			inclusive := x.rt.cursor == "from_id" && !x.sim.config.ExclusiveFromID
+			lo = w.cursorStart(s, x.id, at, argument, inclusive)
+		}
+		*buffer = sectionContents[s].items(w, (*buffer)[:0], x.id, at, lo, min(count, lo+x.mostOnPage()))
+	default:
+		*buffer = w.contentAt((*buffer)[:0], s, x.id, at)
+		if s == sectionIndustryJobs && argument == 0 {
+			*buffer = withoutCompleted(*buffer)
+		}
 	}
-	j := w.journalOf(x.id)
-	lo, hi, pages := x.sim.journalPage(j, at, page)
-	answer.pages = pages
-	if page > pages {
-		return answer, false
-	}
-	answer.etag = hashOf(fmt.Appendf(nil, "%d %d %d %d", w.seed, x.id, lo, hi))
-	answer.body = func(b []byte) []byte { return j.appendJournal(b, lo, hi) }
+	answer.data, answer.etag = *buffer, hashOf(*buffer)
 	return answer, true
 }
 
-// journalPage is the range of entries on a page, and the number of pages.
-func (s *Simulator) journalPage(j journal, at time.Time, page int) (lo, hi int64, pages int) {
-	lo, hi = j.window(at)
-	size := int64(s.config.PageSize)
-	pages = int(max(1, (hi-lo+size)/size))
-	hi -= int64(page-1) * size
-	return max(lo, hi-size+1), hi, pages
-}
-
-// appendSection appends the content of an unpaged section.
-func (w *world) appendSection(b []byte, s section, id int64, at time.Time) []byte {
-	switch s {
-	case sectionDetails:
-		return w.appendDetails(b, id, at)
-	case sectionLocation:
-		return w.appendLocation(b, id, at)
-	default:
-		return w.appendWallet(b, id, at)
+func (x *exchange) mostOnPage() int {
+	if x.sim.config.PageSize > 0 {
+		return min(x.sim.config.PageSize, x.rt.most)
 	}
+	return x.rt.most
 }
 
-// page reads the page parameter; it answers itself if the query is wrong.
-func (x *exchange) page() (int, bool) {
-	page := 1
+// journalContent is a page of a journal. Its ETag follows from the range of its
+// entries, so that nothing has to be made for a 304.
+func (x *exchange) journalContent(answer content, at time.Time, page int64) (content, bool) {
+	j := x.sim.world.journalOf(x.id)
+	lo, hi := j.window(at)
+	size := int64(x.mostOnPage())
+	answer.pages = int(max(1, (hi-lo+size)/size))
+	if page > int64(answer.pages) {
+		return answer, false
+	}
+	hi -= (page - 1) * size
+	lo = max(lo, hi-size+1)
+	answer.lo, answer.hi = lo, hi
+	answer.etag = hashOf(fmt.Appendf(nil, "%d %d %d %d", j.seed, x.id, lo, hi))
+	answer.late = func(b []byte) []byte { return j.appendJournal(b, lo, hi) }
+	return answer, true
+}
+
+// argument reads the parameter that tells the URLs of a section apart: the
+// page, from 1; the id of a cursor, 0 for none; or 1 for include_completed. It
+// answers itself if the query is wrong.
+func (x *exchange) argument() (int64, bool) {
+	argument := int64(0)
+	if x.rt.paged {
+		argument = 1
+	}
+	if x.r.URL.RawQuery == "" {
+		return argument, true
+	}
 	for name, values := range x.r.URL.Query() {
-		n, err := strconv.Atoi(values[0])
-		if name == "datasource" || !x.rt.paged || name != "page" || len(values) != 1 || err != nil || n < 1 {
-			x.report(RuleQuery, "parameter %s=%s", name, values[0])
+		value := values[0]
+		ok := len(values) == 1
+		switch {
+		case name == "page" && x.rt.paged, name == x.rt.cursor && name != "":
+			var err error
+			argument, err = strconv.ParseInt(value, 10, 64)
+			ok = ok && err == nil && argument > 0
+		case name == "include_completed" && x.rt.section == sectionIndustryJobs:
+			ok = ok && (value == "true" || value == "false")
+			if value == "true" {
+				argument = 1
+			}
+		default:
+			ok = false
+		}
+		if !ok {
+			x.report(RuleQuery, "parameter %s=%s", name, value)
 			x.refuse(http.StatusBadRequest, "Invalid parameter "+name)
 			return 0, false
 		}
-		page = n
 	}
-	return page, true
+	return argument, true
 }
 
 // judgeRepeat looks at what the client was told about the URL before.
-func (x *exchange) judgeRepeat(known *told) {
-	if known == nil {
-		return
-	}
-	if now := x.now.Unix(); now < known.expires {
-		x.report(RuleEarlyRequest, "it was told that the answer is good for another %d s", known.expires-now)
+func (x *exchange) judgeRepeat(expires int64, etag uint64) {
+	if now := x.now.Unix(); now < expires {
+		x.report(RuleEarlyRequest, "it was told that the answer is good for another %d s", expires-now)
 	}
 	if x.r.Header.Get("If-None-Match") == "" {
-		x.report(RuleUnconditional, "it was told the ETag %s", x.tag(known.etag))
+		x.report(RuleUnconditional, "it was told an ETag, such as %s", x.tag(etag))
 	}
 }
 
 // accept books that the client has received a section: what it was told, and
 // what it was served.
-func (x *exchange) accept(c *character, snap snapshot, answer content, page int) error {
-	s, section := x.sim, x.rt.section
+func (x *exchange) accept(c *character, snap snapshot, answer content, argument int64) error {
+	section := x.rt.section
 	first := c.toldOf(section, 1)
-	if page > 1 && (first == nil || first.made != snap.made) {
+	if x.rt.paged && argument > 1 && (first == nil || first.made != snap.made) {
 		// The set is torn: a correct client throws all of it away.
 		c.forget(section)
 		return nil
 	}
-	known := c.toldOf(section, page)
-	unchanged := known != nil && known.etag == answer.etag
+	known := c.toldOf(section, argument)
+	if known == nil || known.etag != answer.etag {
+		c.dirty |= 1 << section
+	}
 	c.tell(told{
-		section: section, page: int32(page), pages: int32(answer.pages),
+		key: toldKey(section, argument), pages: int32(answer.pages),
 		etag: answer.etag, made: snap.made, expires: snap.expires,
 	})
-	if section == sectionJournal {
-		lo, hi, _ := s.journalPage(s.world.journalOf(x.id), time.UnixMilli(snap.world), page)
-		joined, grew := c.journal.add(lo, hi)
+	switch {
+	case section == sectionJournal:
+		joined, grew := c.journal.add(answer.lo, answer.hi)
 		if !grew {
 			return nil
 		}
 		c.journal = joined
-		return s.state.Append(record{Character: x.id, Section: sectionNames[section], Lo: &lo, Hi: &hi})
+		return x.sim.state.Append(record{Character: x.id, Section: sectionNames[section], Lo: &answer.lo, Hi: &answer.hi})
+	case section == sectionIndustryJobs && argument == 0:
+		return nil // not all of them
+	case x.rt.paged && !c.complete(section, snap.made, answer.pages):
+		return nil
+	case x.rt.cursor != "":
+		return x.book(c, snap.world, keysOf(section, answer.data))
+	case c.dirty&(1<<section) == 0 && c.served[section] != 0:
+		return nil
+	case recordKeys[section] == "":
+		return x.book(c, snap.world, nil)
+	case x.rt.paged:
+		all := checkpoint{snap.world, 0, 1<<63 - 1}
+		return x.book(c, snap.world, x.sim.world.recordsAt(section, x.id, all))
+	default:
+		return x.book(c, snap.world, keysOf(section, answer.data))
 	}
-	if unchanged && c.served[section] != 0 {
+}
+
+// complete tells whether the client has all pages of one moment.
+func (c *character) complete(s section, made uint32, pages int) bool {
+	for page := range pages {
+		if t := c.toldOf(s, int64(page)+1); t == nil || t.made != made {
+			return false
+		}
+	}
+	return true
+}
+
+// book notes what the client has of a section now; of records those with the
+// given keys.
+func (x *exchange) book(c *character, world int64, keys []int64) error {
+	section := x.rt.section
+	if c.dirty&(1<<section) == 0 && c.served[section] != 0 {
 		return nil
 	}
-	c.served[section] = snap.world
-	return s.state.Append(record{Character: x.id, Section: sectionNames[section], At: snap.world})
+	c.dirty &^= 1 << section
+	c.served[section] = world
+	r := record{Character: x.id, Section: sectionNames[section], At: world}
+	if len(keys) > 0 {
+		c.records[section] = x.sim.world.checked(c.records[section], section, x.id, world, keys)
+		r.Records = pack(c.records[section])
+	}
+	return x.sim.state.Append(r)
 }
 
 // tag is an ETag as the route writes it: converted ones are weak.
@@ -235,249 +326,24 @@ func (x *exchange) matches(etag uint64) bool {
 	return false
 }
 
-// send answers with the content, or with 304 if the client has it, or with what
-// the drawn flaw makes of it.
-func (x *exchange) send(c content) {
-	status := http.StatusOK
-	if x.r.Header.Get("If-None-Match") != "" && x.matches(c.etag) {
-		status = http.StatusNotModified
-	}
-	if x.flawed() {
-		status = http.StatusOK
-	}
-	x.settle(status)
-	x.describe(c, status)
-	if status == http.StatusNotModified {
-		x.w.WriteHeader(status)
-		return
-	}
-	buffer := borrow()
-	defer bodies.Put(buffer)
-	*buffer = c.body((*buffer)[:0])
-	if x.flawed() {
-		x.sendFlawed(*buffer)
-		return
-	}
-	h := x.w.Header()
-	h["Content-Type"] = []string{"application/json; charset=utf-8"}
-	h["Content-Length"] = []string{strconv.Itoa(len(*buffer))}
-	x.w.WriteHeader(status)
-	// The client is gone if this fails, and nobody is left to tell.
-	_, _ = x.w.Write(*buffer)
-}
-
-// flawed tells whether the answer is spoilt on its way, so that the client
-// cannot have it.
-func (x *exchange) flawed() bool { return x.flaw.Kind != "" && x.flaw.Kind != fault.Torn }
-
-// describe sets the headers about the content's age, lifetime and pages.
-func (x *exchange) describe(c content, status int) {
-	h := x.w.Header()
-	h["Etag"] = []string{x.tag(c.etag)}
-	h["Last-Modified"] = []string{time.Unix(c.modified, 0).UTC().Format(http.TimeFormat)}
-	h["Date"] = []string{x.now.Format(http.TimeFormat)}
-	if c.expires > 0 {
-		x.describeLifetime(h, c.expires)
-	} else {
-		h["Cache-Control"] = []string{"no-cache"}
-	}
-	// A single page is announced or not; so are the pages of what has not
-	// changed. A client must live with both.
-	talkative := x.id%2 == 0
-	if c.pages > 1 && (status == http.StatusOK || talkative) || c.pages == 1 && talkative {
-		h["X-Pages"] = []string{strconv.Itoa(c.pages)}
-	}
-}
-
-func (x *exchange) describeLifetime(h http.Header, expires int64) {
-	maxAge := x.rt.maxAge
-	switch x.sim.config.CacheHeaders {
-	case CacheHeadersMaxAge:
-		maxAge = true
-	case CacheHeadersExpires:
-		maxAge = false
-	}
-	visibility := "private"
-	if x.rt.scope == "" {
-		visibility = "public"
-	}
-	h["Expires"] = []string{time.Unix(expires, 0).UTC().Format(http.TimeFormat)}
-	if maxAge {
-		left := strconv.FormatInt(expires-x.now.Unix(), 10)
-		visibility += ", max-age=" + left + ", must-revalidate, stale-if-error=900"
-	}
-	h["Cache-Control"] = []string{visibility}
-}
-
-// sendFlawed spoils a good answer. The client can tell each time.
-func (x *exchange) sendFlawed(body []byte) {
-	h := x.w.Header()
-	h["Content-Type"] = []string{"application/json; charset=utf-8"}
-	switch x.flaw.Kind {
-	case fault.Truncated:
-		fault.WriteHalf(x.w, body)
-	case fault.CutOff:
-		fault.WriteCutOff(x.w, body)
-	case fault.HTML:
-		fault.WriteHTML(x.w, http.StatusOK)
-	default:
-		spoilt := `["what", 42, null]`
-		switch {
-		case body[0] == '[':
-			spoilt = `{"items":"none"}`
-		case body[0] == '{':
-			spoilt = `{"name":42,"solar_system_id":"somewhere","corporation_id":[],"birthday":false}`
-		}
-		_, _ = io.WriteString(x.w, spoilt)
-	}
-}
-
-// serveShared answers the routes that belong to no character.
-func (x *exchange) serveShared() {
-	if len(x.r.URL.RawQuery) > 0 {
-		x.report(RuleQuery, "the route has no parameters")
-	}
-	switch x.rt.name {
-	case "affiliation":
-		x.servePost(1000, x.affiliations)
-	case "universe-names":
-		x.servePost(1000, x.names)
-	case "status":
-		x.serveFixed(func(at time.Time) []byte {
-			start := at.Truncate(day).Add(11*time.Hour + 5*time.Minute)
-			if start.After(at) {
-				start = start.Add(-day)
-			}
-			return fmt.Appendf(nil, `{"players":%d,"server_version":"3561556","start_time":"%s"}`,
-				20000+at.Unix()/30%5000, start.Format(time.RFC3339))
-		})
-	default:
-		body, err := x.sim.routeStatus()
-		if err != nil {
-			x.sim.fail(x.w, err)
-			return
-		}
-		x.serveFixed(func(time.Time) []byte { return body })
-	}
-}
-
-// serveFixed answers with the same body for everybody, from a cache if the
-// route has a lifetime.
-func (x *exchange) serveFixed(body func(at time.Time) []byte) {
-	s := x.sim
-	s.sharedMu.Lock()
-	known, ok := s.shared[x.rt.name]
-	s.sharedMu.Unlock()
-	made := x.now.Unix()
-	answer := content{modified: made}
-	if x.rt.ttl > 0 {
-		if ok {
-			x.judgeRepeat(&known)
-		}
-		// The cache is renewed on the multiples of the lifetime.
-		ttl := int64(s.clock.Shorten(x.rt.ttl) / time.Second)
-		answer.modified = made / ttl * ttl
-		answer.expires = answer.modified + ttl
-	}
-	data := body(s.clock.At(time.Unix(answer.modified, 0)))
-	answer.etag = hashOf(data)
-	answer.body = func(b []byte) []byte { return append(b, data...) }
-	if !x.flawed() {
-		s.sharedMu.Lock()
-		s.shared[x.rt.name] = told{etag: answer.etag, expires: answer.expires}
-		s.sharedMu.Unlock()
-	}
-	x.send(answer)
-}
-
-// routeStatus says that every simulated route is well.
-func (s *Simulator) routeStatus() ([]byte, error) {
-	type status struct {
-		Method string `json:"method"`
-		Path   string `json:"path"`
-		Status string `json:"status"`
-	}
-	var all []status
-	for _, rt := range s.routes {
-		path := strings.ReplaceAll("/"+strings.Join(rt.path, "/"), "{id}", "{character_id}")
-		all = append(all, status{rt.method, path, "OK"})
-	}
-	return json.Marshal(map[string][]status{"routes": all})
-}
-
-// servePost reads a list of ids and answers for all of them.
-func (x *exchange) servePost(most int, answer func(ids []int64) ([]byte, bool)) {
-	body, err := io.ReadAll(io.LimitReader(x.r.Body, 1<<17))
-	var ids []int64
-	if err == nil {
-		err = json.Unmarshal(body, &ids)
-	}
-	sorted := slices.Clone(ids)
-	slices.Sort(sorted)
-	if err != nil || len(ids) == 0 || len(ids) > most || len(slices.Compact(sorted)) != len(ids) {
-		x.report(RuleBody, "must be a list of 1 to %d different ids", most)
-		x.refuse(http.StatusBadRequest, "Invalid body")
-		return
-	}
-	data, ok := answer(ids)
-	if !ok {
-		x.refuse(http.StatusNotFound, "Ensure all IDs are valid before resolving.")
-		return
-	}
-	c := content{etag: hashOf(data), modified: x.now.Unix(), body: func(b []byte) []byte { return append(b, data...) }}
-	if x.rt.ttl > 0 {
-		c.expires = x.now.Unix() + int64(x.sim.clock.Shorten(x.rt.ttl)/time.Second)
-	}
-	x.send(c)
-}
-
-func (x *exchange) affiliations(ids []int64) ([]byte, bool) {
-	type affiliation struct {
-		Alliance    int64 `json:"alliance_id,omitempty"`
-		Character   int64 `json:"character_id"`
-		Corporation int64 `json:"corporation_id"`
-	}
-	w, at := x.sim.world, x.sim.clock.At(x.now)
-	all := []affiliation{}
-	for _, id := range ids {
-		if !w.has(id) {
-			return nil, false
-		}
-		corporation := w.corporationOf(id, w.traitsOf(id), at)
-		all = append(all, affiliation{w.allianceOf(corporation), id, corporation})
-	}
-	data, err := json.Marshal(all)
-	return data, err == nil
-}
-
-func (x *exchange) names(ids []int64) ([]byte, bool) {
-	type name struct {
-		Category string `json:"category"`
-		ID       int64  `json:"id"`
-		Name     string `json:"name"`
-	}
-	w := x.sim.world
-	all := []name{}
-	for _, id := range ids {
-		switch {
-		case w.has(id):
-			all = append(all, name{"character", id, w.traitsOf(id).name})
-		case w.hasCorporation(id):
-			all = append(all, name{"corporation", id, w.corporationName(id)})
-		case w.hasAlliance(id):
-			all = append(all, name{"alliance", id, allianceName(id)})
-		default:
-			// One bad id fails the whole batch.
-			return nil, false
-		}
-	}
-	data, err := json.Marshal(all)
-	return data, err == nil
-}
-
 // hashOf is a hash of content that is the same in every process.
-func hashOf(b []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(b)
-	return h.Sum64()
+func hashOf(b []byte) uint64 { return xxhash.Sum64(b) }
+
+// pack writes checkpoints as lists of three numbers.
+func pack(points []checkpoint) [][3]int64 {
+	out := make([][3]int64, 0, len(points))
+	for _, p := range points {
+		out = append(out, [3]int64{p.world, p.lo, p.hi})
+	}
+	return out
+}
+
+func unpack(points [][3]int64) []checkpoint {
+	return slices.Collect(func(yield func(checkpoint) bool) {
+		for _, p := range points {
+			if !yield(checkpoint{p[0], p[1], p[2]}) {
+				return
+			}
+		}
+	})
 }

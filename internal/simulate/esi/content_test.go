@@ -152,7 +152,7 @@ func TestServedIsWhatWasServed(t *testing.T) {
 			sum += got.Amount
 		}
 		require.Equal(t, sum, served.JournalSum)
-		require.Equal(t, ServedSummary{Characters: 1, JournalEntries: int64(len(rows)), JournalSum: sum}, s.ServedSummary())
+		require.Equal(t, ServedSummary{Characters: 1, Sections: map[string]int{"details": 1}, Details: map[string]int{}, JournalEntries: int64(len(rows)), JournalSum: sum}, s.ServedSummary())
 	}
 	check(c.sim)
 

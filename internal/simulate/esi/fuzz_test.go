@@ -22,9 +22,9 @@ func FuzzReadRefreshToken(f *testing.F) {
 	f.Add(tokens.refreshToken(FirstCharacter, 2, 17))
 	f.Add("bm90IG9uZSBvZiBvdXJzIGF0IGFsbA==")
 	f.Fuzz(func(t *testing.T, token string) {
-		id, transfers, generation, ok := tokens.readRefreshToken(token)
+		g, ok := tokens.readRefreshToken(token)
 		if ok {
-			require.Equal(t, token, tokens.refreshToken(id, transfers, generation))
+			require.Equal(t, token, tokens.loginToken(g.character, g.transfers, g.login, g.generation))
 		}
 	})
 }

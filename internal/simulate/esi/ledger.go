@@ -54,11 +54,12 @@ type bucket struct {
 
 	refusedUntil time.Time // what the last Retry-After said
 	refusedAt    time.Time
+	injected     bool // it was closed though it had tokens left
 }
 
 type charge struct {
-	at     time.Time
-	tokens int
+	at     int64 // Unix nanoseconds
+	tokens int32
 }
 
 // ledger is the simulator's own account of all buckets and of the error limit.
@@ -77,17 +78,34 @@ type ledger struct {
 	stormSince  time.Time
 	errorPeriod time.Duration
 	errorMax    int
+
+	hidden      map[string]*hiddenCount
+	items       map[int64][]time.Time
+	itemsPeriod time.Duration
 }
+
+// hiddenCount counts the requests of a route within a period.
+type hiddenCount struct {
+	start, refusedAt time.Time
+	count            int
+}
+
+// itemsMax is how many contracts' items a character may ask for within the
+// period of the game server's own throttle.
+const itemsMax = 20
 
 // inFlight is how long after a refusal requests still count as sent before it
 // was received.
 const inFlight = time.Second
 
-func newLedger(window time.Duration, shape WindowShape) *ledger {
+// newLedger is a ledger whose periods are shortened from those of the world by
+// shorten; the window is what it is.
+func newLedger(window time.Duration, shape WindowShape, shorten func(time.Duration) time.Duration) *ledger {
 	return &ledger{
 		window: window, shape: shape,
 		buckets: map[bucketKey]*bucket{}, spent: map[string]int64{},
-		errorPeriod: time.Minute, errorMax: 100,
+		errorPeriod: shorten(time.Minute), errorMax: 100,
+		hidden: map[string]*hiddenCount{}, items: map[int64][]time.Time{}, itemsPeriod: shorten(10 * time.Second),
 	}
 }
 
@@ -97,6 +115,9 @@ type admission struct {
 	retryAfter time.Duration
 	// ignored: an earlier Retry-After had already forbidden the request.
 	ignored bool
+	// injected: the bucket was closed though it had tokens left, so that the
+	// client could not know.
+	injected bool
 }
 
 // admit asks whether a bucket with max tokens has any left.
@@ -105,13 +126,13 @@ func (l *ledger) admit(key bucketKey, maxTokens int, now time.Time) admission {
 	defer l.mu.Unlock()
 	b := l.bucket(key)
 	if now.Before(b.refusedUntil) {
-		return admission{retryAfter: b.refusedUntil.Sub(now), ignored: now.Sub(b.refusedAt) > inFlight}
+		return admission{retryAfter: b.refusedUntil.Sub(now), ignored: now.Sub(b.refusedAt) > inFlight, injected: b.injected}
 	}
 	if l.used(b, now) < maxTokens {
 		return admission{ok: true}
 	}
 	wait := l.untilFree(b, maxTokens, now)
-	b.refusedAt, b.refusedUntil = now, now.Add(wait)
+	b.refusedAt, b.refusedUntil, b.injected = now, now.Add(wait), false
 	return admission{retryAfter: wait}
 }
 
@@ -120,7 +141,7 @@ func (l *ledger) refuse(key bucketKey, now time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bucket(key)
-	b.refusedAt, b.refusedUntil = now, now.Add(wait)
+	b.refusedAt, b.refusedUntil, b.injected = now, now.Add(wait), true
 }
 
 // charge takes tokens and returns what is left.
@@ -134,7 +155,7 @@ func (l *ledger) charge(key bucketKey, maxTokens, tokens int, now time.Time) (re
 		if l.shape == WindowQuarter {
 			b.current += tokens
 		} else {
-			b.charges = append(b.charges, charge{now, tokens})
+			b.charges = append(b.charges, charge{now.UnixNano(), int32(tokens)})
 		}
 	}
 	return max(0, maxTokens-used)
@@ -164,13 +185,13 @@ func (l *ledger) used(b *bucket, now time.Time) int {
 		return b.current + l.weighPrevious(b, now)
 	}
 	expired := 0
-	for expired < len(b.charges) && now.Sub(b.charges[expired].at) >= l.window {
+	for expired < len(b.charges) && now.UnixNano()-b.charges[expired].at >= int64(l.window) {
 		expired++
 	}
 	b.charges = b.charges[expired:]
 	sum := 0
 	for _, c := range b.charges {
-		sum += c.tokens
+		sum += int(c.tokens)
 	}
 	return sum
 }
@@ -188,11 +209,11 @@ func (l *ledger) untilFree(b *bucket, maxTokens int, now time.Time) time.Duratio
 	if l.shape == WindowFloating {
 		sum := 0
 		for _, c := range b.charges {
-			sum += c.tokens
+			sum += int(c.tokens)
 		}
 		for _, c := range b.charges {
-			if sum -= c.tokens; sum < maxTokens {
-				return wholeSeconds(c.at.Add(l.window).Sub(now))
+			if sum -= int(c.tokens); sum < maxTokens {
+				return wholeSeconds(time.Duration(c.at-now.UnixNano()) + l.window)
 			}
 		}
 		return wholeSeconds(l.window)
@@ -256,6 +277,44 @@ func (l *ledger) countError(status int, now time.Time) (remain int, reset time.D
 		}
 	}
 	return max(0, l.errorMax-l.errorCount), wholeSeconds(l.errorStart.Add(l.errorPeriod).Sub(now)), exhausted
+}
+
+// countHidden notes a request of a route with a limit that nobody tells. It
+// returns how long the route is closed, zero if it is open, and whether the
+// caller must have known.
+func (l *ledger) countHidden(route string, most int, now time.Time) (wait time.Duration, ignored bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.hidden[route]
+	if h == nil || now.Sub(h.start) >= l.errorPeriod {
+		h = &hiddenCount{start: now}
+		l.hidden[route] = h
+	}
+	if h.count++; h.count <= most {
+		return 0, false
+	}
+	if h.refusedAt.IsZero() {
+		h.refusedAt = now
+	}
+	return wholeSeconds(h.start.Add(l.errorPeriod).Sub(now)), now.Sub(h.refusedAt) > inFlight
+}
+
+// countItems notes that a character asks for a contract's items. It returns how
+// long it has to wait, zero if it need not; plain tells that no jitter on the
+// way explains it.
+func (l *ledger) countItems(character int64, now time.Time) (wait time.Duration, plain bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	recent := l.items[character]
+	for len(recent) > 0 && now.Sub(recent[0]) >= l.itemsPeriod {
+		recent = recent[1:]
+	}
+	if len(recent) < itemsMax {
+		l.items[character] = append(recent, now)
+		return 0, false
+	}
+	l.items[character] = recent
+	return recent[0].Add(l.itemsPeriod).Sub(now), now.Sub(recent[0]) < l.itemsPeriod*9/10
 }
 
 // totals are the tokens spent by group since the simulator started.

@@ -7,6 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// unhurried is a world as fast as the wall clock.
+func unhurried(d time.Duration) time.Duration { return d }
+
 var key = bucketKey{group: "char-wallet", application: "app", character: FirstCharacter}
 
 func TestCostsOfAnswers(t *testing.T) {
@@ -16,7 +19,7 @@ func TestCostsOfAnswers(t *testing.T) {
 }
 
 func TestAFloatingWindowGivesEachChargeBackAfterItsOwnWindow(t *testing.T) {
-	l := newLedger(15*time.Minute, WindowFloating)
+	l := newLedger(15*time.Minute, WindowFloating, unhurried)
 	at := func(minutes float64) time.Time { return start.Add(time.Duration(minutes * float64(time.Minute))) }
 	require.Equal(t, 8, l.charge(key, 10, 2, at(0)))
 	require.Equal(t, 3, l.charge(key, 10, 5, at(5)))
@@ -34,7 +37,7 @@ func TestAFloatingWindowGivesEachChargeBackAfterItsOwnWindow(t *testing.T) {
 }
 
 func TestAQuarterWindowWeighsThePreviousOne(t *testing.T) {
-	l := newLedger(15*time.Minute, WindowQuarter)
+	l := newLedger(15*time.Minute, WindowQuarter, unhurried)
 	at := func(minutes float64) time.Time { return start.Add(time.Duration(minutes * float64(time.Minute))) }
 	require.Equal(t, 0, l.charge(key, 10, 10, at(1)))
 	require.Equal(t, 0, l.charge(key, 10, 0, at(14.9)), "nothing comes back before the quarter ends")
@@ -46,7 +49,7 @@ func TestAQuarterWindowWeighsThePreviousOne(t *testing.T) {
 }
 
 func TestAnEmptyQuarterWindowSaysWhenToComeBack(t *testing.T) {
-	l := newLedger(15*time.Minute, WindowQuarter)
+	l := newLedger(15*time.Minute, WindowQuarter, unhurried)
 	require.Equal(t, 0, l.charge(key, 10, 10, start.Add(time.Minute)))
 	a := l.admit(key, 10, start.Add(5*time.Minute))
 	// 10 tokens weigh in full at 15:00, and 9 from a tenth of the quarter on.
@@ -55,7 +58,7 @@ func TestAnEmptyQuarterWindowSaysWhenToComeBack(t *testing.T) {
 }
 
 func TestComingBackTooEarlyIsIgnoringRetryAfter(t *testing.T) {
-	l := newLedger(15*time.Minute, WindowFloating)
+	l := newLedger(15*time.Minute, WindowFloating, unhurried)
 	l.charge(key, 10, 10, start)
 	require.False(t, l.admit(key, 10, start).ignored, "the first refusal tells")
 	require.False(t, l.admit(key, 10, start.Add(500*time.Millisecond)).ignored, "it may have been on its way")
@@ -64,7 +67,7 @@ func TestComingBackTooEarlyIsIgnoringRetryAfter(t *testing.T) {
 }
 
 func TestTheErrorLimitIsResetEveryMinute(t *testing.T) {
-	l := newLedger(15*time.Minute, WindowFloating)
+	l := newLedger(15*time.Minute, WindowFloating, unhurried)
 	remain, reset, exhausted := l.countError(200, start)
 	require.Equal(t, 100, remain)
 	require.Equal(t, time.Minute, reset)

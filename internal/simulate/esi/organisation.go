@@ -115,10 +115,12 @@ func (s *Simulator) owned(d *dice.Stream, id int64, owner User) OwnedCharacter {
 	c.Shared = shared && slices.Contains(owner.Permissions, "share_characters")
 	state := s.character(id)
 	state.mu.Lock()
-	refresh, transfers := state.refresh, state.transfers
+	logins, transfers := s.loginsOf(id, state), state.transfers
+	n := len(logins) - 1
+	newest := logins[n]
 	state.mu.Unlock()
-	c.RefreshToken = s.tokens.refreshToken(id, transfers, refresh)
+	c.RefreshToken = s.tokens.loginToken(id, transfers, n, newest.refresh)
 	c.OwnerHash = s.world.ownerHash(id, transfers)
-	c.Scopes = s.tokens.scopesOf(id)
+	c.Scopes = scopesIn(newest.scopes)
 	return c
 }

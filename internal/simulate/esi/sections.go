@@ -126,20 +126,21 @@ var sectionContents = [sectionCount]sectionContent{
 	sectionFWStats:            whole((*world).appendFWStats),
 }
 
-// details are what is fetched apart, one by one. Each appends the complete JSON
-// value; false if there is no such thing (any more), or it is not the
+// detailContent makes what is fetched apart, one by one: it appends the complete
+// JSON value; false if there is no such thing (any more), or it is not the
 // character's.
 type detailContent func(w *world, b []byte, id, sub int64, at time.Time) ([]byte, bool)
 
-var (
-	mailBody      detailContent = (*world).appendMailBody
-	contractItems detailContent = (*world).appendContractItems
-	contractBids  detailContent = (*world).appendContractBids
-	calendarEvent detailContent = (*world).appendCalendarEvent
-	// structure also answers whether the character is on its access list: false
-	// if not. A structure that does not exist is told by hasStructure.
-	structureDetail detailContent = (*world).appendStructure
-)
+// detailContents is the table of what is fetched apart for one character. A
+// structure is shown to those on its access list; whether it exists at all tells
+// hasStructure.
+var detailContents = map[detailKind]detailContent{
+	detailMailBody:      (*world).appendMailBody,
+	detailContractItems: (*world).appendContractItems,
+	detailContractBids:  (*world).appendContractBids,
+	detailCalendarEvent: (*world).appendCalendarEvent,
+	detailStructure:     (*world).appendStructure,
+}
 
 // What follows no table:
 //

@@ -11,13 +11,29 @@ import (
 // oracle for what it must know.
 type Served struct {
 	CharacterID int64 `json:"character_id"`
-	// Sections holds the content of each unpaged section that was told last,
-	// with 200 or confirmed by 304.
+	// Sections holds the content of each section that was told last, with 200 or
+	// confirmed by 304. Sections of several parts are put together once all parts
+	// were served: contacts and orders with their labels and history, mails with
+	// labels and lists, assets with the names that were served.
 	Sections map[string]json.RawMessage `json:"sections"`
+	// Records holds what was served of sections that are made of records.
+	Records map[string][]ServedRecord `json:"records"`
 	// Journal are the entries that were served, in ascending order of ids.
 	Journal []ServedEntry `json:"journal"`
 	// JournalSum is the sum of their amounts in hundredths of ISK.
 	JournalSum int64 `json:"journal_sum"`
+}
+
+// ServedRecord is one record that was served.
+type ServedRecord struct {
+	// Key is the natural key, its fields joined by a slash.
+	Key string `json:"key"`
+	// Item is the record as it was listed last, with the fields of the details
+	// that were served: a mail's body, a contract's items and bids, all of a
+	// killmail and of a calendar event.
+	Item json.RawMessage `json:"item"`
+	// Details names the details that were served: body, items, bids or details.
+	Details []string `json:"details"`
 }
 
 // ServedEntry is one journal entry that was served.
@@ -36,17 +52,15 @@ func (s *Simulator) Served(id int64) (Served, bool) {
 	if c == nil {
 		return Served{}, false
 	}
-	c.mu.Lock()
-	at, ranges := c.served, c.journal
-	c.mu.Unlock()
-	out := Served{CharacterID: id, Sections: map[string]json.RawMessage{}, Journal: []ServedEntry{}}
-	for i, ms := range at {
-		if ms != 0 {
-			out.Sections[sectionNames[i]] = s.world.appendSection(nil, section(i), id, time.UnixMilli(ms).UTC())
-		}
+	out := Served{CharacterID: id, Sections: map[string]json.RawMessage{}, Records: map[string][]ServedRecord{}, Journal: []ServedEntry{}}
+	b := s.booksOf(c)
+	if err := s.compose(&out, b); err != nil {
+		// The content is the simulator's own; only a defect makes it unreadable.
+		s.config.Logger.Error("what was served cannot be read", "character", id, "error", err)
+		return Served{}, false
 	}
 	j := s.world.journalOf(id)
-	for _, x := range ranges {
+	for _, x := range b.journal {
 		begin := len(out.Journal)
 		j.each(x.lo, x.hi, func(e *entry) {
 			out.Journal = append(out.Journal, e.served())
@@ -75,19 +89,36 @@ func (e *entry) served() ServedEntry {
 
 // ServedSummary counts what was served of all characters.
 type ServedSummary struct {
-	Characters     int   `json:"characters"`
-	JournalEntries int64 `json:"journal_entries"`
-	JournalSum     int64 `json:"journal_sum"`
+	Characters int `json:"characters"`
+	// Sections counts the characters of which each section was served.
+	Sections map[string]int `json:"sections"`
+	// Details counts what was fetched apart, by route.
+	Details        map[string]int `json:"details"`
+	JournalEntries int64          `json:"journal_entries"`
+	JournalSum     int64          `json:"journal_sum"`
 }
 
 // ServedSummary adds up what was served of all characters.
 func (s *Simulator) ServedSummary() ServedSummary {
-	var sum ServedSummary
+	sum := ServedSummary{Sections: map[string]int{}, Details: map[string]int{}}
+	s.sharedMu.Lock()
+	if n := len(s.killmails); n > 0 {
+		sum.Details[routeKillmail] = n
+	}
+	s.sharedMu.Unlock()
 	for i := range s.characters {
 		id := FirstCharacter + int64(i)
 		c := &s.characters[i]
 		c.mu.Lock()
 		ranges, any := c.journal, c.served != [sectionCount]int64{} || len(c.journal) > 0
+		for i, at := range c.served {
+			if at != 0 {
+				sum.Sections[sectionNames[i]]++
+			}
+		}
+		for _, d := range c.details {
+			sum.Details[s.detailRoute(d.kind())]++
+		}
 		c.mu.Unlock()
 		if any {
 			sum.Characters++

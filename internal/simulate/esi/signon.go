@@ -3,6 +3,7 @@ package esi
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/muster-sync/muster/internal/simulate/fault"
@@ -11,7 +12,8 @@ import (
 // Rules of the sign-on, as they appear in violations.
 const (
 	// RuleTokenRequest: the token endpoint takes a form by POST, with the
-	// client's id and secret by Basic authentication.
+	// client's id and secret by Basic authentication, or the id alone in the form
+	// for an application without a secret.
 	RuleTokenRequest = "token-request"
 	// RuleSupersededToken: once the new refresh token was used, the old one is
 	// dead.
@@ -32,7 +34,7 @@ func (s *Simulator) signOn() http.Handler {
 			"revocation_endpoint":                   base + "/v2/oauth/revoke",
 			"response_types_supported":              []string{"code"},
 			"subject_types_supported":               []string{"public"},
-			"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+			"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "none"},
 			"id_token_signing_alg_values_supported": []string{"RS256", "ES256"},
 			"code_challenge_methods_supported":      []string{"S256"},
 		})
@@ -45,7 +47,9 @@ func (s *Simulator) signOn() http.Handler {
 		}
 		s.answerPlain(w, "sso-jwks", http.StatusOK, keys)
 	})
+	mux.HandleFunc("GET /v2/oauth/authorize", s.serveAuthorize)
 	mux.HandleFunc("/v2/oauth/token", s.serveToken)
+	mux.HandleFunc("/v2/oauth/revoke", s.serveRevoke)
 	return mux
 }
 
@@ -67,27 +71,51 @@ func (s *Simulator) refuseToken(w http.ResponseWriter, status int, code, text st
 // token.
 func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 	now := s.clock.Wall()
-	if f, drawn := s.faults.Draw(routeToken, fault.Torn, fault.ErrorLimited); drawn && s.failToken(w, r, f) {
+	if f, drawn := s.faults.Draw(routeToken, fault.Torn, fault.ErrorLimited, fault.Forbidden, fault.Throttled); drawn && s.failToken(w, r, f) {
 		return
 	}
-	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
-		s.report(RuleTokenRequest, r, now, "must be POST of application/x-www-form-urlencoded, got %s of %q", r.Method, r.Header.Get("Content-Type"))
+	client, ok := s.readTokenForm(w, r, now)
+	if !ok {
+		return
+	}
+	switch grant := r.PostForm.Get("grant_type"); grant {
+	case "refresh_token":
+		s.refresh(w, r, client, now)
+	case "authorization_code":
+		s.exchangeCode(w, r, client, now)
+	default:
+		s.report(RuleTokenRequest, r, now, "grant_type %q: use authorization_code or refresh_token", grant)
+		s.refuseToken(w, http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant type.")
+	}
+}
+
+// readTokenForm reads the form of a request to the sign-on and tells which
+// application sends it; it answers itself if that is wrong. An application with
+// a secret proves itself by Basic authentication, one without names itself in
+// the form.
+func (s *Simulator) readTokenForm(w http.ResponseWriter, r *http.Request, now time.Time) (client string, ok bool) {
+	mediaType, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if r.Method != http.MethodPost || mediaType != "application/x-www-form-urlencoded" {
+		s.report(RuleTokenRequest, r, now, "must be POST of application/x-www-form-urlencoded, got %s of %q", r.Method, mediaType)
 		s.refuseToken(w, http.StatusBadRequest, "invalid_request", "Form-encoded POST expected.")
-		return
+		return "", false
 	}
-	client, secret, _ := r.BasicAuth()
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
+	if err := r.ParseForm(); err != nil {
+		s.report(RuleTokenRequest, r, now, "the body is no form")
+		s.refuseToken(w, http.StatusBadRequest, "invalid_request", "Form-encoded POST expected.")
+		return "", false
+	}
+	client, secret, basic := r.BasicAuth()
+	if !basic && r.PostForm.Get("client_id") == s.config.PublicClientID {
+		return s.config.PublicClientID, true
+	}
 	if client != s.config.ClientID || secret != s.config.ClientSecret {
 		s.report(RuleTokenRequest, r, now, "client %q: unknown, or its secret is wrong", client)
 		s.refuseToken(w, http.StatusUnauthorized, "invalid_client", "The client is not authorized.")
-		return
+		return "", false
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-	if err := r.ParseForm(); err != nil || r.PostForm.Get("grant_type") != "refresh_token" {
-		s.report(RuleTokenRequest, r, now, "grant_type %q: only refresh_token is simulated", r.PostForm.Get("grant_type"))
-		s.refuseToken(w, http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant type.")
-		return
-	}
-	s.refresh(w, r, now)
+	return client, true
 }
 
 // failToken carries out a fault; false means that the request goes on.
@@ -110,9 +138,11 @@ func (s *Simulator) failToken(w http.ResponseWriter, r *http.Request, f fault.Fa
 	return true
 }
 
-func (s *Simulator) refresh(w http.ResponseWriter, r *http.Request, now time.Time) {
-	id, transfers, generation, ok := s.tokens.readRefreshToken(r.PostForm.Get("refresh_token"))
-	c := s.character(id)
+// refresh exchanges a refresh token for an access token and the next refresh
+// token.
+func (s *Simulator) refresh(w http.ResponseWriter, r *http.Request, client string, now time.Time) {
+	t, ok := s.tokens.readRefreshToken(r.PostForm.Get("refresh_token"))
+	c := s.character(t.character)
 	if !ok || c == nil {
 		s.report(RuleTokenRequest, r, now, "a refresh token that was never issued")
 		s.refuseToken(w, http.StatusBadRequest, "invalid_grant", "Invalid refresh token. Unable to read it.")
@@ -120,33 +150,25 @@ func (s *Simulator) refresh(w http.ResponseWriter, r *http.Request, now time.Tim
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.revoked:
+	logins := s.loginsOf(t.character, c)
+	if t.login >= len(logins) || logins[t.login].ended || c.revoked {
 		s.refuseToken(w, http.StatusBadRequest, "invalid_grant", "Invalid refresh token. Character grant missing/expired.")
 		return
-	case generation < c.refresh:
-		s.report(RuleSupersededToken, r, now, "generation %d of character %d, whose generation %d was already used", generation, id, c.refresh)
+	}
+	l := &logins[t.login]
+	if t.generation < l.refresh {
+		s.report(RuleSupersededToken, r, now, "generation %d of character %d, whose generation %d was already used", t.generation, t.character, l.refresh)
 		s.refuseToken(w, http.StatusBadRequest, "invalid_grant", "Invalid refresh token. Token missing/expired.")
 		return
 	}
-	if generation > c.refresh {
-		if err := s.state.Append(record{Character: id, Refresh: generation}); err != nil {
+	if t.generation > l.refresh {
+		l.refresh = t.generation
+		if err := s.state.Append(c.loginLine(t.character)); err != nil {
 			s.fail(w, err)
 			return
 		}
-		c.refresh = generation
 	}
-	access, err := s.tokens.access(id, c.transfers, now)
-	if err != nil {
-		s.fail(w, err)
-		return
-	}
-	s.answerPlain(w, routeToken, http.StatusOK, map[string]any{
-		"access_token": access, "token_type": "Bearer",
-		// One less than it lives, as the real service says.
-		"expires_in":    int(s.config.TokenLifetime/time.Second) - 1,
-		"refresh_token": s.tokens.refreshToken(id, transfers, generation+1),
-	})
+	s.answerTokens(w, t.character, c, t.login, t.generation+1, client, now)
 }
 
 // fail answers for a defect of the simulator itself, loudly.

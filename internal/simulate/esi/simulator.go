@@ -59,11 +59,18 @@ type Config struct {
 	// tokens were used; empty keeps that in memory alone.
 	StateDir string
 
-	// PageSize is the most entries on a page; 0 is ESI's 2500. Below about 250
-	// the bucket can no longer pay for all pages of the busiest journals at once.
+	// PageSize is the most elements on a page, where a route has no smaller
+	// limit; 0 is each route's own. Below about 250 the bucket can no longer pay
+	// for all pages of the busiest journals at once.
 	PageSize int
+	// ExclusiveFromID leaves the element out that from_id names; otherwise the
+	// page begins with it. ESI's documents contradict each other.
+	ExclusiveFromID bool
+	// Downtime is how long the world's servers are down each day from 11:00 of
+	// the world on; 0 is not at all.
+	Downtime time.Duration
 	// Window and Shape describe the token buckets; the defaults are 15 minutes
-	// and [WindowFloating].
+	// of the world and [WindowFloating].
 	Window time.Duration
 	Shape  WindowShape
 	// CacheHeaders defaults to [CacheHeadersLive].
@@ -78,9 +85,13 @@ type Config struct {
 	// ClientID and ClientSecret are the application's; empty are
 	// "muster-simulated" and "simulated-secret".
 	ClientID, ClientSecret string
+	// PublicClientID is that of an application without a secret, which proves
+	// itself by PKCE; empty is "muster-simulated-public".
+	PublicClientID string
 	// Issuer is that of access tokens; empty is the real one.
 	Issuer string
-	// TokenLifetime is how long access tokens are good; 0 is 20 minutes.
+	// TokenLifetime is how long access tokens are good; 0 is 20 minutes of the
+	// world, but at least 10 seconds.
 	TokenLifetime time.Duration
 
 	// Faults happen from the start.
@@ -102,18 +113,25 @@ func (c *Config) setDefaults() {
 	if c.Epoch.IsZero() {
 		c.Epoch = c.Start.Add(-30 * day)
 	}
-	c.PageSize = orDefault(c.PageSize, 2500)
-	c.Window = orDefault(c.Window, 15*time.Minute)
 	c.Shape = orDefault(c.Shape, WindowFloating)
 	c.CacheHeaders = orDefault(c.CacheHeaders, CacheHeadersLive)
 	c.ClientID = orDefault(c.ClientID, "muster-simulated")
 	c.ClientSecret = orDefault(c.ClientSecret, "simulated-secret")
 	c.Issuer = orDefault(c.Issuer, "https://login.eveonline.com")
-	c.TokenLifetime = orDefault(c.TokenLifetime, 20*time.Minute)
+	c.PublicClientID = orDefault(c.PublicClientID, "muster-simulated-public")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 }
+
+// setPeriods chooses what follows from the speed.
+func (c *Config) setPeriods() {
+	c.Window = orDefault(c.Window, c.shorten(15*time.Minute))
+	c.TokenLifetime = orDefault(c.TokenLifetime, max(10*time.Second, c.shorten(20*time.Minute)))
+}
+
+// shorten is how long a span of the world lasts on the wall clock.
+func (c *Config) shorten(d time.Duration) time.Duration { return worldclock.Shorten(d, c.Speed) }
 
 func orDefault[T comparable](value, otherwise T) T {
 	var zero T
@@ -129,9 +147,11 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d simulated characters: choose between 1 and 1000000", c.Characters)
 	case c.Activity < 0 || c.Activity > 100:
 		return fmt.Errorf("activity %v of the simulated world: choose between 0 and 100", c.Activity)
-	case c.PageSize < 1 || c.PageSize > 2500:
-		return fmt.Errorf("page size %d: ESI has at most 2500 journal entries on a page", c.PageSize)
-	case c.Window < time.Second:
+	case c.PageSize < 0 || c.PageSize > 2500:
+		return fmt.Errorf("page size %d: ESI has at most 2500 elements on a page", c.PageSize)
+	case c.Downtime < 0 || c.Downtime > 12*time.Hour:
+		return fmt.Errorf("downtime of %s: must be between nothing and 12 hours", c.Downtime)
+	case c.Window != 0 && c.Window < time.Second:
 		return fmt.Errorf("window %s of the token buckets: must be at least a second", c.Window)
 	case c.Shape != WindowFloating && c.Shape != WindowQuarter:
 		return fmt.Errorf("window shape %q: use %q or %q", c.Shape, WindowFloating, WindowQuarter)
@@ -157,8 +177,13 @@ type Simulator struct {
 
 	characters []character
 
-	sharedMu sync.Mutex
-	shared   map[string]told // of routes that belong to no character
+	sharedMu  sync.Mutex
+	shared    map[sharedKey]sharedTold // of routes that belong to no character
+	killmails map[int64]struct{}       // whose details were served
+	health    map[string]Health        // of routes that are not well
+
+	codesMu sync.Mutex
+	codes   map[string]*code // of logins that are not finished
 }
 
 // New is a simulator. With a state folder it goes on with the world that the
@@ -173,9 +198,11 @@ func New(config Config) (*Simulator, error) {
 		config:     config,
 		routes:     newRoutes(),
 		book:       &judge.Book{},
-		ledger:     newLedger(config.Window, config.Shape),
 		characters: make([]character, config.Characters),
-		shared:     map[string]told{},
+		shared:     map[sharedKey]sharedTold{},
+		killmails:  map[int64]struct{}{},
+		health:     map[string]Health{},
+		codes:      map[string]*code{},
 	}
 	var frozen time.Time
 	if config.StateDir != "" {
@@ -185,6 +212,8 @@ func New(config Config) (*Simulator, error) {
 		}
 	}
 	var err error
+	s.config.setPeriods()
+	s.ledger = newLedger(s.config.Window, config.Shape, s.config.shorten)
 	if s.clock, err = worldclock.New(s.config.Epoch, s.config.Start, s.config.Speed, config.Clock); err != nil {
 		return nil, err
 	}
@@ -231,25 +260,6 @@ func (s *Simulator) load() (frozen time.Time, err error) {
 	return frozen, err
 }
 
-func (s *Simulator) loadCharacter(r record) error {
-	c := s.character(r.Character)
-	if c == nil {
-		return fmt.Errorf("there is no character %d in this world", r.Character)
-	}
-	c.refresh = max(c.refresh, r.Refresh)
-	c.transfers = max(c.transfers, r.Transfers)
-	c.revoked = c.revoked || r.Revoked
-	for i, name := range sectionNames {
-		if r.Section == name {
-			c.served[i] = max(c.served[i], r.At)
-		}
-	}
-	if r.Lo != nil && r.Hi != nil {
-		c.journal, _ = c.journal.add(*r.Lo, *r.Hi)
-	}
-	return nil
-}
-
 // dump writes all that has to be remembered, in its shortest form.
 func (s *Simulator) dump(l *statefile.Log[record]) error {
 	c := &s.config
@@ -265,30 +275,13 @@ func (s *Simulator) dump(l *statefile.Log[record]) error {
 			return err
 		}
 	}
+	for id := range s.killmails {
+		if err := l.Append(record{Detail: routeKillmail, ID: id}); err != nil {
+			return err
+		}
+	}
 	for i := range s.characters {
 		if err := s.dumpCharacter(l, FirstCharacter+int64(i), &s.characters[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Simulator) dumpCharacter(l *statefile.Log[record], id int64, c *character) error {
-	if c.refresh > 0 || c.revoked || c.transfers > 0 {
-		if err := l.Append(record{Character: id, Refresh: c.refresh, Revoked: c.revoked, Transfers: c.transfers}); err != nil {
-			return err
-		}
-	}
-	for i, at := range c.served {
-		if at == 0 {
-			continue
-		}
-		if err := l.Append(record{Character: id, Section: sectionNames[i], At: at}); err != nil {
-			return err
-		}
-	}
-	for _, x := range c.journal {
-		if err := l.Append(record{Character: id, Section: sectionNames[sectionJournal], Lo: &x.lo, Hi: &x.hi}); err != nil {
 			return err
 		}
 	}
@@ -333,6 +326,9 @@ func (s *Simulator) Forgive() {
 		c := &s.characters[i]
 		c.mu.Lock()
 		c.told = nil
+		for k := range c.details {
+			c.details[k].when &^= detailExpiry
+		}
 		c.mu.Unlock()
 	}
 	s.sharedMu.Lock()

@@ -49,6 +49,8 @@ type client struct {
 	clock   *wallClock
 	handler http.Handler
 	tokens  map[int64]string
+	// spread is how much time passes before each request of a walk.
+	spread time.Duration
 }
 
 func newClient(t *testing.T, config Config) *client {

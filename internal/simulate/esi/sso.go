@@ -142,11 +142,16 @@ func (s *issuer) scopesOf(id int64) []string {
 	return Scopes()
 }
 
-// access signs an access token for a character. A quarter of the characters get
-// theirs signed with the RSA key, which is slower.
+// access signs an access token for a character's first login.
 func (s *issuer) access(id int64, transfers int, now time.Time) (string, error) {
+	return s.accessOf(id, transfers, s.config.ClientID, s.scopesOf(id), now)
+}
+
+// accessOf signs an access token for a character. A quarter of the characters
+// get theirs signed with the RSA key, which is slower.
+func (s *issuer) accessOf(id int64, transfers int, client string, scopes []string, now time.Time) (string, error) {
 	b := bearer{
-		character: id, application: s.config.ClientID, scopes: s.scopesOf(id),
+		character: id, application: client, scopes: scopes,
 		owner: s.world.ownerHash(id, transfers), expires: now.Add(s.config.TokenLifetime).Truncate(time.Second),
 	}
 	nonce := dice.New(s.config.Seed, uint64(id), uint64(now.UnixNano()))
@@ -259,30 +264,47 @@ func (s *issuer) parse(token string) (bearer, error) {
 	return b, nil
 }
 
-// refreshToken is the token of one generation of a character's login; each use
-// of the newest leads to the next generation.
+// grant is what a refresh token stands for: each use of the newest generation
+// of a login leads to the next one.
+type grant struct {
+	character  int64
+	transfers  int
+	login      int
+	generation int
+}
+
+// refreshToken is the token of one generation of a character's first login.
 func (s *issuer) refreshToken(id int64, transfers, generation int) string {
-	plain := strconv.FormatInt(id, 10) + "." + strconv.Itoa(transfers) + "." + strconv.Itoa(generation)
+	return s.loginToken(id, transfers, 0, generation)
+}
+
+// loginToken is the token of one generation of one of a character's logins.
+func (s *issuer) loginToken(id int64, transfers, login, generation int) string {
+	plain := fmt.Sprintf("%d.%d.%d.%d", id, transfers, login, generation)
 	h := hmac.New(sha256.New, s.mac)
 	h.Write([]byte(plain))
 	// Like real ones it holds characters that a form has to escape.
 	return base64.StdEncoding.EncodeToString(append(h.Sum(nil)[:18], plain...))
 }
 
-// readRefreshToken is the inverse of refreshToken; false for what this
-// simulator did not issue.
-func (s *issuer) readRefreshToken(token string) (id int64, transfers, generation int, ok bool) {
+// readRefreshToken is the inverse of loginToken; false for what this simulator
+// did not issue.
+func (s *issuer) readRefreshToken(token string) (grant, bool) {
 	raw, err := base64.StdEncoding.DecodeString(token)
 	if err != nil || len(raw) < 19 {
-		return 0, 0, 0, false
+		return grant{}, false
 	}
 	parts := strings.Split(string(raw[18:]), ".")
-	if len(parts) != 3 {
-		return 0, 0, 0, false
+	if len(parts) != 4 {
+		return grant{}, false
 	}
-	id, err1 := strconv.ParseInt(parts[0], 10, 64)
-	transfers, err2 := strconv.Atoi(parts[1])
-	generation, err3 := strconv.Atoi(parts[2])
-	ok = errors.Join(err1, err2, err3) == nil && hmac.Equal([]byte(token), []byte(s.refreshToken(id, transfers, generation)))
-	return id, transfers, generation, ok
+	var g grant
+	var errs [4]error
+	g.character, errs[0] = strconv.ParseInt(parts[0], 10, 64)
+	g.transfers, errs[1] = strconv.Atoi(parts[1])
+	g.login, errs[2] = strconv.Atoi(parts[2])
+	g.generation, errs[3] = strconv.Atoi(parts[3])
+	ok := errors.Join(errs[:]...) == nil && g.login >= 0 &&
+		hmac.Equal([]byte(token), []byte(s.loginToken(g.character, g.transfers, g.login, g.generation)))
+	return g, ok
 }

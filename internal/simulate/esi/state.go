@@ -19,10 +19,26 @@ type record struct {
 	// Lo and Hi are the indexes of the journal entries served.
 	Lo *int64 `json:"lo,omitempty"`
 	Hi *int64 `json:"hi,omitempty"`
-	// Refresh is the newest generation of refresh token that was used.
-	Refresh   int  `json:"refresh,omitempty"`
-	Revoked   bool `json:"revoked,omitempty"`
-	Transfers int  `json:"transfers,omitempty"`
+	// Records replace all checkpoints of a section.
+	Records [][3]int64 `json:"r,omitempty"`
+	// Detail is the route by which the thing ID was fetched.
+	Detail string `json:"d,omitempty"`
+	ID     int64  `json:"id,omitempty"`
+	// Names are items whose names were served.
+	Names []int64 `json:"n,omitempty"`
+
+	// Logins replace all logins of a character.
+	Logins    []loginRecord `json:"logins,omitempty"`
+	Revoked   bool          `json:"revoked,omitempty"`
+	Transfers int           `json:"transfers,omitempty"`
+}
+
+// loginRecord is one login: a bit for each scope, and the newest generation of
+// refresh token that was used.
+type loginRecord struct {
+	Scopes  uint64 `json:"scopes"`
+	Refresh int    `json:"refresh,omitempty"`
+	Ended   bool   `json:"ended,omitempty"`
 }
 
 // worldRecord is what a world's content and time follow from.

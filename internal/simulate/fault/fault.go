@@ -47,13 +47,19 @@ const (
 	Downtime Kind = "downtime"
 	// Torn serves pages of one listing from different moments. Only ESI knows it.
 	Torn Kind = "torn"
+	// Forbidden answers 403 though the caller may, as during trouble with the
+	// sign-on. Only ESI knows it.
+	Forbidden Kind = "forbidden"
+	// Throttled answers 520, as the game server does to those who ask too fast.
+	// Only ESI knows it.
+	Throttled Kind = "throttled"
 )
 
 // Kinds lists all kinds of faults.
 func Kinds() []Kind {
 	return []Kind{
 		ServerError, RateLimited, RateLimitedBare, ErrorLimited, Truncated, CutOff, HTML, WrongTypes,
-		Slow, Hang, Reset, Maintenance, Downtime, Torn,
+		Slow, Hang, Reset, Maintenance, Downtime, Torn, Forbidden, Throttled,
 	}
 }
 

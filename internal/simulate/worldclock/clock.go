@@ -36,6 +36,9 @@ func New(epoch, start time.Time, speed float64, now func() time.Time) (*Clock, e
 	return &Clock{epoch: epoch.UTC(), start: start.UTC(), speed: speed, now: now}, nil
 }
 
+// Start is the wall time at which the world begins to move, UTC.
+func (c *Clock) Start() time.Time { return c.start }
+
 // Wall is the wall time, UTC.
 func (c *Clock) Wall() time.Time { return c.now().UTC() }
 
@@ -92,8 +95,12 @@ func (c *Clock) Frozen() time.Time {
 
 // Shorten is how long a span of the world lasts on the wall clock, rounded up
 // to seconds and at least one: the times of HTTP headers have no smaller unit.
-func (c *Clock) Shorten(d time.Duration) time.Duration {
-	short := time.Duration(float64(d) / c.speed)
+func (c *Clock) Shorten(d time.Duration) time.Duration { return Shorten(d, c.speed) }
+
+// Shorten is how long a span of a world of the given speed lasts on the wall
+// clock, rounded like [Clock.Shorten].
+func Shorten(d time.Duration, speed float64) time.Duration {
+	short := time.Duration(float64(d) / speed)
 	short = (short + time.Second - 1).Truncate(time.Second)
 	return max(short, time.Second)
 }
