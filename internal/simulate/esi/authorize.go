@@ -43,10 +43,14 @@ type code struct {
 	used      bool
 }
 
-// maskOf is the set of scopes as bits; false if one is not known.
+// maskOf is the set of scopes as bits; false if one is not known. The one that
+// opens no route is granted and forgotten.
 func maskOf(scopes []string) (mask uint64, ok bool) {
 	all := Scopes()
 	for _, scope := range scopes {
+		if scope == "publicData" {
+			continue
+		}
 		i := slices.Index(all, scope)
 		if i < 0 {
 			return 0, false
