@@ -9,7 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +44,9 @@ const (
 	SectionNotYet SectionStatus = "not_yet"
 	// SectionNotConsented: the owner has not given the scope it needs.
 	SectionNotConsented SectionStatus = "not_consented"
+	// SectionIncomplete: it was read, but some of what is fetched apart, such as
+	// the bodies of mails, could not be.
+	SectionIncomplete SectionStatus = "incomplete"
 )
 
 // section is a section that characters have.
@@ -54,13 +57,80 @@ type section struct {
 }
 
 // sections lists the sections that are observed, in the order in which they are
-// shown. The scopes are those of ESI's OpenAPI document.
+// shown.
 func sections() []section {
-	return []section{
-		{eve.SectionDetails, ""},
-		{eve.SectionLocation, "esi-location.read_location.v1"},
-		{eve.SectionWallet, "esi-wallet.read_character_wallet.v1"},
-		{eve.SectionWalletJournal, "esi-wallet.read_character_wallet.v1"},
+	shapes := eve.Shapes()
+	all := make([]section, len(shapes))
+	for i, shape := range shapes {
+		all[i] = section{shape.Section, scopeOf(shape.Section)}
+	}
+	return all
+}
+
+// scopeOf is the scope that ESI's OpenAPI document asks for; empty for public
+// sections.
+func scopeOf(s eve.Section) string {
+	switch s {
+	case eve.SectionAssets:
+		return "esi-assets.read_assets.v1"
+	case eve.SectionAttributes, eve.SectionSkills:
+		return "esi-skills.read_skills.v1"
+	case eve.SectionContacts:
+		return "esi-characters.read_contacts.v1"
+	case eve.SectionContracts:
+		return "esi-contracts.read_character_contracts.v1"
+	case eve.SectionImplants:
+		return "esi-clones.read_implants.v1"
+	case eve.SectionClones:
+		return "esi-clones.read_clones.v1"
+	case eve.SectionLocation:
+		return "esi-location.read_location.v1"
+	case eve.SectionLoyalty:
+		return "esi-characters.read_loyalty.v1"
+	case eve.SectionMails:
+		return "esi-mail.read_mail.v1"
+	case eve.SectionOnline:
+		return "esi-location.read_online.v1"
+	case eve.SectionShip:
+		return "esi-location.read_ship_type.v1"
+	case eve.SectionSkillQueue:
+		return "esi-skills.read_skillqueue.v1"
+	case eve.SectionWallet, eve.SectionWalletJournal, eve.SectionWalletTransactions:
+		return "esi-wallet.read_character_wallet.v1"
+	case eve.SectionFWStats:
+		return "esi-characters.read_fw_stats.v1"
+	case eve.SectionMining:
+		return "esi-industry.read_character_mining.v1"
+	case eve.SectionPlanets:
+		return "esi-planets.manage_planets.v1"
+	case eve.SectionRoles:
+		return "esi-characters.read_corporation_roles.v1"
+	case eve.SectionStandings:
+		return "esi-characters.read_standings.v1"
+	case eve.SectionTitles:
+		return "esi-characters.read_titles.v1"
+	case eve.SectionOrders:
+		return "esi-markets.read_character_orders.v1"
+	case eve.SectionIndustryJobs:
+		return "esi-industry.read_character_jobs.v1"
+	case eve.SectionBlueprints:
+		return "esi-characters.read_blueprints.v1"
+	case eve.SectionKillmails:
+		return "esi-killmails.read_killmails.v1"
+	case eve.SectionNotifications:
+		return "esi-characters.read_notifications.v1"
+	case eve.SectionCalendar:
+		return "esi-calendar.read_calendar_events.v1"
+	case eve.SectionFatigue:
+		return "esi-characters.read_fatigue.v1"
+	case eve.SectionMedals:
+		return "esi-characters.read_medals.v1"
+	case eve.SectionResearch:
+		return "esi-characters.read_agents_research.v1"
+	case eve.SectionFittings:
+		return "esi-fittings.read_fittings.v1"
+	default:
+		return ""
 	}
 }
 
@@ -131,7 +201,10 @@ type SectionState struct {
 	ObservedAt, ValidatedAt *time.Time
 	// NotBefore is the earliest moment of the next attempt; nil if unknown.
 	NotBefore *time.Time
-	// Failure is set while the section is failing.
+	// Outstanding counts what is fetched apart and is not there yet, such as the
+	// bodies of mails.
+	Outstanding int
+	// Failure is set while the section is failing or incomplete.
 	Failure *SectionFailure
 }
 
@@ -140,8 +213,15 @@ type SectionFailure struct {
 	Class   eve.FailureClass
 	Status  int
 	Message string
-	Since   time.Time
+	// Since is when it began, UTC; zero if that is not known.
+	Since time.Time
+	// incomplete tells that only what is fetched apart fails.
+	incomplete bool
 }
+
+// FailureMisfit is the class of a failure of the read model itself: a difference
+// that does not refer to the observation that is here.
+const FailureMisfit eve.FailureClass = "misfit"
 
 // Section is a section of a character with its content.
 type Section struct {
@@ -149,8 +229,8 @@ type Section struct {
 	SectionState
 	// ContentHash identifies the content; empty if there is none yet.
 	ContentHash string
-	// Value is ESI's own JSON; nil if there is none yet, or if the section's
-	// facts lie in ClickHouse.
+	// Value is ESI's own JSON, elements of lists in the order of their keys; nil if
+	// there is none yet, or if the section has records only.
 	Value json.RawMessage
 }
 
@@ -168,8 +248,8 @@ type CharacterCounts struct {
 type CharacterReader struct {
 	pool *pgxpool.Pool
 	live *live.Generations
-	// ingestKnown is set once ingest's own table has been seen.
-	ingestKnown atomic.Bool
+	// others remembers which tables of other parts have been seen.
+	others sync.Map
 }
 
 // NewCharacterReader reads from the database that holds the projection
@@ -303,7 +383,7 @@ func (r *CharacterReader) character(ctx context.Context, schema string, id int64
 
 // states reads the state of all sections of a character.
 func (r *CharacterReader) states(ctx context.Context, schema string, c Character) ([]SectionState, error) {
-	ingest, err := r.ingest(ctx)
+	from, err := r.standing(ctx, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -312,31 +392,16 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	for i, s := range all {
 		names[i] = string(s.name)
 	}
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT n.section, s.observed_at, i.validated_at, i.not_before,
-			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since
-		FROM unnest($2::text[]) WITH ORDINALITY AS n(section, place)
-		LEFT JOIN %[1]s.sections s ON s.character_id = $1 AND s.section = n.section
-		LEFT JOIN %[1]s.failures f ON f.character_id = $1 AND f.section = n.section
-		LEFT JOIN %[2]s i ON i.character_id = $1 AND i.section = n.section
-		ORDER BY n.place`, schema, ingest), c.CharacterID, names)
+	rows, err := r.pool.Query(ctx, `SELECT n.section, greatest(s.observed_at, r.observed_at), i.validated_at, i.not_before,
+			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since, m.observed_at,
+			coalesce(u.outstanding, 0), coalesce(u.failing, 0), coalesce(u.class, ''), coalesce(u.message, ''), u.due_at
+		FROM (SELECT $1::bigint AS character_id) c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS n(section, place) `+from+`
+		LEFT JOIN LATERAL (`+r.followUps(ctx, "x.character_id = $1 AND x.section = n.section")+`) u ON true
+		ORDER BY n.place`, c.CharacterID, names)
 	if err != nil {
 		return nil, queryError("reading the state of sections", err)
 	}
-	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SectionState, error) {
-		var s SectionState
-		var failing bool
-		var f SectionFailure
-		var since *time.Time
-		if err := row.Scan(&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since); err != nil {
-			return s, err
-		}
-		s.ObservedAt, s.ValidatedAt, s.NotBefore = utc(s.ObservedAt), utc(s.ValidatedAt), utc(s.NotBefore)
-		if failing {
-			f.Since = since.UTC()
-			s.Failure = &f
-		}
-		return s, nil
-	})
+	states, err := pgx.CollectRows(rows, scanState)
 	if err != nil {
 		return nil, queryError("reading the state of sections", err)
 	}
@@ -346,12 +411,41 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	return states, nil
 }
 
+func scanState(row pgx.CollectableRow) (SectionState, error) {
+	var s SectionState
+	var failing bool
+	var f, u SectionFailure
+	var since, misfit, due *time.Time
+	var failingFollowUps int
+	err := row.Scan(&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since, &misfit,
+		&s.Outstanding, &failingFollowUps, &u.Class, &u.Message, &due)
+	if err != nil {
+		return s, err
+	}
+	s.ObservedAt, s.ValidatedAt, s.NotBefore = utc(s.ObservedAt), utc(s.ValidatedAt), utc(s.NotBefore)
+	switch {
+	case failing:
+		f.Since = since.UTC()
+		s.Failure = &f
+	case misfit != nil:
+		s.Failure = &SectionFailure{Class: FailureMisfit, Since: misfit.UTC(), Message: "the last difference refers to an observation that is not here: " +
+			"what is shown is older until the section is next observed as a whole, or rebuild with `muster replay characters`"}
+	case failingFollowUps > 0:
+		u.Message = fmt.Sprintf("%d of what is fetched apart cannot be read: %s", failingFollowUps, u.Message)
+		u.incomplete = true
+		s.Failure = &u
+	}
+	return s, nil
+}
+
 func statusOf(s SectionState, c Character, scope string) SectionStatus {
 	consented := scope == "" || slices.Contains(c.Scopes, scope)
 	seen := s.ObservedAt != nil || s.ValidatedAt != nil
 	switch {
 	case s.Failure != nil && s.Failure.Class == eve.FailureToken && !consented:
 		return SectionNotConsented
+	case s.Failure != nil && s.Failure.incomplete:
+		return SectionIncomplete
 	case s.Failure != nil:
 		return SectionFailing
 	case seen:
@@ -371,34 +465,31 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-// Section is one section of a character. It fails with [event.CodeNotFound] if
-// there is no such character or section.
-func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Section) (Section, error) {
+// State is a section of a character without its content. It fails with
+// [event.CodeNotFound] if there is no such character or section.
+func (r *CharacterReader) State(ctx context.Context, id int64, name eve.Section) (Section, error) {
+	_, s, err := r.state(ctx, id, name)
+	return s, err
+}
+
+func (r *CharacterReader) state(ctx context.Context, id int64, name eve.Section) (string, Section, error) {
 	schema, err := r.schema(ctx)
 	if err != nil {
-		return Section{}, err
+		return "", Section{}, err
 	}
 	c, err := r.character(ctx, schema, id)
 	if err != nil {
-		return Section{}, err
+		return "", Section{}, err
 	}
 	states, err := r.states(ctx, schema, c)
 	if err != nil {
-		return Section{}, err
+		return "", Section{}, err
 	}
 	i := slices.IndexFunc(states, func(s SectionState) bool { return s.Section == name })
 	if i < 0 {
-		return Section{}, event.Errorf(event.CodeNotFound, "characters have no section %q", name)
+		return "", Section{}, event.Errorf(event.CodeNotFound, "characters have no section %q", name)
 	}
-	s := Section{CharacterID: id, SectionState: states[i]}
-	// The content is read together with the moment that goes with it.
-	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT observed_at, content_hash, value FROM %s.sections WHERE character_id = $1 AND section = $2`, schema),
-		id, string(name)).Scan(&s.ObservedAt, &s.ContentHash, &s.Value)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return Section{}, queryError("reading a section", err)
-	}
-	s.ObservedAt = utc(s.ObservedAt)
-	return s, nil
+	return schema, Section{CharacterID: id, SectionState: states[i]}, nil
 }
 
 // SectionCount counts the characters whose section has a status.
@@ -409,6 +500,9 @@ type SectionCount struct {
 	// OldestValidatedAt is the longest that one of them has not been confirmed;
 	// nil if none ever was. UTC.
 	OldestValidatedAt *time.Time
+	// Outstanding is how much of what is fetched apart is not there yet, of all
+	// these characters together.
+	Outstanding int64
 }
 
 // SectionCounts counts the sections of active characters by status, in the order
@@ -419,7 +513,7 @@ func (r *CharacterReader) SectionCounts(ctx context.Context) ([]SectionCount, er
 	if err != nil {
 		return nil, err
 	}
-	ingest, err := r.ingest(ctx)
+	from, err := r.standing(ctx, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -428,27 +522,26 @@ func (r *CharacterReader) SectionCounts(ctx context.Context) ([]SectionCount, er
 	for i, s := range all {
 		names[i], scopes[i] = string(s.name), s.scope
 	}
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT section, status, count(*), min(validated_at) FROM (
-			SELECT n.place, n.section, i.validated_at, CASE
+	rows, err := r.pool.Query(ctx, `SELECT section, status, count(*), min(validated_at), sum(outstanding) FROM (
+			SELECT n.place, n.section, i.validated_at, coalesce(u.outstanding, 0) AS outstanding, CASE
 				WHEN f.failing AND f.class = 'token' AND NOT consented THEN 'not_consented'
-				WHEN f.failing THEN 'failing'
-				WHEN s.observed_at IS NOT NULL OR i.validated_at IS NOT NULL THEN 'ok'
+				WHEN f.failing OR m.section IS NOT NULL THEN 'failing'
+				WHEN u.failing > 0 THEN 'incomplete'
+				WHEN s.observed_at IS NOT NULL OR r.observed_at IS NOT NULL OR i.validated_at IS NOT NULL THEN 'ok'
 				WHEN NOT consented THEN 'not_consented'
 				ELSE 'not_yet' END AS status
-			FROM %[1]s.characters c
+			FROM `+schema+`.characters c
 			CROSS JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(section, scope, place)
-			CROSS JOIN LATERAL (SELECT n.scope = '' OR n.scope = ANY(coalesce(c.scopes, '{}')) AS consented) x
-			LEFT JOIN %[1]s.sections s ON s.character_id = c.character_id AND s.section = n.section
-			LEFT JOIN %[1]s.failures f ON f.character_id = c.character_id AND f.section = n.section
-			LEFT JOIN %[2]s i ON i.character_id = c.character_id AND i.section = n.section
+			CROSS JOIN LATERAL (SELECT n.scope = '' OR n.scope = ANY(coalesce(c.scopes, '{}')) AS consented) x `+from+`
+			LEFT JOIN (`+r.followUps(ctx, "true")+` GROUP BY x.character_id, x.section) u ON u.character_id = c.character_id AND u.section = n.section
 			WHERE NOT c.orphaned AND NOT c.disabled
-		) AS each GROUP BY place, section, status ORDER BY place, status`, schema, ingest), names, scopes)
+		) AS each GROUP BY place, section, status ORDER BY place, status`, names, scopes)
 	if err != nil {
 		return nil, queryError("counting sections", err)
 	}
 	counts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SectionCount, error) {
 		var c SectionCount
-		err := row.Scan(&c.Section, &c.Status, &c.Characters, &c.OldestValidatedAt)
+		err := row.Scan(&c.Section, &c.Status, &c.Characters, &c.OldestValidatedAt, &c.Outstanding)
 		c.OldestValidatedAt = utc(c.OldestValidatedAt)
 		return c, err
 	})
@@ -473,7 +566,7 @@ func (r *CharacterReader) Counts(ctx context.Context) (CharacterCounts, error) {
 	}
 	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT 'users', '', count(*) FROM %[1]s.users
 		UNION ALL SELECT 'characters', CASE WHEN orphaned THEN 'orphaned' WHEN disabled THEN 'disabled' ELSE 'active' END, count(*) FROM %[1]s.characters GROUP BY 2
-		UNION ALL SELECT 'observed', section, count(*) FROM %[1]s.sections GROUP BY 2
+		UNION ALL SELECT 'observed', section, count(*) FROM (SELECT character_id, section FROM %[1]s.sections UNION SELECT character_id, section FROM %[1]s.recorded) o GROUP BY 2
 		UNION ALL SELECT 'failing', section, count(*) FROM %[1]s.failures WHERE failing GROUP BY 2`, schema))
 	if err != nil {
 		return counts, queryError("counting characters", err)
@@ -507,25 +600,63 @@ func (r *CharacterReader) schema(ctx context.Context) (string, error) {
 	return pgx.Identifier{name}.Sanitize(), nil
 }
 
-// ingest is what to join to learn when sections were read: ingest's own table,
-// which lies on the other side of the log, or something empty in its place while
-// there is none. The table may come later than the first query, and does not go
-// away.
-func (r *CharacterReader) ingest(ctx context.Context) (string, error) {
-	const table, empty = `ingest.section_state`,
-		`(SELECT NULL::bigint AS character_id, NULL::text AS section, NULL::timestamptz AS validated_at, NULL::timestamptz AS not_before WHERE false)`
-	if r.ingestKnown.Load() {
-		return table, nil
+// standing joins what is known of the sections n.section of the characters
+// c.character_id.
+func (r *CharacterReader) standing(ctx context.Context, schema string) (string, error) {
+	ingest := `(SELECT NULL::bigint AS character_id, NULL::text AS section, NULL::timestamptz AS validated_at, NULL::timestamptz AS not_before WHERE false)`
+	there, err := r.there(ctx, "ingest.section_state")
+	if err != nil {
+		return "", err
+	}
+	if there {
+		ingest = "ingest.section_state"
+	}
+	// Asked for here, so that followUps need not fail.
+	if _, err := r.there(ctx, followUpTable); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf(`
+		LEFT JOIN %[1]s.sections s ON s.character_id = c.character_id AND s.section = n.section
+		LEFT JOIN %[1]s.recorded r ON r.character_id = c.character_id AND r.section = n.section
+		LEFT JOIN %[1]s.failures f ON f.character_id = c.character_id AND f.section = n.section
+		LEFT JOIN %[1]s.misfits m ON m.character_id = c.character_id AND m.section = n.section
+		LEFT JOIN %[2]s i ON i.character_id = c.character_id AND i.section = n.section`, schema, ingest), nil
+}
+
+// followUpTable is ingest's table of what is fetched apart.
+const followUpTable = "ingest.follow_up"
+
+// followUps counts what is fetched apart and is outstanding. What is fetched again
+// and again, such as the bids of an auction, is not once it has been there.
+func (r *CharacterReader) followUps(ctx context.Context, where string) string {
+	columns := `NULL::bigint AS character_id, NULL::text AS section`
+	if strings.Contains(where, "true") {
+		columns = `x.character_id, x.section`
+	}
+	table := `(SELECT NULL::bigint AS character_id, NULL::text AS section, 0 AS failures, '' AS class, '' AS message, NULL::timestamptz AS due_at, NULL::timestamptz AS fetched_at WHERE false)`
+	if there, err := r.there(ctx, followUpTable); err == nil && there {
+		table = followUpTable
+	}
+	return `SELECT ` + columns + `, count(*) FILTER (WHERE x.fetched_at IS NULL OR x.failures > 0) AS outstanding, count(*) FILTER (WHERE x.failures > 0) AS failing,
+		coalesce((array_agg(x.class ORDER BY x.failures DESC, x.due_at) FILTER (WHERE x.failures > 0))[1], '') AS class,
+		coalesce((array_agg(x.message ORDER BY x.failures DESC, x.due_at) FILTER (WHERE x.failures > 0))[1], '') AS message,
+		min(x.due_at) AS due_at FROM ` + table + ` x WHERE ` + where
+}
+
+// there tells whether a table of another part of Muster is there. It may come
+// later than the first query, and does not go away.
+func (r *CharacterReader) there(ctx context.Context, table string) (bool, error) {
+	if _, known := r.others.Load(table); known {
+		return true, nil
 	}
 	var known bool
 	if err := r.pool.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&known); err != nil {
-		return "", queryError("looking for the state of ingest", err)
+		return false, queryError("looking for "+table, err)
 	}
-	if !known {
-		return empty, nil
+	if known {
+		r.others.Store(table, struct{}{})
 	}
-	r.ingestKnown.Store(true)
-	return table, nil
+	return known, nil
 }
 
 // queryError says what was being done. What may pass by itself, such as a

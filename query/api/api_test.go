@@ -76,6 +76,13 @@ type world struct {
 	sweeps     []postgres.Sweep
 	shown      bool
 
+	// element and record are what sections hold.
+	element, record string
+
+	elements postgres.ElementFilter
+	records  postgres.RecordFilter
+	named    postgres.NameRequest
+
 	filter   postgres.CharacterFilter
 	journal  clickhouse.JournalFilter
 	wallet   clickhouse.WalletQuery
@@ -90,7 +97,7 @@ type world struct {
 func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
-		shown: true,
+		shown: true, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
 		characters: []postgres.Character{
 			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
 			{CharacterID: 90000002, Name: "Bruce, \"B\" Wayne", Status: postgres.CharacterOrphaned, RegisteredAt: moment, FailingSections: 2},
@@ -149,6 +156,43 @@ func (w *world) Section(ctx context.Context, id int64, name eve.Section) (postgr
 		s.Value = json.RawMessage(`-29500.01`)
 	}
 	return s, w.enter(ctx)
+}
+
+func (w *world) State(ctx context.Context, id int64, name eve.Section) (postgres.Section, error) {
+	s := w.section
+	s.CharacterID, s.Section, s.Value = id, name, nil
+	return s, w.enter(ctx)
+}
+
+func (w *world) Elements(ctx context.Context, f postgres.ElementFilter) ([]postgres.Element, error) {
+	if f.List == "labels" {
+		return []postgres.Element{{Key: "1", Value: json.RawMessage(`{"label_id":1,"label_name":"friends"}`)}}, w.enter(ctx)
+	}
+	w.elements = f
+	return []postgres.Element{{Key: "5", Value: json.RawMessage(w.element)}, {Key: "6", Value: json.RawMessage(w.element)}}, w.enter(ctx)
+}
+
+func (w *world) Records(ctx context.Context, f postgres.RecordFilter) ([]postgres.Record, error) {
+	w.records = f
+	return []postgres.Record{{Key: "7", At: moment, ObservedAt: moment, Value: json.RawMessage(w.record)}, {Key: "6", At: moment, ObservedAt: moment, Value: json.RawMessage(w.record)}}, w.enter(ctx)
+}
+
+func (w *world) Record(ctx context.Context, _ int64, s eve.Section, key string) (postgres.Record, error) {
+	if key != "7" {
+		return postgres.Record{}, event.Errorf(event.CodeNotFound, "nothing with the id %s among %s", key, s)
+	}
+	return postgres.Record{Key: key, At: moment, ObservedAt: moment, Value: json.RawMessage(w.record)}, w.enter(ctx)
+}
+
+func (w *world) Names(ctx context.Context, ids postgres.NameRequest) (postgres.Names, error) {
+	w.named = ids
+	return postgres.Names{
+		Types: map[int64]string{34: "Tritanium"}, Locations: map[int64]string{60003760: "Jita IV - Moon 4"}, Entities: map[int64]string{98000001: "Wayne Enterprises"},
+	}, w.enter(ctx)
+}
+
+func (w *world) AssetsValue(ctx context.Context, _ int64) (*decimal.Decimal, error) {
+	return new(decimal.New(1234567, -3)), w.enter(ctx)
 }
 
 func (w *world) Journal(ctx context.Context, f clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error) {

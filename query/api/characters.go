@@ -2,12 +2,12 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/shopspring/decimal"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
@@ -21,6 +21,12 @@ type Characters interface {
 	Characters(context.Context, postgres.CharacterFilter) ([]postgres.Character, error)
 	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
 	Section(ctx context.Context, id int64, name eve.Section) (postgres.Section, error)
+	State(ctx context.Context, id int64, name eve.Section) (postgres.Section, error)
+	Elements(context.Context, postgres.ElementFilter) ([]postgres.Element, error)
+	Records(context.Context, postgres.RecordFilter) ([]postgres.Record, error)
+	Record(ctx context.Context, id int64, section eve.Section, key string) (postgres.Record, error)
+	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
+	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
 }
 
 // Wallets are wallets over time; [clickhouse.WalletReader] knows them.
@@ -52,10 +58,11 @@ type CharacterDetail struct {
 // SectionState is how a section of a character stands.
 type SectionState struct {
 	Section     string     `json:"section"`
-	Status      string     `json:"status" enum:"ok,failing,not_yet,not_consented"`
+	Status      string     `json:"status" enum:"ok,failing,incomplete,not_yet,not_consented"`
 	ObservedAt  *time.Time `json:"observed_at" doc:"When its content was last seen to change; null for never."`
 	ValidatedAt *time.Time `json:"validated_at" doc:"When its content was last confirmed; null for never."`
 	NotBefore   *time.Time `json:"not_before,omitempty" doc:"The earliest moment of the next attempt."`
+	Outstanding int        `json:"outstanding,omitempty" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 	Failure     *Failure   `json:"failure,omitempty"`
 }
 
@@ -64,7 +71,7 @@ type Failure struct {
 	Class   string    `json:"class"`
 	Status  int       `json:"status,omitempty" doc:"The HTTP status of ESI's answer."`
 	Message string    `json:"message"`
-	Since   time.Time `json:"since"`
+	Since   time.Time `json:"since,omitzero" doc:"Absent if it is not known."`
 }
 
 // SectionHead is what all sections begin with.
@@ -73,15 +80,9 @@ type SectionHead struct {
 	Section     string     `json:"section"`
 	ObservedAt  *time.Time `json:"observed_at" doc:"When its content was last seen to change; null for never."`
 	ValidatedAt *time.Time `json:"validated_at" doc:"When its content was last confirmed; null for never."`
-	Status      string     `json:"status" enum:"ok,failing,not_yet,not_consented"`
+	Status      string     `json:"status" enum:"ok,failing,incomplete,not_yet,not_consented"`
+	Outstanding int        `json:"outstanding,omitempty" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 	Failure     *Failure   `json:"failure,omitempty"`
-}
-
-// ValueSection is a section with ESI's own answer.
-type ValueSection struct {
-	SectionHead
-
-	Value json.RawMessage `json:"value" doc:"ESI's own fields; null before the first reading."`
 }
 
 // WalletSection is the section wallet.
@@ -160,14 +161,13 @@ func (s *Server) registerCharacters() {
 		return notModified(huma.Operation{OperationID: id, Path: path, Tags: tags, Summary: summary, Errors: []int{http.StatusNotFound}})
 	}
 	register(s, access.ActionReadCharacters, one("get-character", "/v1/characters/{id}", "A character and how its sections stand"), s.getCharacter)
-	register(s, access.ActionReadCharacters, one("get-details", "/v1/characters/{id}/details", "What everybody can see of a character"), s.getValue(eve.SectionDetails))
-	register(s, access.ActionReadCharacters, one("get-location", "/v1/characters/{id}/location", "Where a character is"), s.getValue(eve.SectionLocation))
 	register(s, access.ActionReadCharacters, one("get-wallet", "/v1/characters/{id}/wallet", "What is in the wallet"), s.getWallet)
 	journal := asTable(huma.Operation{
 		OperationID: "list-wallet-journal", Path: "/v1/characters/{id}/wallet-journal", Tags: tags, Summary: "The entries of the wallet's journal, the newest first",
 		Errors: []int{http.StatusNotFound},
 	})
 	register(s, access.ActionReadCharacters, journal, s.listJournal)
+	s.registerSections()
 }
 
 func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*pageOutput[Character], error) {
@@ -202,7 +202,7 @@ func (s *Server) getCharacter(ctx context.Context, in *characterInput) (*single[
 	for _, state := range states {
 		detail.Sections = append(detail.Sections, SectionState{
 			Section: string(state.Section), Status: string(state.Status), ObservedAt: state.ObservedAt, ValidatedAt: state.ValidatedAt,
-			NotBefore: state.NotBefore, Failure: showFailure(state.Failure),
+			NotBefore: state.NotBefore, Outstanding: state.Outstanding, Failure: showFailure(state.Failure),
 		})
 	}
 	return singleOf(in.Conditional, detail)
@@ -218,18 +218,7 @@ func showFailure(f *postgres.SectionFailure) *Failure {
 func headOf(section postgres.Section) SectionHead {
 	return SectionHead{
 		CharacterID: section.CharacterID, Section: string(section.Section), ObservedAt: section.ObservedAt, ValidatedAt: section.ValidatedAt,
-		Status: string(section.Status), Failure: showFailure(section.Failure),
-	}
-}
-
-// getValue serves a section whose value is shown as ESI sent it.
-func (s *Server) getValue(name eve.Section) func(context.Context, *characterInput) (*single[ValueSection], error) {
-	return func(ctx context.Context, in *characterInput) (*single[ValueSection], error) {
-		section, err := s.config.Characters.Section(ctx, in.ID, name)
-		if err != nil {
-			return nil, err
-		}
-		return singleOf(in.Conditional, &ValueSection{SectionHead: headOf(section), Value: section.Value})
+		Status: string(section.Status), Outstanding: section.Outstanding, Failure: showFailure(section.Failure),
 	}
 }
 
@@ -255,7 +244,7 @@ func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOut
 	if err != nil {
 		return nil, err
 	}
-	section, err := s.config.Characters.Section(ctx, in.ID, eve.SectionWalletJournal)
+	section, err := s.config.Characters.State(ctx, in.ID, eve.SectionWalletJournal)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ func formats() map[string]huma.Format {
 		mediaCSV: {
 			Marshal: func(w io.Writer, v any) error {
 				if t, ok := v.(table); ok {
+					if rows, ok := t.rows().(itemRows); ok {
+						return rows.writeCSV(w)
+					}
 					return writeCSV(w, t.rows())
 				}
 				// A problem; see [answer.WriteHeader].
@@ -118,6 +121,41 @@ func writeCSV(w io.Writer, rows any) error {
 	return nil
 }
 
+// itemRows are items with the columns in which they are written.
+type itemRows struct {
+	columns []string
+	items   []Item
+}
+
+func (r itemRows) writeCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	out.UseCRLF = true
+	if err := out.Write(r.columns); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	line := make([]string, len(r.columns))
+	for n, item := range r.items {
+		for i, name := range r.columns {
+			line[i] = ""
+			if v := item[name]; v != nil {
+				text, err := cell(reflect.ValueOf(v))
+				if err != nil {
+					return fmt.Errorf("writing %s of line %d as CSV: %w", name, n+1, err)
+				}
+				line[i] = text
+			}
+		}
+		if err := out.Write(line); err != nil {
+			return fmt.Errorf("writing CSV: %w", err)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("writing CSV: %w", err)
+	}
+	return nil
+}
+
 type csvColumn struct {
 	name  string
 	index []int
@@ -152,6 +190,8 @@ func cell(v reflect.Value) (string, error) {
 		return value.Format(time.RFC3339Nano), nil
 	case Money:
 		// A negative amount begins with a sign and is no formula.
+		return string(value), nil
+	case json.Number:
 		return string(value), nil
 	}
 	switch v.Kind() { //nolint:exhaustive // whatever else there is is written as JSON

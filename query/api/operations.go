@@ -61,9 +61,10 @@ type ProjectionLag struct {
 // SectionCount counts the characters whose section has a status.
 type SectionCount struct {
 	Section           string     `json:"section"`
-	Status            string     `json:"status" enum:"ok,failing,not_yet,not_consented"`
+	Status            string     `json:"status" enum:"ok,failing,incomplete,not_yet,not_consented"`
 	Characters        int64      `json:"characters"`
 	OldestValidatedAt *time.Time `json:"oldest_validated_at" doc:"The longest that one of them has not been confirmed; null if none ever was."`
+	Outstanding       int64      `json:"outstanding" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 }
 
 // Sync is how far Muster has got.
@@ -152,7 +153,7 @@ func (s *Server) getSync(ctx context.Context, _ *nothing) (*body[Sync], error) {
 	}
 	for _, c := range sections {
 		out.Sections = append(out.Sections, SectionCount{
-			Section: string(c.Section), Status: string(c.Status), Characters: c.Characters, OldestValidatedAt: utcTime(c.OldestValidatedAt),
+			Section: string(c.Section), Status: string(c.Status), Characters: c.Characters, OldestValidatedAt: utcTime(c.OldestValidatedAt), Outstanding: c.Outstanding,
 		})
 	}
 	return &body[Sync]{out}, nil

@@ -1,0 +1,271 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/projections/postgres"
+)
+
+// kindsOf are the kinds of all fields of a section, however deep they lie.
+func kindsOf(s eve.Section) map[string]postgres.FieldKind {
+	kinds := map[string]postgres.FieldKind{}
+	for _, set := range postgres.FieldSets() {
+		if set.Section == s {
+			for _, f := range set.Fields {
+				kinds[f.Name] = f.Kind
+			}
+		}
+	}
+	// Within lists and objects that have no view.
+	switch s {
+	case eve.SectionPlanets:
+		kinds["type_id"], kinds["product_type_id"], kinds["content_type_id"] = postgres.FieldType, postgres.FieldType, postgres.FieldType
+	case eve.SectionFittings:
+		kinds["type_id"] = postgres.FieldType
+	default:
+	}
+	return kinds
+}
+
+// items reads elements of a section and puts names beside their ids. known are
+// names that only the character knows.
+func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
+	d := decorator{kinds: kindsOf(section), known: known}
+	items := make([]Item, len(raw))
+	for i, r := range raw {
+		item, err := decodeItem(section, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading section %s: %w", section, internal(err))
+		}
+		items[i] = item
+		d.collect(item)
+	}
+	names, err := s.config.Characters.Names(ctx, d.wanted)
+	if err != nil {
+		return nil, err
+	}
+	d.names = names
+	for _, item := range items {
+		if err := d.decorate(item); err != nil {
+			return nil, fmt.Errorf("reading section %s: %w", section, internal(err))
+		}
+	}
+	return items, nil
+}
+
+// decodeItem reads an element. What is no object becomes one.
+func decodeItem(section eve.Section, raw json.RawMessage) (Item, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	// Numbers stay as ESI has sent them.
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		return nil, err
+	}
+	if object, ok := v.(map[string]any); ok {
+		return object, nil
+	}
+	if section == eve.SectionWallet {
+		return Item{"balance": v}, nil
+	}
+	if section == eve.SectionImplants {
+		return Item{"type_id": v}, nil
+	}
+	return Item{"value": v}, nil
+}
+
+// decorator makes of what ESI has sent what the API shows.
+type decorator struct {
+	kinds  map[string]postgres.FieldKind
+	known  map[int64]string
+	wanted postgres.NameRequest
+	names  postgres.Names
+}
+
+func (d *decorator) collect(v any) {
+	switch v := v.(type) {
+	case Item:
+		d.collect(map[string]any(v))
+	case map[string]any:
+		for name, field := range v {
+			if id, ok := idOf(field); ok {
+				switch d.kinds[name] { //nolint:exhaustive // the others have no names
+				case postgres.FieldType:
+					d.wanted.Types = append(d.wanted.Types, id)
+				case postgres.FieldLocation:
+					d.wanted.Locations = append(d.wanted.Locations, id)
+				case postgres.FieldEntity:
+					d.wanted.Entities = append(d.wanted.Entities, id)
+				}
+				continue
+			}
+			d.collect(field)
+		}
+	case []any:
+		for _, element := range v {
+			d.collect(element)
+		}
+	}
+}
+
+// decorate adds names and makes money of numbers.
+func (d *decorator) decorate(v any) error {
+	switch v := v.(type) {
+	case Item:
+		return d.decorate(map[string]any(v))
+	case map[string]any:
+		for _, name := range slices.Collect(maps.Keys(v)) {
+			if err := d.field(v, name); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, element := range v {
+			if err := d.decorate(element); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decorator) field(object map[string]any, name string) error {
+	number, is := object[name].(json.Number)
+	if !is {
+		return d.decorate(object[name])
+	}
+	if d.kinds[name] == postgres.FieldISK {
+		isk, err := eve.ParseISK(number)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		object[name] = Money(isk.String())
+		return nil
+	}
+	id, ok := idOf(number)
+	if !ok {
+		return nil
+	}
+	resolved := ""
+	switch d.kinds[name] { //nolint:exhaustive // the others have no names
+	case postgres.FieldType:
+		resolved = d.names.Types[id]
+	case postgres.FieldLocation:
+		resolved = d.names.Locations[id]
+	case postgres.FieldEntity:
+		if resolved = d.names.Entities[id]; resolved == "" {
+			resolved = d.known[id]
+		}
+	}
+	if _, there := object[nameField(name)]; resolved != "" && !there {
+		object[nameField(name)] = resolved
+	}
+	return nil
+}
+
+// nameField is the field with the name of what another field has the id of.
+func nameField(name string) string { return strings.TrimSuffix(name, "_id") + "_name" }
+
+func idOf(v any) (int64, bool) {
+	number, ok := v.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	id, err := number.Int64()
+	return id, err == nil && id > 0
+}
+
+// namesOf are the names of items by their ids.
+func namesOf(items []Item, key string) map[int64]string {
+	names := map[int64]string{}
+	for _, item := range items {
+		if id, ok := idOf(item[key]); ok {
+			if name, ok := item["name"].(string); ok {
+				names[id] = name
+			}
+		}
+	}
+	return names
+}
+
+func hasName(k postgres.FieldKind) bool {
+	return k == postgres.FieldType || k == postgres.FieldLocation || k == postgres.FieldEntity
+}
+
+// columnNames are the columns of CSV: the fields in ESI's order, each id followed
+// by its name.
+func columnNames(fields []postgres.Field) []string {
+	var columns []string
+	for _, f := range fields {
+		columns = append(columns, f.Name)
+		if hasName(f.Kind) {
+			columns = append(columns, nameField(f.Name))
+		}
+	}
+	return columns
+}
+
+// shape describes the answer of a section in an operation: that of the type, with
+// the fields of its items or of its value.
+func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, fields []postgres.Field) {
+	registry := s.api.OpenAPI().Components.Schemas
+	base := registry.Schema(answer, true, "")
+	described := *registry.SchemaFromRef(base.Ref)
+	described.Properties = maps.Clone(described.Properties)
+	object := &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: true, Properties: map[string]*huma.Schema{},
+		Description: "ESI's own fields, each if ESI has sent it; those that are not listed here are kept, too.",
+	}
+	for _, f := range fields {
+		object.Properties[f.Name] = schemaOf(f.Kind)
+		if hasName(f.Kind) {
+			object.Properties[nameField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "If it is known."}
+		}
+	}
+	if at == "items" {
+		described.Properties[at] = &huma.Schema{Type: huma.TypeArray, Items: object}
+	} else {
+		object.Nullable = answer == reflect.TypeFor[ItemSection]()
+		object.Type = huma.TypeObject
+		described.Properties[at] = object
+	}
+	described.PrecomputeMessages()
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	if op.Responses["200"] == nil {
+		op.Responses["200"] = &huma.Response{Description: "OK"}
+	}
+	if op.Responses["200"].Content == nil {
+		op.Responses["200"].Content = map[string]*huma.MediaType{}
+	}
+	op.Responses["200"].Content[mediaJSON] = &huma.MediaType{Schema: &described}
+}
+
+// schemaOf describes a field. ESI may leave any field without a value.
+func schemaOf(kind postgres.FieldKind) *huma.Schema {
+	switch kind {
+	case postgres.FieldBool:
+		return &huma.Schema{Type: huma.TypeBoolean, Nullable: true}
+	case postgres.FieldInt, postgres.FieldID, postgres.FieldType, postgres.FieldLocation, postgres.FieldEntity:
+		return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Nullable: true}
+	case postgres.FieldNumber:
+		return &huma.Schema{Type: huma.TypeNumber, Nullable: true}
+	case postgres.FieldISK:
+		return &huma.Schema{Type: huma.TypeString, Description: "ISK with two decimals", Examples: []any{"1234.50"}, Nullable: true}
+	case postgres.FieldJSON:
+		return &huma.Schema{}
+	default:
+		return &huma.Schema{Type: huma.TypeString, Nullable: true}
+	}
+}

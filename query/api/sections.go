@@ -1,0 +1,518 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/projections/postgres"
+)
+
+// Item is an element of a section with ESI's own fields, those that Muster does
+// not know included; names beside ids, and money as text.
+type Item map[string]any
+
+// ListSection is a section that is a list, one page of it.
+type ListSection struct {
+	SectionHead
+	Page[Item]
+
+	// Beside the list, on every page.
+	Labels           []Item `json:"labels,omitempty" doc:"Of contacts and mails."`
+	Lists            []Item `json:"lists,omitempty" doc:"Mailing lists."`
+	TotalUnreadCount *int64 `json:"total_unread_count,omitempty" doc:"Of mails."`
+	TotalValue       *Money `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. Absent without prices."`
+
+	columns []string
+}
+
+func (l *ListSection) rows() any { return itemRows{l.columns, l.Items} }
+
+// ItemSection is a section that is one object.
+type ItemSection struct {
+	SectionHead
+
+	Value Item `json:"value" nullable:"true" doc:"null before the first reading."`
+}
+
+// RecordSection is one record of a section.
+type RecordSection struct {
+	CharacterID int64     `json:"character_id"`
+	Section     string    `json:"section"`
+	ObservedAt  time.Time `json:"observed_at" doc:"When something was last told of it."`
+	Value       Item      `json:"value"`
+}
+
+// sectionSpec says how a section is served.
+type sectionSpec struct {
+	section eve.Section
+	summary string
+	// list is the list whose elements are the items.
+	list string
+	// apart are fields of records that only a single one is shown with.
+	apart []string
+}
+
+func (s sectionSpec) path() string { return "/v1/characters/{id}/" + string(s.section) }
+
+// fields are the fields of the section's items or of its value.
+func (s sectionSpec) fields() []postgres.Field {
+	var fields []postgres.Field
+	for _, set := range postgres.FieldSets() {
+		if set.Section == s.section && set.Path == "" && (set.List == s.list || set.List == "") {
+			for _, f := range set.Fields {
+				if !slices.Contains(s.apart, f.Name) {
+					fields = append(fields, f)
+				}
+			}
+		}
+	}
+	return fields
+}
+
+// SectionInput is what every list of a section takes.
+type SectionInput struct {
+	PageInput
+
+	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
+}
+
+// sectionQuery is what a list of a section is asked for.
+type sectionQuery struct {
+	PageInput
+
+	id       int64
+	list     string
+	from, to time.Time
+	where    map[string]string
+}
+
+// text adds a condition on a field, unless there is none.
+func (q sectionQuery) text(field, value string) sectionQuery {
+	if value != "" {
+		if q.where == nil {
+			q.where = map[string]string{}
+		}
+		q.where[field] = value
+	}
+	return q
+}
+
+func (q sectionQuery) number(field string, value int64) sectionQuery {
+	if value == 0 {
+		return q
+	}
+	return q.text(field, strconv.FormatInt(value, 10))
+}
+
+// queried is the input of a list of a section.
+type queried interface{ query() sectionQuery }
+
+func (in *SectionInput) query() sectionQuery { return sectionQuery{PageInput: in.PageInput, id: in.ID} }
+
+type assetsInput struct {
+	SectionInput
+
+	TypeID       int64  `query:"type_id" minimum:"1"`
+	LocationID   int64  `query:"location_id" minimum:"1" doc:"What lies directly there: in a station, a structure, a system, or in another asset."`
+	LocationFlag string `query:"location_flag" maxLength:"100" doc:"As ESI writes it, such as Hangar."`
+}
+
+func (in *assetsInput) query() sectionQuery {
+	return in.SectionInput.query().number("type_id", in.TypeID).number("location_id", in.LocationID).text("location_flag", in.LocationFlag)
+}
+
+type contactsInput struct {
+	SectionInput
+
+	Type string `query:"contact_type" maxLength:"100" doc:"As ESI writes it, such as alliance."`
+}
+
+func (in *contactsInput) query() sectionQuery {
+	return in.SectionInput.query().text("contact_type", in.Type)
+}
+
+// RecordsInput is what every list of records takes.
+type RecordsInput struct {
+	SectionInput
+
+	From time.Time `query:"from" doc:"At this moment or later."`
+	To   time.Time `query:"to" doc:"Before this moment."`
+}
+
+func (in *RecordsInput) query() sectionQuery {
+	q := in.SectionInput.query()
+	q.from, q.to = in.From, in.To
+	return q
+}
+
+type mailsInput struct {
+	RecordsInput
+
+	Unread bool  `query:"unread" doc:"Only those that are not read."`
+	FromID int64 `query:"from_id" minimum:"1" doc:"The sender."`
+}
+
+func (in *mailsInput) query() sectionQuery {
+	q := in.RecordsInput.query().number("from", in.FromID)
+	if in.Unread {
+		q = q.text("is_read", "false")
+	}
+	return q
+}
+
+type contractsInput struct {
+	RecordsInput
+
+	Status string `query:"status" maxLength:"100" doc:"As ESI writes it, such as outstanding."`
+	Type   string `query:"type" maxLength:"100" doc:"As ESI writes it, such as courier."`
+}
+
+func (in *contractsInput) query() sectionQuery {
+	return in.RecordsInput.query().text("status", in.Status).text("type", in.Type)
+}
+
+type typedInput struct {
+	RecordsInput
+
+	TypeID int64 `query:"type_id" minimum:"1"`
+}
+
+func (in *typedInput) query() sectionQuery {
+	return in.RecordsInput.query().number("type_id", in.TypeID)
+}
+
+type notificationsInput struct {
+	RecordsInput
+
+	Type string `query:"type" maxLength:"100" doc:"As ESI writes it, such as StructureUnderAttack."`
+}
+
+func (in *notificationsInput) query() sectionQuery {
+	return in.RecordsInput.query().text("type", in.Type)
+}
+
+type ordersInput struct {
+	SectionInput
+
+	History bool  `query:"history" doc:"Those that were cancelled or have expired, instead of the open ones."`
+	TypeID  int64 `query:"type_id" minimum:"1"`
+}
+
+func (in *ordersInput) query() sectionQuery {
+	q := in.SectionInput.query().number("type_id", in.TypeID)
+	if in.History {
+		q.list = "history"
+	}
+	return q
+}
+
+type jobsInput struct {
+	SectionInput
+
+	Status string `query:"status" maxLength:"100" doc:"As ESI writes it, such as active."`
+}
+
+func (in *jobsInput) query() sectionQuery { return in.SectionInput.query().text("status", in.Status) }
+
+type itemTypeInput struct {
+	SectionInput
+
+	TypeID int64 `query:"type_id" minimum:"1"`
+}
+
+func (in *itemTypeInput) query() sectionQuery {
+	return in.SectionInput.query().number("type_id", in.TypeID)
+}
+
+type listOutput struct {
+	Link string `header:"Link" doc:"The address of the next page, with rel=\"next\"; absent at the end."`
+	Body *ListSection
+}
+
+// registerSections serves all sections but those that have a form of their own.
+func (s *Server) registerSections() {
+	value := func(section eve.Section, summary string) {
+		s.registerValue(sectionSpec{section: section, summary: summary})
+	}
+	list := func(section eve.Section, summary string) sectionSpec {
+		return sectionSpec{section: section, summary: summary}
+	}
+	value(eve.SectionDetails, "What everybody can see of a character")
+	registerElements[SectionInput](s, list(eve.SectionCorporationHistory, "The corporations that the character was in"))
+	registerElements[assetsInput](s, list(eve.SectionAssets, "What the character owns, and what it is worth"))
+	value(eve.SectionAttributes, "Attributes and remaps")
+	contacts := list(eve.SectionContacts, "Contacts, with the labels beside them")
+	contacts.list = "contacts"
+	registerElements[contactsInput](s, contacts)
+	contracts := list(eve.SectionContracts, "Contracts, the newest first")
+	contracts.apart = []string{"items", "bids"}
+	registerRecords[contractsInput](s, contracts)
+	registerRecord[contractInput](s, contracts, "contract", "contract_id", "A contract with its items and bids")
+	registerElements[SectionInput](s, list(eve.SectionImplants, "The implants in the character's head"))
+	value(eve.SectionClones, "The home station and the jump clones")
+	value(eve.SectionLocation, "Where a character is")
+	registerElements[SectionInput](s, list(eve.SectionLoyalty, "Loyalty points by corporation"))
+	mails := list(eve.SectionMails, "Mails without their bodies, the newest first, with labels and mailing lists beside them")
+	mails.apart = []string{"body"}
+	registerRecords[mailsInput](s, mails)
+	registerRecord[mailInput](s, mails, "mail", "mail_id", "A mail with its body")
+	value(eve.SectionOnline, "Whether a character is online, and when it was last")
+	value(eve.SectionShip, "The ship that the character is in")
+	value(eve.SectionSkills, "Skills and skill points")
+	registerElements[SectionInput](s, list(eve.SectionSkillQueue, "The skills in training, in their order"))
+	registerRecords[typedInput](s, list(eve.SectionWalletTransactions, "Market transactions, the newest first"))
+	value(eve.SectionFWStats, "Standing in factional warfare")
+	registerRecords[typedInput](s, list(eve.SectionMining, "The mining ledger, the newest first"))
+	registerElements[SectionInput](s, list(eve.SectionPlanets, "Planetary colonies"))
+	value(eve.SectionRoles, "Roles in the corporation")
+	registerElements[SectionInput](s, list(eve.SectionStandings, "Standings with agents, corporations and factions"))
+	registerElements[SectionInput](s, list(eve.SectionTitles, "Titles in the corporation"))
+	orders := list(eve.SectionOrders, "Market orders")
+	orders.list = "orders"
+	registerElements[ordersInput](s, orders)
+	registerElements[jobsInput](s, list(eve.SectionIndustryJobs, "Industry jobs"))
+	registerElements[itemTypeInput](s, list(eve.SectionBlueprints, "Blueprints"))
+	killmails := list(eve.SectionKillmails, "Killmails, the newest first")
+	killmails.apart = []string{"attackers"}
+	registerRecords[RecordsInput](s, killmails)
+	registerRecord[killmailInput](s, killmails, "killmail", "killmail_id", "A killmail with its attackers")
+	registerRecords[notificationsInput](s, list(eve.SectionNotifications, "Notifications, the newest first"))
+	registerRecords[RecordsInput](s, list(eve.SectionCalendar, "The calendar, the latest first"))
+	value(eve.SectionFatigue, "Jump fatigue")
+	registerElements[SectionInput](s, list(eve.SectionMedals, "Medals"))
+	registerElements[SectionInput](s, list(eve.SectionResearch, "Research by agents"))
+	registerElements[SectionInput](s, list(eve.SectionFittings, "Fittings"))
+}
+
+func (s *Server) registerValue(spec sectionSpec) {
+	op := notModified(huma.Operation{
+		OperationID: "get-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
+	})
+	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.fields())
+	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *characterInput) (*single[ItemSection], error) {
+		section, err := s.config.Characters.Section(ctx, in.ID, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		out := &ItemSection{SectionHead: headOf(section)}
+		if section.Value != nil {
+			items, err := s.items(ctx, spec.section, []json.RawMessage{section.Value}, nil)
+			if err != nil {
+				return nil, err
+			}
+			out.Value = items[0]
+		}
+		return singleOf(in.Conditional, out)
+	})
+}
+
+func (s *Server) listOperation(spec sectionSpec) huma.Operation {
+	op := asTable(huma.Operation{
+		OperationID: "list-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
+	})
+	s.shape(&op, reflect.TypeFor[ListSection](), "items", spec.fields())
+	return op
+}
+
+// registerElements serves a section whose items are elements of a list.
+func registerElements[I any, P interface {
+	*I
+	queried
+}](s *Server, spec sectionSpec) {
+	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
+		q := P(in).query()
+		filter := postgres.ElementFilter{CharacterID: q.id, Section: spec.section, List: spec.list, Where: q.where, Limit: q.Limit + 1}
+		if q.list != "" {
+			filter.List = q.list
+		}
+		name := string(spec.section) + "/" + filter.List
+		after, err := cursorOf[postgres.ElementCursor](q.PageInput, name)
+		if err != nil {
+			return nil, err
+		}
+		section, err := s.config.Characters.State(ctx, q.id, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		filter.After = after
+		elements, err := s.config.Characters.Elements(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		page, err := pageOf(q.PageInput, name, elements, func(e postgres.Element) json.RawMessage { return e.Value }, postgres.Element.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		return s.listed(ctx, spec, section, page)
+	})
+}
+
+// registerRecords serves a section whose items are records.
+func registerRecords[I any, P interface {
+	*I
+	queried
+}](s *Server, spec sectionSpec) {
+	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
+		q := P(in).query()
+		name := string(spec.section)
+		before, err := cursorOf[postgres.RecordCursor](q.PageInput, name)
+		if err != nil {
+			return nil, err
+		}
+		section, err := s.config.Characters.State(ctx, q.id, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		records, err := s.config.Characters.Records(ctx, postgres.RecordFilter{
+			CharacterID: q.id, Section: spec.section, From: q.from, To: q.to, Where: q.where, Before: before, Limit: q.Limit + 1,
+		})
+		if err != nil {
+			return nil, err
+		}
+		page, err := pageOf(q.PageInput, name, records, func(r postgres.Record) json.RawMessage { return r.Value }, postgres.Record.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		return s.listed(ctx, spec, section, page)
+	})
+}
+
+// listed is the answer with a page of a section.
+func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
+	out := &ListSection{SectionHead: headOf(section), columns: columnNames(spec.fields())}
+	known, err := s.beside(ctx, out, section)
+	if err != nil {
+		return nil, err
+	}
+	items, err := s.items(ctx, spec.section, page.Body.Items, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		for _, field := range spec.apart {
+			delete(item, field)
+		}
+	}
+	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}
+	return &listOutput{Link: page.Link, Body: out}, nil
+}
+
+// beside adds what is shown beside a list, and tells the names that only the
+// character itself knows: those of its mailing lists.
+func (s *Server) beside(ctx context.Context, out *ListSection, section postgres.Section) (map[int64]string, error) {
+	switch section.Section {
+	case eve.SectionAssets:
+		value, err := s.config.Characters.AssetsValue(ctx, section.CharacterID)
+		if err != nil {
+			return nil, err
+		}
+		out.TotalValue = optionalMoney(value)
+	case eve.SectionContacts:
+		labels, err := s.config.Characters.Elements(ctx, postgres.ElementFilter{CharacterID: section.CharacterID, Section: section.Section, List: "labels"})
+		if err != nil {
+			return nil, err
+		}
+		raw := make([]json.RawMessage, len(labels))
+		for i, label := range labels {
+			raw[i] = label.Value
+		}
+		if out.Labels, err = s.items(ctx, section.Section, raw, nil); err != nil {
+			return nil, err
+		}
+	case eve.SectionMails:
+		return s.besideMails(ctx, out, section.CharacterID)
+	default:
+	}
+	return nil, nil
+}
+
+func (s *Server) besideMails(ctx context.Context, out *ListSection, id int64) (map[int64]string, error) {
+	section, err := s.config.Characters.Section(ctx, id, eve.SectionMails)
+	if err != nil || section.Value == nil {
+		return nil, err
+	}
+	var value struct {
+		Labels           []json.RawMessage `json:"labels"`
+		Lists            []json.RawMessage `json:"lists"`
+		TotalUnreadCount *int64            `json:"total_unread_count"`
+	}
+	if err := json.Unmarshal(section.Value, &value); err != nil {
+		return nil, fmt.Errorf("reading the labels of mails: %w", internal(err))
+	}
+	if out.Labels, err = s.items(ctx, eve.SectionMails, value.Labels, nil); err != nil {
+		return nil, err
+	}
+	if out.Lists, err = s.items(ctx, eve.SectionMails, value.Lists, nil); err != nil {
+		return nil, err
+	}
+	out.TotalUnreadCount = value.TotalUnreadCount
+	return namesOf(out.Lists, "mailing_list_id"), nil
+}
+
+// registerRecord serves one record of a section, with all that is known of it.
+func registerRecord[I any, P interface {
+	*I
+	picked
+}](s *Server, spec sectionSpec, what, key, summary string) {
+	op := notModified(huma.Operation{
+		OperationID: "get-" + what, Path: spec.path() + "/{" + key + "}", Tags: []string{tagCharacters}, Summary: summary, Errors: []int{http.StatusNotFound},
+	})
+	full := spec
+	full.apart = nil
+	s.shape(&op, reflect.TypeFor[RecordSection](), "value", full.fields())
+	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*single[RecordSection], error) {
+		of, id := P(in).pick()
+		record, err := s.config.Characters.Record(ctx, of.ID, spec.section, strconv.FormatInt(id, 10))
+		if err != nil {
+			return nil, err
+		}
+		known, err := s.beside(ctx, &ListSection{}, postgres.Section{CharacterID: of.ID, SectionState: postgres.SectionState{Section: spec.section}})
+		if err != nil {
+			return nil, err
+		}
+		items, err := s.items(ctx, spec.section, []json.RawMessage{record.Value}, known)
+		if err != nil {
+			return nil, err
+		}
+		return singleOf(of.Conditional, &RecordSection{CharacterID: of.ID, Section: string(spec.section), ObservedAt: record.ObservedAt, Value: items[0]})
+	})
+}
+
+// picked is the input of a single record.
+type picked interface {
+	pick() (characterInput, int64)
+}
+
+type contractInput struct {
+	characterInput
+
+	ContractID int64 `path:"contract_id" minimum:"1"`
+}
+
+func (in *contractInput) pick() (characterInput, int64) { return in.characterInput, in.ContractID }
+
+type mailInput struct {
+	characterInput
+
+	MailID int64 `path:"mail_id" minimum:"1"`
+}
+
+func (in *mailInput) pick() (characterInput, int64) { return in.characterInput, in.MailID }
+
+type killmailInput struct {
+	characterInput
+
+	KillmailID int64 `path:"killmail_id" minimum:"1"`
+}
+
+func (in *killmailInput) pick() (characterInput, int64) { return in.characterInput, in.KillmailID }
