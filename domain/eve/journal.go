@@ -125,13 +125,17 @@ type PageError struct {
 }
 
 // Error implements error.
-func (e *PageError) Error() string { return fmt.Sprintf("journal page %d: %v", e.Page, e.err) }
+func (e *PageError) Error() string { return fmt.Sprintf("page %d: %v", e.Page, e.err) }
 
 // Unwrap is what is wrong with the page.
 func (e *PageError) Unwrap() error { return e.err }
 
-func badPage(i int, err error) error {
-	return event.Errorf(event.CodeInvalid, "%w", &PageError{Page: i + 1, err: err})
+func badPage(i int, err error) error { return BadPage(i+1, err) }
+
+// BadPage is an error with [event.CodeInvalid] that wraps a [*PageError]; pages
+// count from 1.
+func BadPage(page int, err error) error {
+	return event.Errorf(event.CodeInvalid, "%w", &PageError{Page: page, err: err})
 }
 
 // byDay splits entries that are in order of their days, and long days further.

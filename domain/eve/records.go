@@ -91,6 +91,16 @@ func NewFacts(source string, r FactsReading, known *KnownRecords, last uuid.UUID
 	return result, nil
 }
 
+// RecordHash is the hash of what an item says of a record, however its JSON is
+// written. It fails with [event.CodeInvalid] for what is no JSON.
+func RecordHash(s Section, item json.RawMessage) (string, error) {
+	canonical, err := Canonical(item)
+	if err != nil {
+		return "", event.Errorf(event.CodeInvalid, "section %s: %w", s, err)
+	}
+	return hashOf(string(s), canonical), nil
+}
+
 // Amendment is what is to be added to a record: some of its fields.
 type Amendment struct {
 	CharacterID int64
