@@ -16,11 +16,16 @@ import (
 type walker struct {
 	c    *client
 	id   int64
-	seen func(rt *route, data string)
+	seen func(rt *route, data, key string)
 }
 
-// walk visits all routes with a character; seen may be nil.
+// walk visits all routes with a character.
 func (c *client) walk(id int64, seen func(rt *route, data string)) {
+	c.walkTargets(id, func(rt *route, data, _ string) { seen(rt, data) })
+}
+
+// walkTargets is walk that also tells which thing a detail is of.
+func (c *client) walkTargets(id int64, seen func(rt *route, data, key string)) {
 	w := walker{c, id, seen}
 	for _, rt := range c.sim.routes {
 		switch {
@@ -50,9 +55,12 @@ func (w walker) ask(rt *route, target, body string) (answer []byte, pages int) {
 		return nil, 1
 	}
 	require.Equal(c.t, http.StatusOK, rec.Code, "%s: %s", target, rec.Body)
-	if w.seen != nil {
-		w.seen(rt, rec.Body.String())
+	segments := strings.Split(target, "/")
+	key := segments[min(len(segments)-1, 4)]
+	if rt.detail == detailKillmail {
+		key = segments[2]
 	}
+	w.seen(rt, rec.Body.String(), key)
 	pages, _ = strconv.Atoi(rec.Header().Get("X-Pages"))
 	return rec.Body.Bytes(), max(1, pages)
 }
