@@ -2,11 +2,14 @@ package esi
 
 import (
 	"encoding/json"
+	"maps"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/internal/simulate/fault"
 )
 
 // memory is what a correct client holds of one character after its walks, put
@@ -26,6 +29,12 @@ func newMemory(t *testing.T) *memory {
 
 func (m *memory) read(v any, data string) {
 	require.NoError(m.t, json.Unmarshal([]byte(data), v), "%s", data)
+}
+
+func (m *memory) write(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	require.NoError(m.t, err)
+	return data
 }
 
 // see takes an answer in; what follows from a list comes after it.
@@ -65,9 +74,7 @@ func (m *memory) lay(s section, key string, fields map[string]json.RawMessage) {
 	if m.records[name][key] == nil {
 		m.records[name][key] = map[string]json.RawMessage{}
 	}
-	for field, value := range fields {
-		m.records[name][key][field] = value
-	}
+	maps.Copy(m.records[name][key], fields)
 }
 
 func (m *memory) seeSection(rt *route, data string) {
@@ -93,9 +100,7 @@ func (m *memory) seeSection(rt *route, data string) {
 		var before, more []json.RawMessage
 		m.read(&before, string(m.parts[name]))
 		m.read(&more, data)
-		joined, err := json.Marshal(append(before, more...))
-		require.NoError(m.t, err)
-		m.parts[name] = joined
+		m.parts[name] = m.write(append(before, more...))
 		return
 	}
 	m.reading = name
@@ -104,19 +109,14 @@ func (m *memory) seeSection(rt *route, data string) {
 
 // sections puts the parts together.
 func (m *memory) sections() map[string]json.RawMessage {
-	out := map[string]json.RawMessage{}
-	for name, value := range m.parts {
-		out[name] = value
-	}
+	out := maps.Clone(m.parts)
 	join := func(name string, parts map[string]string) {
 		whole := map[string]json.RawMessage{}
 		for field, part := range parts {
 			whole[field] = m.parts[part]
 			delete(out, part)
 		}
-		data, err := json.Marshal(whole)
-		require.NoError(m.t, err)
-		out[name] = data
+		out[name] = m.write(whole)
 	}
 	join("contacts", map[string]string{"contacts": "contacts", "labels": "contacts/labels"})
 	join("orders", map[string]string{"orders": "orders", "history": "orders/history"})
@@ -126,7 +126,7 @@ func (m *memory) sections() map[string]json.RawMessage {
 	delete(out, "mails/labels")
 	delete(out, "mails/lists")
 	delete(out, "wallet-journal")
-	out["mails"], _ = json.Marshal(labels)
+	out["mails"] = m.write(labels)
 	var assets []map[string]json.RawMessage
 	m.read(&assets, string(m.parts["assets"]))
 	for _, asset := range assets {
@@ -134,15 +134,27 @@ func (m *memory) sections() map[string]json.RawMessage {
 			asset["name"] = name
 		}
 	}
-	out["assets"], _ = json.Marshal(assets)
+	out["assets"] = m.write(assets)
 	return out
 }
 
 func TestTheOracleIsWhatACorrectClientHolds(t *testing.T) {
-	dir := t.TempDir()
-	config := Config{Seed: 5, Characters: 40, PageSize: 60, Window: time.Second, StateDir: dir}
+	t.Run("on a good day", func(t *testing.T) { requireOracle(t) })
+	t.Run("with answers that cannot be used", func(t *testing.T) {
+		requireOracle(t,
+			fault.Fault{Kind: fault.ServerError, Rate: 0.05}, fault.Fault{Kind: fault.Truncated, Rate: 0.05},
+			fault.Fault{Kind: fault.HTML, Rate: 0.05}, fault.Fault{Kind: fault.WrongTypes, Rate: 0.05},
+			fault.Fault{Kind: fault.RateLimitedBare, Rate: 0.05})
+	})
+}
+
+func requireOracle(t *testing.T, faults ...fault.Fault) {
+	config := Config{Seed: 5, Characters: 40, PageSize: 60, Window: time.Second, TokenLifetime: 100 * time.Hour, StateDir: t.TempDir()}
 	c := newClient(t, config)
 	c.spread = 2 * time.Second
+	for id := FirstCharacter; id < FirstCharacter+40; id += 7 {
+		c.token(id)
+	}
 	memories := map[int64]*memory{}
 	for round := range 4 {
 		for id := FirstCharacter; id < FirstCharacter+40; id += 7 {
@@ -154,7 +166,12 @@ func TestTheOracleIsWhatACorrectClientHolds(t *testing.T) {
 			c.walkTargets(id, m.see)
 		}
 		c.clock.advance([]time.Duration{time.Hour, 5 * day, 40 * day, 0}[round])
+		c.sim.Faults().Clear()
 		c.tokens = map[int64]string{}
+		for id := range memories {
+			c.token(id)
+		}
+		require.NoError(t, c.sim.Faults().Add(faults...))
 	}
 	check := func(sim *Simulator) {
 		for id, m := range memories {

@@ -51,6 +51,9 @@ func (w walker) ask(rt *route, target, body string) (answer []byte, pages int) {
 	}
 	rec := httptest.NewRecorder()
 	c.handler.ServeHTTP(rec, r)
+	if rec.Code >= 429 || rec.Code == http.StatusOK && !rightShape(rt, rec.Body.Bytes()) {
+		return w.ask(rt, target, body)
+	}
 	if rec.Code == http.StatusForbidden && rt.detail == detailStructure {
 		return nil, 1
 	}
@@ -156,5 +159,34 @@ func (w walker) follow(rt *route, data []byte) {
 		if place.Structure != 0 {
 			w.ask(w.route(detailStructure), "/universe/structures/"+strconv.FormatInt(place.Structure, 10), "")
 		}
+	}
+}
+
+// rightShape tells whether an answer can be what the route answers with.
+func rightShape(rt *route, data []byte) bool {
+	if !json.Valid(data) {
+		return false
+	}
+	switch {
+	case rt.section == sectionWallet:
+		return data[0] != '[' && data[0] != '{'
+	case rt.section == sectionDetails, rt.section == sectionLocation:
+		return !bytes.Contains(data, []byte("somewhere"))
+	case sectionIsList(rt):
+		return data[0] == '['
+	default:
+		return data[0] == '{'
+	}
+}
+
+func sectionIsList(rt *route) bool {
+	switch rt.section {
+	case sectionAttributes, sectionSkills, sectionRoles, sectionClones, sectionShip, sectionOnline, sectionFatigue, sectionMailLabels, sectionFWStats:
+		return false
+	case sectionNone:
+		return rt.detail == detailContractItems || rt.detail == detailContractBids || rt.detail == detailAssetNames ||
+			rt.detail == detailNames || rt.detail == detailAffiliation || rt.detail == detailPrices
+	default:
+		return true
 	}
 }
