@@ -65,11 +65,19 @@ func TestTheTableOfRoutesIsThatOfTheSpecification(t *testing.T) {
 				}
 			}
 			require.Equal(t, scope, rt.scope)
-			paged := false
+			paged, cursor := false, ""
 			for _, p := range op.Parameters {
 				paged = paged || p.Value.In == "query" && p.Value.Name == "page"
+				switch p.Value.Name {
+				case "from_id", "last_mail_id", "from_event":
+					cursor = p.Value.Name
+				}
 			}
 			require.Equal(t, paged, rt.paged)
+			require.Equal(t, cursor, rt.cursor)
+			if op.Extensions["x-cache-mode"] != nil {
+				require.True(t, rt.maxAge, "converted routes say max-age")
+			}
 		})
 	}
 }
