@@ -59,78 +59,49 @@ type section struct {
 // sections lists the sections that are observed, in the order in which they are
 // shown.
 func sections() []section {
-	shapes := eve.Shapes()
+	shapes, scopes := eve.Shapes(), scopes()
 	all := make([]section, len(shapes))
 	for i, shape := range shapes {
-		all[i] = section{shape.Section, scopeOf(shape.Section)}
+		all[i] = section{shape.Section, scopes[shape.Section]}
 	}
 	return all
 }
 
-// scopeOf is the scope that ESI's OpenAPI document asks for; empty for public
-// sections.
-func scopeOf(s eve.Section) string {
-	switch s {
-	case eve.SectionAssets:
-		return "esi-assets.read_assets.v1"
-	case eve.SectionAttributes, eve.SectionSkills:
-		return "esi-skills.read_skills.v1"
-	case eve.SectionContacts:
-		return "esi-characters.read_contacts.v1"
-	case eve.SectionContracts:
-		return "esi-contracts.read_character_contracts.v1"
-	case eve.SectionImplants:
-		return "esi-clones.read_implants.v1"
-	case eve.SectionClones:
-		return "esi-clones.read_clones.v1"
-	case eve.SectionLocation:
-		return "esi-location.read_location.v1"
-	case eve.SectionLoyalty:
-		return "esi-characters.read_loyalty.v1"
-	case eve.SectionMails:
-		return "esi-mail.read_mail.v1"
-	case eve.SectionOnline:
-		return "esi-location.read_online.v1"
-	case eve.SectionShip:
-		return "esi-location.read_ship_type.v1"
-	case eve.SectionSkillQueue:
-		return "esi-skills.read_skillqueue.v1"
-	case eve.SectionWallet, eve.SectionWalletJournal, eve.SectionWalletTransactions:
-		return "esi-wallet.read_character_wallet.v1"
-	case eve.SectionFWStats:
-		return "esi-characters.read_fw_stats.v1"
-	case eve.SectionMining:
-		return "esi-industry.read_character_mining.v1"
-	case eve.SectionPlanets:
-		return "esi-planets.manage_planets.v1"
-	case eve.SectionRoles:
-		return "esi-characters.read_corporation_roles.v1"
-	case eve.SectionStandings:
-		return "esi-characters.read_standings.v1"
-	case eve.SectionTitles:
-		return "esi-characters.read_titles.v1"
-	case eve.SectionOrders:
-		return "esi-markets.read_character_orders.v1"
-	case eve.SectionIndustryJobs:
-		return "esi-industry.read_character_jobs.v1"
-	case eve.SectionBlueprints:
-		return "esi-characters.read_blueprints.v1"
-	case eve.SectionKillmails:
-		return "esi-killmails.read_killmails.v1"
-	case eve.SectionNotifications:
-		return "esi-characters.read_notifications.v1"
-	case eve.SectionCalendar:
-		return "esi-calendar.read_calendar_events.v1"
-	case eve.SectionFatigue:
-		return "esi-characters.read_fatigue.v1"
-	case eve.SectionMedals:
-		return "esi-characters.read_medals.v1"
-	case eve.SectionResearch:
-		return "esi-characters.read_agents_research.v1"
-	case eve.SectionFittings:
-		return "esi-fittings.read_fittings.v1"
-	default:
-		return ""
+// scopes are those that ESI's OpenAPI document asks for; public sections have none.
+func scopes() map[eve.Section]string {
+	return map[eve.Section]string{
+		eve.SectionAssets:             "esi-assets.read_assets.v1",
+		eve.SectionAttributes:         "esi-skills.read_skills.v1",
+		eve.SectionSkills:             "esi-skills.read_skills.v1",
+		eve.SectionContacts:           "esi-characters.read_contacts.v1",
+		eve.SectionContracts:          "esi-contracts.read_character_contracts.v1",
+		eve.SectionImplants:           "esi-clones.read_implants.v1",
+		eve.SectionClones:             "esi-clones.read_clones.v1",
+		eve.SectionLocation:           "esi-location.read_location.v1",
+		eve.SectionLoyalty:            "esi-characters.read_loyalty.v1",
+		eve.SectionMails:              "esi-mail.read_mail.v1",
+		eve.SectionOnline:             "esi-location.read_online.v1",
+		eve.SectionShip:               "esi-location.read_ship_type.v1",
+		eve.SectionSkillQueue:         "esi-skills.read_skillqueue.v1",
+		eve.SectionWallet:             "esi-wallet.read_character_wallet.v1",
+		eve.SectionWalletJournal:      "esi-wallet.read_character_wallet.v1",
+		eve.SectionWalletTransactions: "esi-wallet.read_character_wallet.v1",
+		eve.SectionFWStats:            "esi-characters.read_fw_stats.v1",
+		eve.SectionMining:             "esi-industry.read_character_mining.v1",
+		eve.SectionPlanets:            "esi-planets.manage_planets.v1",
+		eve.SectionRoles:              "esi-characters.read_corporation_roles.v1",
+		eve.SectionStandings:          "esi-characters.read_standings.v1",
+		eve.SectionTitles:             "esi-characters.read_titles.v1",
+		eve.SectionOrders:             "esi-markets.read_character_orders.v1",
+		eve.SectionIndustryJobs:       "esi-industry.read_character_jobs.v1",
+		eve.SectionBlueprints:         "esi-characters.read_blueprints.v1",
+		eve.SectionKillmails:          "esi-killmails.read_killmails.v1",
+		eve.SectionNotifications:      "esi-characters.read_notifications.v1",
+		eve.SectionCalendar:           "esi-calendar.read_calendar_events.v1",
+		eve.SectionFatigue:            "esi-characters.read_fatigue.v1",
+		eve.SectionMedals:             "esi-characters.read_medals.v1",
+		eve.SectionResearch:           "esi-characters.read_agents_research.v1",
+		eve.SectionFittings:           "esi-fittings.read_fittings.v1",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -146,9 +147,7 @@ func (r *facts) merge(key factKey, is knownFact) error {
 		if fields == nil {
 			fields = make(map[string]json.RawMessage, len(o.fields))
 		}
-		for name, value := range o.fields {
-			fields[name] = value
-		}
+		maps.Copy(fields, o.fields)
 	}
 	if last.fields == nil {
 		return nil

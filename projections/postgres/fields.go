@@ -154,7 +154,7 @@ func sectionViews() string {
 func (f FieldSet) view() string {
 	const place = "t.log_partition, t.log_offset"
 	section := "'" + string(f.Section) + "'"
-	read := fmt.Sprintf("sections s USING (character_id, section) WHERE t.section = %s", section)
+	read := "sections s USING (character_id, section) WHERE t.section = " + section
 	switch {
 	case f.Section == eve.SectionWallet:
 		return fmt.Sprintf("CREATE VIEW wallet AS SELECT t.character_id, (t.value #>> '{}')::numeric AS balance, t.observed_at, %s FROM sections t WHERE t.section = %s;\n", place, section)

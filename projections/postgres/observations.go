@@ -339,7 +339,7 @@ func (a *elementArrays) add(key sectionKey, at place, lists []listRows) {
 		if len(l.keys) == 0 {
 			continue
 		}
-		n := int32(len(a.numbers)) //nolint:gosec // far fewer lists than that fit into a batch
+		n := int32(len(a.numbers))
 		a.numbers, a.names = append(a.numbers, n), append(a.names, l.list)
 		a.lists.add(key, at)
 		for i := range l.keys {

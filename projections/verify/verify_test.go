@@ -2,7 +2,10 @@ package verify_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +154,30 @@ func fill(t *testing.T, o *organisation) {
 	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
 		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
+	var contacts, mails strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&contacts, `,{"contact_id":%d,"standing":1.50,"note":"a\u0000b %0200d"}`, i, i)
+		fmt.Fprintf(&mails, `,{"mail_id":%d,"timestamp":"2026-11-01T12:00:00Z","subject":"<b>"}`, i)
+	}
+	first := json.RawMessage(`{"contacts":[` + contacts.String()[1:] + `],"labels":[{"label_id":1}]}`)
+	second := json.RawMessage(`{"contacts":[` + contacts.String()[1:] + `,{"contact_id":99}],"labels":[]}`)
+	series := eve.Series{}
+	for i, value := range []json.RawMessage{first, second} {
+		e, next, err := eve.Compare("test", series, eve.Snapshot{CharacterID: 5, Section: eve.SectionContacts, FetchedAt: time.Date(2026, 11, 1, 12, i, 0, 0, time.UTC), Value: value})
+		require.NoError(t, err)
+		require.Equal(t, i > 0, strings.Contains(string(e.Data), `"delta"`))
+		require.NoError(t, o.appender.Append(t.Context(), *e))
+		series = next
+	}
+	facts, err := eve.NewFacts("test", eve.FactsReading{
+		CharacterID: 5, Section: eve.SectionMails, FetchedAt: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), Items: list(t, "["+mails.String()[1:]+"]"),
+	}, &eve.KnownRecords{}, uuid.Nil)
+	require.NoError(t, err)
+	for _, e := range facts.Events {
+		require.NoError(t, o.appender.Append(t.Context(), e))
+	}
+	body := eve.Facts{CharacterID: 5, Section: eve.SectionMails, Day: "2026-11-01", Items: list(t, `[{"mail_id":3,"body":"x"}]`)}
+	o.append(t, event.Character(5), eve.MailChanged{Facts: body})
 	group := anvil.ManagedGroup{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}
 	o.append(t, event.Consortium("c"),
 		anvil.ConsortiumDeclared{ServiceAccount: "app@example.org"}, anvil.GroupDeclared{ManagedGroup: group},
@@ -161,6 +188,13 @@ func fill(t *testing.T, o *organisation) {
 		anvil.FindingOpened{Finding: anvil.Finding{ID: uuid.New(), Model: anvil.ModelManagedGroups, Record: "g", Kind: "x"}},
 		anvil.SweepCompleted{SweepID: uuid.New(), CompletedAt: time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC)})
 	o.settle(t)
+}
+
+func list(t *testing.T, value string) []json.RawMessage {
+	t.Helper()
+	var items []json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(value), &items))
+	return items
 }
 
 func TestFoldOfTheLogEqualsTheReadModels(t *testing.T) {
@@ -204,6 +238,10 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		"UPDATE " + characters.Namespace + ".owners SET user_id = 'u1' WHERE character_id = 5",
 		"DELETE FROM " + characters.Namespace + ".failures WHERE character_id = 5",
 		"UPDATE " + characters.Namespace + `.sections SET value = '1' WHERE (character_id, section) = (SELECT character_id, section FROM ` + characters.Namespace + ".sections WHERE section = 'wallet' LIMIT 1)",
+		"UPDATE " + characters.Namespace + `.items SET value = '{"contact_id":4}' WHERE key = '4' AND list = 'contacts'`,
+		"UPDATE " + characters.Namespace + ".changes SET gone = true WHERE key = '99'",
+		"UPDATE " + characters.Namespace + `.records SET value = '{"mail_id":3,"body":"y"}' WHERE key = '3'`,
+		"DELETE FROM " + characters.Namespace + ".records WHERE key = '7'",
 		"UPDATE " + consortia.Namespace + ".findings SET open = false",
 	} {
 		tag, err := o.pool.Exec(t.Context(), sql)
@@ -213,5 +251,5 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	report := o.verify(t, 100)
-	require.EqualValues(t, 6, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 11, report.Count, "%+v", report.Differences)
 }

@@ -20,13 +20,18 @@ import (
 type Characters interface {
 	Characters(context.Context, postgres.CharacterFilter) ([]postgres.Character, error)
 	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
+	Sections
+	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
+	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
+}
+
+// Sections are the sections of characters.
+type Sections interface {
 	Section(ctx context.Context, id int64, name eve.Section) (postgres.Section, error)
 	State(ctx context.Context, id int64, name eve.Section) (postgres.Section, error)
 	Elements(context.Context, postgres.ElementFilter) ([]postgres.Element, error)
 	Records(context.Context, postgres.RecordFilter) ([]postgres.Record, error)
 	Record(ctx context.Context, id int64, section eve.Section, key string) (postgres.Record, error)
-	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
-	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
 }
 
 // Wallets are wallets over time; [clickhouse.WalletReader] knows them.
@@ -132,7 +137,8 @@ type charactersInput struct {
 	Sort          string `query:"sort" enum:"name,id" default:"name"`
 }
 
-type characterInput struct {
+// CharacterInput is what a single thing of a character takes.
+type CharacterInput struct {
 	Conditional
 
 	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
@@ -193,7 +199,7 @@ func showCharacter(c postgres.Character) Character {
 	}
 }
 
-func (s *Server) getCharacter(ctx context.Context, in *characterInput) (*single[CharacterDetail], error) {
+func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[CharacterDetail], error) {
 	c, states, err := s.config.Characters.Character(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -222,7 +228,7 @@ func headOf(section postgres.Section) SectionHead {
 	}
 }
 
-func (s *Server) getWallet(ctx context.Context, in *characterInput) (*single[WalletSection], error) {
+func (s *Server) getWallet(ctx context.Context, in *CharacterInput) (*single[WalletSection], error) {
 	section, err := s.config.Characters.Section(ctx, in.ID, eve.SectionWallet)
 	if err != nil {
 		return nil, err

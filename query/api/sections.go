@@ -299,7 +299,7 @@ func (s *Server) registerValue(spec sectionSpec) {
 		OperationID: "get-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
 	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.fields())
-	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *characterInput) (*single[ItemSection], error) {
+	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *CharacterInput) (*single[ItemSection], error) {
 		section, err := s.config.Characters.Section(ctx, in.ID, spec.section)
 		if err != nil {
 			return nil, err
@@ -490,29 +490,29 @@ func registerRecord[I any, P interface {
 
 // picked is the input of a single record.
 type picked interface {
-	pick() (characterInput, int64)
+	pick() (CharacterInput, int64)
 }
 
 type contractInput struct {
-	characterInput
+	CharacterInput
 
 	ContractID int64 `path:"contract_id" minimum:"1"`
 }
 
-func (in *contractInput) pick() (characterInput, int64) { return in.characterInput, in.ContractID }
+func (in *contractInput) pick() (CharacterInput, int64) { return in.CharacterInput, in.ContractID }
 
 type mailInput struct {
-	characterInput
+	CharacterInput
 
 	MailID int64 `path:"mail_id" minimum:"1"`
 }
 
-func (in *mailInput) pick() (characterInput, int64) { return in.characterInput, in.MailID }
+func (in *mailInput) pick() (CharacterInput, int64) { return in.CharacterInput, in.MailID }
 
 type killmailInput struct {
-	characterInput
+	CharacterInput
 
 	KillmailID int64 `path:"killmail_id" minimum:"1"`
 }
 
-func (in *killmailInput) pick() (characterInput, int64) { return in.characterInput, in.KillmailID }
+func (in *killmailInput) pick() (CharacterInput, int64) { return in.CharacterInput, in.KillmailID }
