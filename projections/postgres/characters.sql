@@ -126,6 +126,7 @@ CREATE TABLE changes (
     log_offset    bigint NOT NULL
 );
 CREATE UNIQUE INDEX changes_key ON changes (character_id, section, list, length(key), key);
+CREATE INDEX changes_asset_type ON changes (number_of(value, 'type_id')) WHERE section = 'assets';
 
 -- Differences that do not refer to the full observation that is here, each the
 -- last observation of its section. They are not applied; the next full one brings

@@ -26,11 +26,11 @@ type ListSection struct {
 	SectionHead
 	Page[Item]
 
-	// Beside the list, on every page.
+	// Beside the list.
 	Labels           []Item `json:"labels,omitempty" doc:"Of contacts and mails."`
 	Lists            []Item `json:"lists,omitempty" doc:"Mailing lists."`
 	TotalUnreadCount *int64 `json:"total_unread_count,omitempty" doc:"Of mails."`
-	TotalValue       *Money `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. Absent without prices."`
+	TotalValue       *Money `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. On the first page, if there are prices."`
 
 	columns []string
 }
@@ -353,8 +353,19 @@ func registerElements[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		return s.listed(ctx, spec, section, page)
+		out, err := s.listed(ctx, spec, section, page)
+		if err == nil && spec.section == eve.SectionAssets && after == nil {
+			// Not on each page: it reads all assets.
+			err = s.addTotal(ctx, out.Body)
+		}
+		return out, err
 	})
+}
+
+func (s *Server) addTotal(ctx context.Context, out *ListSection) error {
+	value, err := s.config.Characters.AssetsValue(ctx, out.CharacterID)
+	out.TotalValue = optionalMoney(value)
+	return err
 }
 
 // registerRecords serves a section whose items are records.
@@ -411,12 +422,6 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 // character itself knows: those of its mailing lists.
 func (s *Server) beside(ctx context.Context, out *ListSection, section postgres.Section) (map[int64]string, error) {
 	switch section.Section {
-	case eve.SectionAssets:
-		value, err := s.config.Characters.AssetsValue(ctx, section.CharacterID)
-		if err != nil {
-			return nil, err
-		}
-		out.TotalValue = optionalMoney(value)
 	case eve.SectionContacts:
 		labels, err := s.config.Characters.Elements(ctx, postgres.ElementFilter{CharacterID: section.CharacterID, Section: section.Section, List: "labels"})
 		if err != nil {
