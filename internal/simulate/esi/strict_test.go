@@ -168,7 +168,7 @@ func TestIDsAreResolvedInBatches(t *testing.T) {
 	require.Equal(t, "alliance", rows[2].Category)
 	require.Equal(t, 200, post("/characters/affiliation", "[90000001,90000002]").StatusCode)
 	require.Empty(t, c.rules())
-	require.Equal(t, 404, post("/universe/names", "[90000001,5]").StatusCode)
+	require.Equal(t, 404, post("/universe/names", "[90000001,9999999999]").StatusCode)
 	require.Empty(t, c.rules(), "one bad id fails the batch, but nobody could know")
 	for _, bad := range []string{"[]", "[1,1]", "{}", "[90000001"} {
 		require.Equal(t, 400, post("/universe/names", bad).StatusCode, bad)
