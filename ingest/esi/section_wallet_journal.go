@@ -13,7 +13,7 @@ import (
 func walletJournal() Section {
 	return Section{
 		Name:    eve.SectionWalletJournal,
-		Route:   catalogue.CharacterWalletJournal(),
+		Parts:   []Part{{Route: catalogue.CharacterWalletJournal()}},
 		Changes: journalChanges,
 	}
 }
@@ -23,8 +23,8 @@ func journalChanges(r Reading) (Changes, error) {
 	if err := known.UnmarshalBinary(r.Cursor); err != nil {
 		return Changes{}, err
 	}
-	reading := eve.JournalReading{CharacterID: r.CharacterID, FetchedAt: r.Answer.FetchedAt}
-	for _, page := range r.Answer.Pages {
+	reading := eve.JournalReading{CharacterID: r.CharacterID, FetchedAt: r.FetchedAt}
+	for _, page := range r.Parts[0].Pages {
 		reading.Pages = append(reading.Pages, page.Body)
 	}
 	events, entries, last, err := eve.NewJournalFacts(source, reading, &known, r.Series.LastID)

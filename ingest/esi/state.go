@@ -1,7 +1,8 @@
 package esi
 
 import (
-	"encoding/json"
+	"bytes"
+	"encoding/gob"
 	"fmt"
 	"time"
 
@@ -9,7 +10,6 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
-	"github.com/muster-sync/muster/ingest/esi/transport"
 )
 
 // state is what is remembered of one section of one character.
@@ -25,9 +25,9 @@ type state struct {
 	Spell *spell
 	// LastSpellID is the id of the last event about a spell.
 	LastSpellID uuid.UUID
-	// PagesComplete is how many of the kept pages are the last reading that was
-	// taken over; 0 if they are what is left of one that failed.
-	PagesComplete int
+	// PartsComplete is how many of the kept pages of each part are the last
+	// reading that was taken over; 0 if they are what is left of one that failed.
+	PartsComplete []int
 
 	// revision is the row that was read; pending what was begun on it.
 	revision int64
@@ -40,16 +40,17 @@ type state struct {
 type pending struct {
 	Events []event.Event
 	Next   state
-	// Pages are those of the reading; nil leaves those that are kept.
-	Pages []transport.Page
+	// FollowUps and Settled are those of [Changes].
+	FollowUps, Settled []FollowUp
 }
 
+// encode writes bytes as bytes: a reading of many assets is megabytes.
 func (p *pending) encode() ([]byte, error) {
-	encoded, err := json.Marshal(p)
-	if err != nil {
+	var encoded bytes.Buffer
+	if err := gob.NewEncoder(&encoded).Encode(p); err != nil {
 		return nil, fmt.Errorf("writing down a begun append: %w", err)
 	}
-	return compress(encoded), nil
+	return compress(encoded.Bytes()), nil
 }
 
 func decodePending(stored []byte) (*pending, error) {
@@ -58,7 +59,7 @@ func decodePending(stored []byte) (*pending, error) {
 		return nil, fmt.Errorf("reading a begun append: %w", err)
 	}
 	var p pending
-	if err := json.Unmarshal(encoded, &p); err != nil {
+	if err := gob.NewDecoder(bytes.NewReader(encoded)).Decode(&p); err != nil {
 		return nil, fmt.Errorf("reading a begun append: %w", err)
 	}
 	return &p, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,16 +27,16 @@ type store struct {
 // errOvertaken means that another program wrote the section's state meanwhile.
 var errOvertaken = event.Errorf(event.CodeConflict, "another program synced the section at the same time")
 
-// load reads the state and the kept pages in one round trip. A section that was
-// never read has an empty state.
-func (s store) load(ctx context.Context, character int64, section eve.Section) (state, []transport.Page, error) {
+// load reads the state and the kept pages of each part in one round trip. A
+// section that was never read has an empty state.
+func (s store) load(ctx context.Context, character int64, section Section) (state, [][]transport.Page, error) {
 	batch := &pgx.Batch{}
 	var st state
 	batch.Queue(`
-		SELECT revision, content_hash, last_event_id, cursor, fetched_at, changed_at, validated_at, not_before,
+		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
-		       last_spell_id, pages_complete, pending
-		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section),
+		       last_spell_id, parts_complete, pending
+		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section.Name),
 	).QueryRow(func(row pgx.Row) error {
 		err := st.scan(row)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -43,36 +44,59 @@ func (s store) load(ctx context.Context, character int64, section eve.Section) (
 		}
 		return err
 	})
-	var pages []transport.Page
+	parts := make([][]transport.Page, len(section.Parts))
+	names := make([]string, len(section.Parts))
+	for i := range section.Parts {
+		names[i] = section.part(i)
+	}
 	batch.Queue(`
-		SELECT etag, last_modified, body FROM ingest.page_etag
-		WHERE character_id = $1 AND section = $2 ORDER BY page`, character, string(section),
+		SELECT section, page, etag, last_modified, body FROM ingest.page_etag
+		WHERE character_id = $1 AND section = ANY ($2) ORDER BY section, page`, character, names,
 	).Query(func(rows pgx.Rows) error {
-		var err error
-		pages, err = pgx.CollectRows(rows, scanPage)
-		return err
+		for rows.Next() {
+			var name string
+			var number int
+			page, err := scanPage(rows, &name, &number)
+			if err != nil {
+				return err
+			}
+			if i := slices.Index(names, name); i >= 0 && number == len(parts[i])+1 {
+				parts[i] = append(parts[i], page)
+			}
+		}
+		return rows.Err() //nolint:wrapcheck // Wrapped below.
 	})
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return state{}, nil, fmt.Errorf("reading the state of section %s of character %d: %w", section, character, err)
+		return state{}, nil, fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
 	}
-	return st, pages, nil
+	return st, parts, nil
+}
+
+// part is the name under which the pages of a part are kept.
+func (s Section) part(i int) string {
+	if s.Parts[i].Name == "" {
+		return string(s.Name)
+	}
+	return string(s.Name) + "/" + s.Parts[i].Name
 }
 
 func (s *state) scan(row pgx.Row) error {
 	var (
-		lastID, spellID                       *uuid.UUID
+		lastID, spellID, baseID               *uuid.UUID
+		baseAt                                *time.Time
 		fetched, changed, validated, notUntil *time.Time
 		class                                 *string
 		since, failedAt                       *time.Time
 		sp                                    spell
 		begun                                 []byte
 	)
-	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &s.Cursor, &fetched, &changed, &validated, &notUntil,
-		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PagesComplete, &begun)
+	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &baseID, &baseAt, &s.Series.Base.Keys, &s.Cursor, &fetched, &changed, &validated, &notUntil,
+		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &begun)
 	if err != nil {
 		return err //nolint:wrapcheck // The caller says what was read.
 	}
 	s.Series.LastID, s.LastSpellID = orNil(lastID), orNil(spellID)
+	s.Series.Base.ID, s.Series.Base.At = orNil(baseID), orZero(baseAt)
 	s.FetchedAt, s.ChangedAt, s.ValidatedAt, s.NotBefore = orZero(fetched), orZero(changed), orZero(validated), orZero(notUntil)
 	if class != nil {
 		sp.Class, sp.Since, sp.LastAt = eve.FailureClass(*class), orZero(since), orZero(failedAt)
@@ -84,10 +108,10 @@ func (s *state) scan(row pgx.Row) error {
 	return err
 }
 
-func scanPage(row pgx.CollectableRow) (transport.Page, error) {
+func scanPage(row pgx.Row, name *string, number *int) (transport.Page, error) {
 	var p transport.Page
 	var packed []byte
-	if err := row.Scan(&p.ETag, &p.LastModified, &packed); err != nil {
+	if err := row.Scan(name, number, &p.ETag, &p.LastModified, &packed); err != nil {
 		return p, err //nolint:wrapcheck // The caller says what was read.
 	}
 	if packed == nil {
@@ -118,71 +142,172 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 	return nil
 }
 
+// queueFollowUps adds follow-ups and drops those that are settled. One that is
+// there already is due at once.
+func queueFollowUps(batch *pgx.Batch, character int64, section eve.Section, add, settled []FollowUp) {
+	for _, f := range settled {
+		batch.Queue(`DELETE FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND kind = $3 AND item_id = $4`, character, string(section), f.Kind, f.ItemID)
+	}
+	if len(add) == 0 {
+		return
+	}
+	kinds, ids, extras, moments, once := make([]string, len(add)), make([]int64, len(add)), make([]string, len(add)), make([]time.Time, len(add)), make([]bool, len(add))
+	for i, f := range add {
+		kinds[i], ids[i], extras[i], moments[i], once[i] = f.Kind, f.ItemID, f.Extra, f.Moment, f.Once
+	}
+	batch.Queue(`
+		INSERT INTO ingest.follow_up AS f (character_id, section, kind, item_id, extra, moment, once, due_at)
+		SELECT DISTINCT ON (kind, item_id) $1, $2, kind, item_id, extra, moment, once, '-infinity'::timestamptz
+		FROM unnest($3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::boolean[]) AS n (kind, item_id, extra, moment, once)
+		ON CONFLICT (character_id, section, kind, item_id) DO UPDATE SET extra = excluded.extra, moment = excluded.moment, once = excluded.once,
+		    due_at = CASE WHEN f.failures = 0 THEN coalesce(f.not_before, '-infinity'::timestamptz) ELSE f.due_at END`,
+		character, string(section), kinds, ids, extras, moments, once)
+}
+
+// dueFollowUps are follow-ups of a section that are due, the longest first.
+func (s store) dueFollowUps(ctx context.Context, character int64, section eve.Section, now time.Time, most int) ([]followUp, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT kind, item_id, extra, moment, once, etag, content_hash, last_event_id, failures, class, since FROM ingest.follow_up
+		WHERE character_id = $1 AND section = $2 AND due_at <= $3 ORDER BY due_at, moment DESC, item_id DESC LIMIT $4`, character, string(section), now, most)
+	if err != nil {
+		return nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (followUp, error) {
+		var f followUp
+		var last *uuid.UUID
+		var since *time.Time
+		err := row.Scan(&f.Kind, &f.ItemID, &f.Extra, &f.Moment, &f.Once, &f.etag, &f.contentHash, &last, &f.failures, &f.class, &since)
+		f.Moment, f.lastEventID, f.since = f.Moment.UTC(), orNil(last), orZero(since)
+		return f, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
+	}
+	return due, nil
+}
+
+// followedUp writes down what became of follow-ups, and tells when the next one of
+// the section is due; zero if there is none.
+func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed) (time.Time, error) {
+	batch := &pgx.Batch{}
+	for _, f := range done {
+		if f.over {
+			batch.Queue(`DELETE FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND kind = $3 AND item_id = $4`, character, string(section), f.Kind, f.ItemID)
+			continue
+		}
+		batch.Queue(`
+			UPDATE ingest.follow_up SET etag = $5, content_hash = $6, last_event_id = $7, due_at = $8, failures = $9, class = $10, status = $11,
+			    message = $12, since = $13, fetched_at = CASE WHEN $9 = 0 THEN now() ELSE fetched_at END, not_before = $14
+			WHERE character_id = $1 AND section = $2 AND kind = $3 AND item_id = $4`,
+			character, string(section), f.Kind, f.ItemID, f.etag, f.contentHash, orNull(f.lastEventID), f.dueAt, f.failures, string(f.class), f.status,
+			printable(f.message), timeOrNull(f.since), timeOrNull(f.notBefore))
+	}
+	var next *time.Time
+	batch.Queue(`SELECT nullif(min(due_at), '-infinity') FROM ingest.follow_up WHERE character_id = $1 AND section = $2`, character, string(section)).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
+	waiting := false
+	batch.Queue(`SELECT EXISTS (SELECT FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at = '-infinity')`, character, string(section)).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&waiting) })
+	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() }); err != nil {
+		return time.Time{}, fmt.Errorf("writing down the follow-ups of section %s of character %d: %w", section, character, err)
+	}
+	if waiting {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	return orZero(next), nil
+}
+
 // batcher is a pool or a transaction.
 type batcher interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// commit takes over a state after its events are in the log, with the pages of
-// the reading it came from; nil pages leave those that are kept.
-func (s store) commit(ctx context.Context, character int64, section eve.Section, revision int64, next state, pages []transport.Page) error {
-	var sp spell
-	var class *string
-	var since, failedAt *time.Time
-	if next.Spell != nil {
-		sp = *next.Spell
-		class, since, failedAt = (*string)(&sp.Class), &sp.Since, &sp.LastAt
-	}
-	write := func(ctx context.Context, q batcher) error {
-		batch := &pgx.Batch{}
-		var written int64
-		batch.Queue(`
-			INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
-			    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
-			    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, pages_complete, pending)
-			VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, NULL)
-			ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
-			    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
-			    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
-			    failure_known = $17, last_spell_id = $18, failed_at = $19, pages_complete = $20, pending = NULL
-			WHERE s.revision = $3`,
-			character, string(section), revision, next.Series.ContentHash, orNull(next.Series.LastID), next.Cursor,
-			timeOrNull(next.FetchedAt), timeOrNull(next.ChangedAt), timeOrNull(next.ValidatedAt), timeOrNull(next.NotBefore),
-			class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(next.LastSpellID), failedAt, next.PagesComplete,
-		).Exec(func(tag pgconn.CommandTag) error {
-			written = tag.RowsAffected()
-			return nil
-		})
-		queuePages(batch, character, section, pages)
-		if err := q.SendBatch(ctx, batch).Close(); err != nil {
-			return err //nolint:wrapcheck // Wrapped below.
-		}
-		if written != 1 {
+// taken is what goes with a state when it is taken over.
+type taken struct {
+	next state
+	// parts are the pages of each part; nil leaves those that are kept.
+	parts [][]transport.Page
+	// followUps are to be fetched apart, settled need not be any more.
+	followUps, settled []FollowUp
+}
+
+// commit takes over a state after its events are in the log. A section whose row
+// was overtaken changes nothing.
+func (s store) commit(ctx context.Context, character int64, section Section, revision int64, t taken) error {
+	batch := &pgx.Batch{}
+	overtaken := false
+	t.next.queue(batch, character, section.Name, revision, func(tag pgconn.CommandTag) error {
+		if overtaken = tag.RowsAffected() != 1; overtaken {
+			// What follows in the batch is rolled back with it.
 			return errOvertaken
 		}
 		return nil
+	})
+	for i, pages := range t.parts {
+		section.queuePages(batch, character, i, pages)
 	}
-	// A batch is one transaction of its own; only to roll the pages back does it
-	// need another around it.
+	queueFollowUps(batch, character, section.Name, t.followUps, t.settled)
+	write := func(q batcher) error { return q.SendBatch(ctx, batch).Close() }
 	var err error
-	if pages == nil {
-		err = write(ctx, s.pool)
+	// A batch is one transaction of its own; only to roll back what follows does
+	// it need another around it.
+	if batch.Len() == 1 {
+		err = write(s.pool)
 	} else {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return write(ctx, tx) })
+		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return write(tx) })
 	}
-	if err != nil && !errors.Is(err, errOvertaken) {
-		return fmt.Errorf("writing the state of section %s of character %d: %w", section, character, err)
+	switch {
+	case overtaken:
+		return errOvertaken
+	case err != nil:
+		return fmt.Errorf("writing the state of section %s of character %d: %w", section.Name, character, err)
 	}
-	return err
+	return nil
 }
 
-// queuePages replaces the kept pages. Their content is only needed where there
-// are several, of which some may change and others not. Pages that are gone stay:
-// they come back when there is more to list.
-func queuePages(batch *pgx.Batch, character int64, section eve.Section, pages []transport.Page) {
+func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64, check func(pgconn.CommandTag) error) {
+	var sp spell
+	var class *string
+	var since, failedAt *time.Time
+	if s.Spell != nil {
+		sp = *s.Spell
+		class, since, failedAt = (*string)(&sp.Class), &sp.Since, &sp.LastAt
+	}
+	complete := s.PartsComplete
+	if complete == nil {
+		complete = []int{}
+	}
+	batch.Queue(`
+		INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
+		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
+		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
+		    base_id, base_at, base_keys, pending)
+		VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL)
+		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
+		    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
+		    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
+		    failure_known = $17, last_spell_id = $18, failed_at = $19, parts_complete = $20,
+		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END, pending = NULL
+		WHERE s.revision = $3`,
+		character, string(section), revision, s.Series.ContentHash, orNull(s.Series.LastID), s.Cursor,
+		timeOrNull(s.FetchedAt), timeOrNull(s.ChangedAt), timeOrNull(s.ValidatedAt), timeOrNull(s.NotBefore),
+		class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(s.LastSpellID), failedAt, complete,
+		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys,
+	).Exec(check)
+}
+
+// queuePages replaces the kept pages of a part. Their content is only needed where
+// something else of the section may change and they do not. Pages that are gone
+// stay: they come back when there is more to list.
+func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages []transport.Page) {
+	keep := s.keepsBodies(len(pages))
+	if s.Parts[part].Walk != nil && len(pages) > 1 {
+		// The pages of a walk have other addresses each time, but for the first.
+		pages = pages[:1]
+	}
 	for i, page := range pages {
 		var packed []byte
-		if len(pages) > 1 && page.Body != nil {
+		if keep && page.Body != nil {
 			packed = compress(page.Body)
 		}
 		batch.Queue(`
@@ -190,7 +315,7 @@ func queuePages(batch *pgx.Batch, character int64, section eve.Section, pages []
 			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (character_id, section, page) DO UPDATE SET etag = $4, last_modified = $5, body = $6
 			WHERE p.etag <> $4 OR p.last_modified <> $5 OR (p.body IS NULL) <> ($6::bytea IS NULL)`,
-			character, string(section), i+1, page.ETag, page.LastModified, packed)
+			character, s.part(part), i+1, page.ETag, page.LastModified, packed)
 	}
 }
 
@@ -225,7 +350,7 @@ func (s store) keep(ctx context.Context, sample transport.Sample) error {
 // Forget removes all that is remembered of a character's sections, within the
 // caller's transaction. Its next sync begins anew.
 func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
-	for _, table := range []string{"section_state", "page_etag", "quarantine"} {
+	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM ingest."+table+" WHERE character_id = $1", character); err != nil {
 			return fmt.Errorf("forgetting character %d in %s: %w", character, table, err)
 		}

@@ -15,12 +15,17 @@ import (
 const slack = 2 * time.Second
 
 // defaultInterval is how often a section is read if nothing else is set: Member
-// Audit's rings of 55 and 235 minutes.
+// Audit's rings of 55, 235 and 475 minutes (1.9.4; the sections of 5.1.0 by their
+// stale minutes, less the same five).
 func defaultInterval(section eve.Section) time.Duration {
-	if section == eve.SectionLocation {
+	switch section {
+	case eve.SectionLocation, eve.SectionOnline, eve.SectionShip, eve.SectionSkillQueue:
 		return 55 * time.Minute
+	case eve.SectionAssets, eve.SectionAttributes, eve.SectionCorporationHistory, eve.SectionFWStats, eve.SectionLoyalty, eve.SectionTitles:
+		return 475 * time.Minute
+	default:
+		return 235 * time.Minute
 	}
-	return 235 * time.Minute
 }
 
 // plan says when a section is read next. Its rules: the next run is the last

@@ -32,6 +32,13 @@ import (
 // Syncer syncs a section of a character once; [*esi.Syncer] is one.
 type Syncer interface {
 	Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error)
+	// FollowUp fetches what is due of what a section's list named.
+	FollowUp(ctx context.Context, character int64, section eve.Section) (esi.FollowOutcome, error)
+}
+
+// Owner tells which characters this program works for, where several share them.
+type Owner interface {
+	Owns(character int64) bool
 }
 
 // Characters says who is to be synced.
@@ -53,13 +60,15 @@ type Config struct {
 	Logger *slog.Logger
 	// Sections are those that are synced; default: all of [esi.Sections].
 	Sections []esi.Section
-	// Intervals replaces the interval of sections: 55 minutes for the location,
-	// 235 for all others.
+	// Owner says whose jobs this program does; default: everybody's.
+	Owner Owner
+	// Intervals replaces the interval of sections: Member Audit's rings of 55,
+	// 235 and 475 minutes.
 	Intervals map[eve.Section]time.Duration
 	// Workers is how many syncs run at once: 32.
 	Workers int
 	// SweepEvery is how often new, forgotten and stranded characters are looked
-	// for: 15 s.
+	// for: 60 s.
 	SweepEvery time.Duration
 	// JobTimeout bounds one sync: 50 s. A job that runs 10 s longer is taken
 	// for dead.
@@ -73,7 +82,7 @@ func (c *Config) setDefaults() {
 		c.Workers = 32
 	}
 	if c.SweepEvery == 0 {
-		c.SweepEvery = 15 * time.Second
+		c.SweepEvery = time.Minute
 	}
 	if c.JobTimeout == 0 {
 		c.JobTimeout = 50 * time.Second
@@ -85,7 +94,7 @@ func (c *Config) setDefaults() {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Sections == nil {
-		c.Sections = esi.Sections()
+		c.Sections = esi.Sections(esi.Options{})
 	}
 }
 
@@ -132,6 +141,7 @@ func New(config Config) (*Scheduler, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &syncWorker{scheduler: s})
 	river.AddWorker(workers, &refreshWorker{scheduler: s})
+	river.AddWorker(workers, &followWorker{scheduler: s})
 	s.client, err = river.NewClient(riverpgxv5.New(config.Pool), &river.Config{
 		ID:     s.id,
 		Schema: schema.Name,
@@ -194,6 +204,33 @@ func (s *Scheduler) Wake() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// elsewhere is how long a job is left alone that another program has to do.
+const elsewhere = 2 * time.Second
+
+func (s *Scheduler) owns(character int64) bool {
+	return s.config.Owner == nil || s.config.Owner.Owns(character)
+}
+
+// RefreshAll is [Scheduler.Refresh] of all sections that the character's owner
+// has consented to.
+func (s *Scheduler) RefreshAll(ctx context.Context, character int64) error {
+	public, login, scopes := s.sections()
+	rows, err := s.config.Pool.Query(ctx, `SELECT section FROM (`+wanted+`) w`, []int64{character}, public, login, scopes)
+	if err != nil {
+		return fmt.Errorf("looking for the sections of character %d: %w", character, err)
+	}
+	sections, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("looking for the sections of character %d: %w", character, err)
+	}
+	for _, section := range sections {
+		if err := s.Refresh(ctx, character, eve.Section(section)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Refresh has a section read before all that is merely due, because a person
@@ -264,6 +301,9 @@ type syncWorker struct {
 // Work syncs a section and puts the job off until it is due again.
 func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 	s := w.scheduler
+	if !s.owns(job.Args.CharacterID) {
+		return river.JobSnooze(elsewhere + jitter(elsewhere))
+	}
 	s.metrics.late.Observe(max(0, time.Since(job.ScheduledAt).Seconds()))
 	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
 	switch {
@@ -277,6 +317,12 @@ func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 		s.config.Logger.ErrorContext(ctx, "sync did not come to its end and is repeated",
 			"character", job.Args.CharacterID, "section", string(job.Args.Section), "error", err)
 		return river.JobSnooze(time.Second + jitter(2*time.Second))
+	}
+	if outcome.FollowUps {
+		if err := s.followUp(ctx, job.Args.CharacterID, job.Args.Section); err != nil {
+			// The sweep makes up for it.
+			s.config.Logger.WarnContext(ctx, "follow-ups were not put on the schedule; the next sweep does it", "error", err)
+		}
 	}
 	next, again := s.plan.after(job.Args.CharacterID, job.Args.Section, outcome, time.Now())
 	if !again {
@@ -295,7 +341,14 @@ type refreshWorker struct {
 
 // Work syncs a section once.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
-	_, err := w.scheduler.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
+	s := w.scheduler
+	if !s.owns(job.Args.CharacterID) {
+		return river.JobSnooze(elsewhere)
+	}
+	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
+	if err == nil && outcome.FollowUps {
+		err = s.followUp(ctx, job.Args.CharacterID, job.Args.Section)
+	}
 	if err != nil {
 		return fmt.Errorf("refreshing %s of character %s: %w", job.Args.Section, strconv.FormatInt(job.Args.CharacterID, 10), err)
 	}

@@ -35,7 +35,9 @@ type order struct {
 type syncer struct {
 	mu     sync.Mutex
 	orders []order
-	answer func(ctx context.Context, o order) (esi.Outcome, error)
+	// followed are the orders of follow-ups.
+	followed []order
+	answer   func(ctx context.Context, o order) (esi.Outcome, error)
 }
 
 func (s *syncer) Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
@@ -47,6 +49,13 @@ func (s *syncer) Sync(ctx context.Context, character int64, section eve.Section)
 		return answer(ctx, order{character, section})
 	}
 	return esi.Outcome{Result: esi.Unchanged, ValidatedAt: time.Now()}, nil
+}
+
+func (s *syncer) FollowUp(_ context.Context, character int64, section eve.Section) (esi.FollowOutcome, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.followed = append(s.followed, order{character, section})
+	return esi.FollowOutcome{}, nil
 }
 
 func (s *syncer) count(o order) int {
@@ -71,13 +80,20 @@ type rig struct {
 	config schedule.Config
 }
 
+// fourSections are one without a login and three with.
+func fourSections() []esi.Section {
+	return slices.DeleteFunc(esi.Sections(esi.Options{}), func(s esi.Section) bool {
+		return !slices.Contains([]eve.Section{eve.SectionDetails, eve.SectionLocation, eve.SectionWallet, eve.SectionWalletJournal}, s.Name)
+	})
+}
+
 func newRig(t *testing.T, ids ...int64) *rig {
 	t.Helper()
 	r := &rig{pool: enginetest.Postgres(t), syncer: &syncer{}}
 	require.NoError(t, schema.Migrate(t.Context(), r.pool))
 	r.config = schedule.Config{
 		Pool: r.pool, Syncer: r.syncer, Characters: characters(ids), StopTimeout: 5 * time.Second,
-		Intervals: map[eve.Section]time.Duration{}, Workers: 8,
+		Intervals: map[eve.Section]time.Duration{}, Workers: 8, Sections: fourSections(), SweepEvery: time.Second,
 	}
 	return r
 }
@@ -186,6 +202,88 @@ func TestSweepMakesJobsAgreeWithTheCharacters(t *testing.T) {
 	})
 }
 
+func TestSectionsWithoutConsentAreNotAskedFor(t *testing.T) {
+	r := newRig(t, 1)
+	r.login(t, 1)
+	r.exec(t, "UPDATE ingest.token SET scopes = '{esi-location.read_location.v1}'")
+	s := r.scheduler(t)
+	_, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"1/details", "1/location"}, r.jobs(t))
+	r.exec(t, "UPDATE ingest.token SET scopes = '{esi-location.read_location.v1,esi-wallet.read_character_wallet.v1}'")
+	_, err = s.Sweep(t.Context())
+	require.NoError(t, err)
+	require.Len(t, r.jobs(t), 4)
+}
+
+func TestWhatIsPausedWaitsUntilItIsResumed(t *testing.T) {
+	r := newRig(t, 1, 2)
+	r.login(t, 1, 2)
+	s := r.scheduler(t)
+	for _, c := range []struct {
+		pause schedule.Pause
+		jobs  int
+	}{
+		{schedule.Pause{}, 0},
+		{schedule.Pause{CharacterID: 2, Reason: "asked for"}, 4},
+		{schedule.Pause{Section: eve.SectionWallet}, 6},
+		{schedule.Pause{CharacterID: 1, Section: eve.SectionDetails}, 7},
+	} {
+		require.NoError(t, s.Pause(t.Context(), c.pause))
+		_, err := s.Sweep(t.Context())
+		require.NoError(t, err)
+		require.Len(t, r.jobs(t), c.jobs, c.pause)
+		pauses, err := s.Pauses(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []schedule.Pause{c.pause}, pauses)
+		require.NoError(t, s.Resume(t.Context(), c.pause))
+		_, err = s.Sweep(t.Context())
+		require.NoError(t, err)
+		require.Len(t, r.jobs(t), 8)
+	}
+	require.Equal(t, event.CodeInvalid, event.CodeOf(s.Pause(t.Context(), schedule.Pause{Section: "wallets"})))
+}
+
+func TestFollowUpsAreAJobOfTheirOwn(t *testing.T) {
+	r := newRig(t, 1)
+	r.login(t, 1)
+	r.syncer.answer = func(_ context.Context, o order) (esi.Outcome, error) {
+		return esi.Outcome{Result: esi.Changed, ValidatedAt: time.Now(), FollowUps: o.section == eve.SectionWallet}, nil
+	}
+	run(t, r.scheduler(t))
+	eventually(t, "they are fetched", func() bool {
+		r.syncer.mu.Lock()
+		defer r.syncer.mu.Unlock()
+		return slices.Equal(r.syncer.followed, []order{{1, eve.SectionWallet}})
+	})
+}
+
+func TestFollowUpsThatLostTheirJobGetAnother(t *testing.T) {
+	r := newRig(t, 1)
+	r.login(t, 1)
+	r.exec(t, `INSERT INTO ingest.follow_up (character_id, section, kind, item_id, moment, once, due_at) VALUES (1, 'mails', 'mail-body', 7, now(), true, '-infinity')`)
+	run(t, r.scheduler(t))
+	eventually(t, "they are fetched", func() bool {
+		r.syncer.mu.Lock()
+		defer r.syncer.mu.Unlock()
+		return slices.Contains(r.syncer.followed, order{1, eve.SectionMails})
+	})
+}
+
+// half owns characters with even ids.
+type half struct{}
+
+func (half) Owns(character int64) bool { return character%2 == 0 }
+
+func TestJobsOfCharactersThatAnotherProgramOwnsAreLeftAlone(t *testing.T) {
+	r := newRig(t, 1, 2)
+	r.login(t, 1, 2)
+	r.config.Owner = half{}
+	run(t, r.scheduler(t))
+	eventually(t, "ours are synced", func() bool { return r.syncer.count(order{2, eve.SectionWallet}) > 0 })
+	require.Zero(t, r.syncer.count(order{1, eve.SectionWallet}))
+}
+
 func TestSweepTakesUpWhatWasReadBefore(t *testing.T) {
 	r := newRig(t, 1)
 	r.exec(t, `INSERT INTO ingest.section_state (character_id, section, revision, validated_at, not_before) VALUES (1, 'details', 1, now() - interval '1 minute', now() + interval '10 hours')`)
@@ -199,12 +297,12 @@ func TestSweepTakesUpWhatWasReadBefore(t *testing.T) {
 func TestSectionsAreSyncedAgainAndAgain(t *testing.T) {
 	r := newRig(t, 1, 2)
 	r.login(t, 1, 2)
-	for _, section := range esi.Sections() {
+	for _, section := range r.config.Sections {
 		r.config.Intervals[section.Name] = time.Second
 	}
 	stop := run(t, r.scheduler(t))
 	eventually(t, "each section is synced three times", func() bool {
-		for _, section := range esi.Sections() {
+		for _, section := range r.config.Sections {
 			if r.syncer.count(order{1, section.Name}) < 3 || r.syncer.count(order{2, section.Name}) < 3 {
 				return false
 			}
@@ -363,26 +461,26 @@ func TestARequestedSectionIsSyncedThoughItIsNotDue(t *testing.T) {
 
 func TestTenThousandCharactersAreScheduledInBulk(t *testing.T) {
 	if testing.Short() {
-		t.Skip("makes 40,000 jobs")
+		t.Skip("makes 340,000 jobs")
 	}
 	r := newRig(t)
 	var ids []int64
 	for id := range int64(10_000) {
 		ids = append(ids, 90_000_000+id)
 	}
-	r.config.Characters = characters(ids)
+	r.config.Characters, r.config.Sections = characters(ids), nil
 	r.login(t, ids...)
 	s := r.scheduler(t)
 	started := time.Now()
 	swept, err := s.Sweep(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, 40_000, swept.Added)
+	require.Equal(t, 340_000, swept.Added)
 	first := time.Since(started)
 	started = time.Now()
 	swept, err = s.Sweep(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, swept)
-	t.Logf("40,000 jobs made in %s, checked in %s", first, time.Since(started))
+	t.Logf("340,000 jobs made in %s, checked in %s", first, time.Since(started))
 }
 
 func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {

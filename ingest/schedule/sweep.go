@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,6 +66,11 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	if err != nil {
 		return swept, err
 	}
+	following, err := s.unfollowed(ctx, characters)
+	if err != nil {
+		return swept, err
+	}
+	missing = append(missing, following...)
 	for len(missing) > 0 {
 		chunk := missing[:min(insertChunk, len(missing))]
 		missing = missing[len(chunk):]
@@ -81,35 +87,42 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	return swept, s.measure(ctx)
 }
 
-// sections splits the sections into those that need a login and those that do
-// not.
-func (s *Scheduler) sections() (public, login []string) {
+// sections are the names of the sections that need no login, and of those that
+// do with the scopes that they need, separated by spaces.
+func (s *Scheduler) sections() (public, login, scopes []string) {
 	for _, section := range s.config.Sections {
-		if section.Route.Public() {
+		needed := section.Scopes()
+		if len(needed) == 0 {
 			public = append(public, string(section.Name))
-		} else {
-			login = append(login, string(section.Name))
+			continue
 		}
+		login, scopes = append(login, string(section.Name)), append(scopes, strings.Join(needed, " "))
 	}
-	return public, login
+	return public, login, scopes
 }
 
-// wanted is the SQL of the sections that should have a job: $1 are characters,
-// $2 sections without and $3 sections with a login. A section whose login failed
-// waits until the login is given again.
+// wanted is the SQL of the sections that should have a job: $1 are characters, $2
+// sections without a login, $3 sections with one and $4 the scopes of these. A
+// section that its owner has not consented to is not asked for; of a login whose
+// scopes are not known yet all are tried. A section whose login failed waits until
+// the login is given again. What is paused waits.
 const wanted = `
-	SELECT c.id AS character_id, s.name AS section
-	FROM unnest($1::bigint[]) AS c (id) CROSS JOIN unnest($2::text[]) AS s (name)
-	UNION ALL
-	SELECT t.character_id, s.name
-	FROM ingest.token t CROSS JOIN unnest($3::text[]) AS s (name)
-	LEFT JOIN ingest.section_state st ON st.character_id = t.character_id AND st.section = s.name
-	WHERE t.character_id = ANY ($1::bigint[]) AND t.state = 'active'
-	  AND (st.failure_class IS DISTINCT FROM 'token' OR st.failed_at < t.registered_at)`
+	SELECT w.* FROM (
+	    SELECT c.id AS character_id, s.name AS section
+	    FROM unnest($1::bigint[]) AS c (id) CROSS JOIN unnest($2::text[]) AS s (name)
+	    UNION ALL
+	    SELECT t.character_id, s.name
+	    FROM ingest.token t CROSS JOIN unnest($3::text[], $4::text[]) AS s (name, scopes)
+	    LEFT JOIN ingest.section_state st ON st.character_id = t.character_id AND st.section = s.name
+	    WHERE t.character_id = ANY ($1::bigint[]) AND t.state = 'active'
+	      AND (cardinality(t.scopes) = 0 OR string_to_array(s.scopes, ' ') <@ t.scopes)
+	      AND (st.failure_class IS DISTINCT FROM 'token' OR st.failed_at < t.registered_at)
+	) w
+	WHERE NOT EXISTS (SELECT FROM ingest.pause p WHERE p.character_id IN (0, w.character_id) AND p.section IN ('', w.section))`
 
 // missing are the jobs that should be there and are not.
 func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.InsertManyParams, error) {
-	public, login := s.sections()
+	public, login, scopes := s.sections()
 	rows, err := s.config.Pool.Query(ctx, `
 		WITH wanted AS (`+wanted+`), live AS (
 		    SELECT (args->>'character_id')::bigint AS character_id, args->>'section' AS section FROM ingest.river_job
@@ -118,7 +131,7 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 		FROM wanted w
 		LEFT JOIN live l ON l.character_id = w.character_id AND l.section = w.section
 		LEFT JOIN ingest.section_state st ON st.character_id = w.character_id AND st.section = w.section
-		WHERE l.character_id IS NULL`, characters, public, login)
+		WHERE l.character_id IS NULL`, characters, public, login, scopes)
 	if err != nil {
 		return nil, fmt.Errorf("looking for missing jobs: %w", err)
 	}
@@ -141,6 +154,36 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 	return jobs, nil
 }
 
+// unfollowed are the jobs of follow-ups that should be there and are not: a
+// program died between the two.
+func (s *Scheduler) unfollowed(ctx context.Context, characters []int64) ([]river.InsertManyParams, error) {
+	rows, err := s.config.Pool.Query(ctx, `
+		SELECT f.character_id, f.section, min(f.due_at) = '-infinity', nullif(min(f.due_at), '-infinity') FROM ingest.follow_up f
+		JOIN ingest.token t ON t.character_id = f.character_id AND t.state = 'active'
+		WHERE f.character_id = ANY ($1::bigint[])
+		  AND NOT EXISTS (SELECT FROM ingest.pause p WHERE p.character_id IN (0, f.character_id) AND p.section IN ('', f.section))
+		  AND (f.character_id, f.section) NOT IN (
+		    SELECT (args->>'character_id')::bigint, args->>'section' FROM ingest.river_job
+		    WHERE kind = '`+followKind+`' AND state IN ('available', 'pending', 'running', 'scheduled', 'retryable'))
+		GROUP BY 1, 2`, characters)
+	if err != nil {
+		return nil, fmt.Errorf("looking for follow-ups without a job: %w", err)
+	}
+	jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (river.InsertManyParams, error) {
+		var args followArgs
+		var now bool
+		var due *time.Time
+		if err := row.Scan(&args.CharacterID, &args.Section, &now, &due); err != nil {
+			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
+		}
+		return river.InsertManyParams{Args: args, InsertOpts: followOpts(later(orZero(due), time.Now()))}, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for follow-ups without a job: %w", err)
+	}
+	return jobs, nil
+}
+
 func orZero(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -150,14 +193,14 @@ func orZero(t *time.Time) time.Time {
 
 // remove deletes waiting jobs that should not be there.
 func (s *Scheduler) remove(ctx context.Context, characters []int64) (int, error) {
-	public, login := s.sections()
+	public, login, scopes := s.sections()
 	tag, err := s.config.Pool.Exec(ctx, `
 		WITH wanted AS (`+wanted+`)
 		DELETE FROM ingest.river_job j
 		WHERE j.kind = '`+syncKind+`' AND j.state IN ('available', 'pending', 'scheduled', 'retryable') AND NOT EXISTS (
 		    SELECT FROM wanted w
 		    WHERE w.character_id = (j.args->>'character_id')::bigint AND w.section = j.args->>'section')`,
-		characters, public, login)
+		characters, public, login, scopes)
 	if err != nil {
 		return 0, fmt.Errorf("removing jobs of characters that are not synced: %w", err)
 	}

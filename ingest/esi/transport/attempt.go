@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,10 @@ type reading struct {
 	route     catalogue.Route
 	character int64
 	access    sso.Access
+	// resolved is the path with its parameters filled in.
+	resolved string
+	query    url.Values
+	body     []byte
 }
 
 // reply is a usable answer: 200 with JSON, or 304.
@@ -66,12 +71,13 @@ func tokenFailure(character int64, err error) error {
 	}
 }
 
-// page asks for one page until there is an answer, the attempts are used up or
-// asking again cannot help. etag makes the request conditional; empty = not.
-func (r *reading) page(ctx context.Context, number int, etag string) (*reply, error) {
+// page asks for one page, which paging says, until there is an answer, the
+// attempts are used up or asking again cannot help. etag makes the request
+// conditional; empty = not.
+func (r *reading) page(ctx context.Context, paging url.Values, etag string) (*reply, error) {
 	renewed := false
 	for attempt := 1; ; attempt++ {
-		answer, err := r.attempt(ctx, number, etag)
+		answer, err := r.attempt(ctx, paging, etag)
 		var failure *Failure
 		if err == nil || !errors.As(err, &failure) {
 			return answer, err
@@ -123,7 +129,7 @@ func (r *reading) renew(ctx context.Context) error {
 }
 
 // attempt sends one request, if all accounts allow it.
-func (r *reading) attempt(ctx context.Context, number int, etag string) (*reply, error) {
+func (r *reading) attempt(ctx context.Context, paging url.Values, etag string) (*reply, error) {
 	c := r.client
 	if end, down := c.config.Downtime.until(c.config.Now()); down {
 		c.metrics.deferred.WithLabelValues("downtime").Inc()
@@ -151,7 +157,7 @@ func (r *reading) attempt(ctx context.Context, number int, etag string) (*reply,
 		c.metrics.deferred.WithLabelValues("breaker").Inc()
 		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation)
 	}
-	answer, err := r.send(ctx, number, etag, reserved, group)
+	answer, err := r.send(ctx, paging, etag, reserved, group)
 	done(verdict(ctx, err))
 	return answer, err
 }
@@ -179,20 +185,23 @@ func (r *reading) bucketOwner() int64 {
 	return r.character
 }
 
-func (r *reading) path(number int) string {
-	path := r.route.Path(r.character)
-	if r.route.Paging == catalogue.Pages {
-		path += "?page=" + strconv.Itoa(number)
+// path is the path of a page with its query.
+func (r *reading) path(paging url.Values) string {
+	query := url.Values{}
+	maps.Copy(query, r.query)
+	maps.Copy(query, paging)
+	if len(query) == 0 {
+		return r.resolved
 	}
-	return path
+	return r.resolved + "?" + query.Encode()
 }
 
 // send sends the request, settles the accounts and judges the answer.
-func (r *reading) send(ctx context.Context, number int, etag string, reserved *reservation, group string) (*reply, error) {
+func (r *reading) send(ctx context.Context, paging url.Values, etag string, reserved *reservation, group string) (*reply, error) {
 	c := r.client
 	limited, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(limited, r.route.Method, c.config.BaseURL+r.path(number), nil)
+	request, err := http.NewRequestWithContext(limited, r.route.Method, c.config.BaseURL+r.path(paging), bytes.NewReader(r.body))
 	if err != nil {
 		if reserved != nil {
 			reserved.settle(0, nil)
@@ -214,11 +223,11 @@ func (r *reading) send(ctx context.Context, number int, etag string, reserved *r
 	r.account(status, response, reserved, group)
 	switch {
 	case err == nil:
-		return r.judge(number, response, body)
+		return r.judge(paging, response, body)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("asking ESI for %s: %w", r.route.Operation, context.Cause(ctx))
 	case errors.Is(err, errTooLong):
-		return nil, r.malformed(number, response, body, fmt.Sprintf("the answer is longer than %d bytes", c.config.MaxBody))
+		return nil, r.malformed(paging, response, body, fmt.Sprintf("the answer is longer than %d bytes", c.config.MaxBody))
 	default:
 		return nil, failed(eve.FailureNetwork, status, "no complete answer to %s: %w", r.route.Operation, err)
 	}
@@ -230,6 +239,9 @@ func (r *reading) setHeaders(request *http.Request, etag string) {
 	request.Header.Set("X-Compatibility-Date", catalogue.CompatibilityDate)
 	if etag != "" {
 		request.Header.Set("If-None-Match", etag)
+	}
+	if len(r.body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	if r.access.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.access.Token)
@@ -298,7 +310,7 @@ func (r *reading) account(status int, response *http.Response, reserved *reserva
 const statusErrorLimited = 420
 
 // judge turns an answer into a reply or a failure.
-func (r *reading) judge(number int, response *http.Response, body []byte) (*reply, error) {
+func (r *reading) judge(paging url.Values, response *http.Response, body []byte) (*reply, error) {
 	now := r.client.config.Now()
 	fresh := min(lifetime(response.Header, r.route.TTL), maxLifetime)
 	answer := &reply{status: response.StatusCode, header: response.Header, body: body, expires: now.Add(fresh)}
@@ -306,10 +318,10 @@ func (r *reading) judge(number int, response *http.Response, body []byte) (*repl
 	case response.StatusCode == http.StatusNotModified:
 		return answer, nil
 	case response.StatusCode != http.StatusOK:
-		return nil, r.refused(number, response, body)
+		return nil, r.refused(paging, response, body)
 	case !json.Valid(body):
 		// No lifetime holds for this: it is not what ESI's cache has.
-		return nil, r.malformed(number, response, body, notJSON(body))
+		return nil, r.malformed(paging, response, body, notJSON(body))
 	default:
 		return answer, nil
 	}
@@ -327,7 +339,7 @@ func notJSON(body []byte) string {
 }
 
 // refused turns a status other than 200 and 304 into a failure.
-func (r *reading) refused(number int, response *http.Response, body []byte) *Failure {
+func (r *reading) refused(paging url.Values, response *http.Response, body []byte) *Failure {
 	status, operation := response.StatusCode, r.route.Operation
 	said := r.reason(body)
 	now := r.client.config.Now()
@@ -339,7 +351,7 @@ func (r *reading) refused(number int, response *http.Response, body []byte) *Fai
 	case status == http.StatusForbidden:
 		f = failed(eve.FailureForbidden, status, "ESI forbids %s for character %d (403%s)", operation, r.character, said)
 	case status == http.StatusNotFound:
-		f = failed(eve.FailureNotFound, status, "ESI knows nothing at %s (404%s); that alone proves nothing", r.path(number), said)
+		f = failed(eve.FailureNotFound, status, "ESI knows nothing at %s (404%s); that alone proves nothing", r.path(paging), said)
 	case status == statusErrorLimited:
 		f = failed(eve.FailureRateLimited, status, "ESI's error limit is used up (420); all requests wait")
 		f.RetryAt = r.client.budget.allow(true)
@@ -355,7 +367,7 @@ func (r *reading) refused(number int, response *http.Response, body []byte) *Fai
 			f.RetryAt = now.Add(wait)
 		}
 	default:
-		return r.malformed(number, response, body, fmt.Sprintf("unexpected status %d%s", status, said))
+		return r.malformed(paging, response, body, fmt.Sprintf("unexpected status %d%s", status, said))
 	}
 	return f
 }
@@ -375,12 +387,12 @@ func (r *reading) reason(body []byte) string {
 	return fmt.Sprintf(": %.200q", text)
 }
 
-func (r *reading) malformed(number int, response *http.Response, body []byte, reason string) *Failure {
+func (r *reading) malformed(paging url.Values, response *http.Response, body []byte, reason string) *Failure {
 	f := failed(eve.FailureMalformed, response.StatusCode, "%s of character %d: %s; the answer is kept in quarantine", r.route.Operation, r.character, reason)
 	f.Sample = &Sample{
 		CharacterID: r.character,
 		Operation:   r.route.Operation,
-		Path:        r.path(number),
+		Path:        r.path(paging),
 		Status:      response.StatusCode,
 		ContentType: response.Header.Get("Content-Type"),
 		Reason:      reason,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
@@ -30,8 +32,15 @@ type Page struct {
 
 // Request asks for one complete reading of a route.
 type Request struct {
-	Route     catalogue.Route
+	Route catalogue.Route
+	// Character is whose login is used, and whose data are asked for.
 	Character int64
+	// Params fill the path's parameters other than the character.
+	Params map[string]string
+	// Query are parameters other than those of the paging.
+	Query url.Values
+	// Body is that of a POST, JSON.
+	Body []byte
 	// Prior are pages that came before; with them pages that did not change need
 	// not be sent again. Leave it empty to get all of them.
 	Prior []Page
@@ -58,12 +67,12 @@ type Answer struct {
 // again. All that the outside world does wrong comes back as a [*Failure]; any
 // other error is a trouble of Muster's own or the context's.
 func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
-	r := &reading{client: c, route: request.Route, character: request.Character}
-	if err := r.authorize(ctx); err != nil {
+	r, err := c.begin(ctx, request)
+	if err != nil {
 		return Answer{}, err
 	}
 	s := set{reading: r, prior: request.Prior, complete: request.Complete}
-	first, err := r.page(ctx, 1, s.etag(1))
+	first, err := r.page(ctx, numbered(request.Route, 1), s.etag(1))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -83,6 +92,24 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 		s.keep(failure)
 	}
 	return answer, err
+}
+
+// begin resolves a request and gets the login that it needs.
+func (c *Client) begin(ctx context.Context, request Request) (*reading, error) {
+	path, err := request.Route.Resolve(request.Character, request.Params)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
+	}
+	r := &reading{client: c, route: request.Route, character: request.Character, resolved: path, query: request.Query, body: request.Body}
+	return r, r.authorize(ctx)
+}
+
+// numbered are the query parameters of a numbered page; none for a route without.
+func numbered(route catalogue.Route, number int) url.Values {
+	if route.Paging != catalogue.Pages {
+		return nil
+	}
+	return url.Values{"page": {strconv.Itoa(number)}}
 }
 
 // set is a set of pages while it is read.
@@ -146,7 +173,7 @@ func (s *set) rest(ctx context.Context) error {
 			// Each page has a reading of its own, since renewing the login
 			// changes it.
 			r := *s.reading
-			answer, err := r.page(ctx, number, s.etag(number))
+			answer, err := r.page(ctx, numbered(r.route, number), s.etag(number))
 			if err != nil {
 				gaveUp.Store(true)
 			}

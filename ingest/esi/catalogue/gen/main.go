@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"go/format"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,33 +18,29 @@ import (
 	"time"
 )
 
-// wanted lists the operations that Muster uses, in the order of the output, with
-// the names of the functions that return them. Every path must have its
-// character as the only parameter.
-func wanted() []operation {
-	return []operation{
-		{Func: "CharacterDetails", Path: "/characters/{character_id}"},
-		{Func: "CharacterLocation", Path: "/characters/{character_id}/location"},
-		{Func: "CharacterWallet", Path: "/characters/{character_id}/wallet"},
-		{Func: "CharacterWalletJournal", Path: "/characters/{character_id}/wallet/journal"},
-	}
-}
-
+// operation is one that is wanted, with what the document says of it.
 type operation struct {
-	Func, Path string
+	// Func and Path say which one is meant; Method is GET if it is empty.
+	Func, Method, Path string
 
-	ID, Summary, Group, CacheMode, Since string
-	Scopes                               []string
-	MaxTokens                            int
-	Window, TTL                          time.Duration
-	Paged                                bool
+	// What the document does not say. TTL and Daily are for routes of which it
+	// names no lifetime.
+	TTL, Daily, CallsPer time.Duration
+	Calls                int
+	CallsShared          bool
+
+	ID, Summary, Group, CacheMode, Paging, Since string
+	Scopes, Query                                []string
+	MaxTokens                                    int
+	Window                                       time.Duration
 }
 
 // document is what is read of the OpenAPI document.
 type document struct {
 	OpenAPI string `json:"openapi"`
 	Paths   map[string]struct {
-		Get *specOperation `json:"get"`
+		Get  *specOperation `json:"get"`
+		Post *specOperation `json:"post"`
 	} `json:"paths"`
 	Components struct {
 		Parameters struct {
@@ -68,6 +65,11 @@ type specOperation struct {
 		MaxTokens int    `json:"max-tokens"`
 		Window    string `json:"window-size"`
 	} `json:"x-rate-limit"`
+	Pagination string `json:"x-pagination"`
+	Parameters []struct {
+		Name string `json:"name"`
+		In   string `json:"in"`
+	} `json:"parameters"`
 	Responses map[string]struct {
 		Headers map[string]json.RawMessage `json:"headers"`
 	} `json:"responses"`
@@ -119,14 +121,11 @@ func Generate(spec []byte) ([]byte, error) {
 	if len(dates) == 0 {
 		return nil, errors.New("the document names no compatibility date")
 	}
-	var operations []operation
-	for _, o := range wanted() {
-		if err := o.fill(doc); err != nil {
-			return nil, err
-		}
-		operations = append(operations, o)
+	operations, err := read(doc)
+	if err != nil {
+		return nil, err
 	}
-	t, err := template.New("routes").Parse(source)
+	t, err := template.New("routes").Funcs(template.FuncMap{"duration": expression}).Parse(source)
 	if err != nil {
 		return nil, fmt.Errorf("reading the template: %w", err)
 	}
@@ -141,21 +140,44 @@ func Generate(spec []byte) ([]byte, error) {
 	return formatted, nil
 }
 
+// read is what the document says of all operations that are wanted.
+func read(doc document) ([]operation, error) {
+	var operations []operation
+	for _, o := range wanted() {
+		if err := o.fill(doc); err != nil {
+			return nil, err
+		}
+		operations = append(operations, o)
+	}
+	return operations, nil
+}
+
 func (o *operation) fill(doc document) error {
 	spec := doc.Paths[o.Path].Get
+	if o.Method == http.MethodPost {
+		spec = doc.Paths[o.Path].Post
+	} else {
+		o.Method = http.MethodGet
+	}
 	if spec == nil {
-		return fmt.Errorf("GET %s is not in the document", o.Path)
+		return fmt.Errorf("%s %s is not in the document", o.Method, o.Path)
 	}
 	o.ID, o.Summary, o.Since = spec.OperationID, strings.ToLower(spec.Summary), spec.Since
-	o.TTL = time.Duration(spec.TTL) * time.Second
 	o.CacheMode = map[string]string{
 		"event-based": "EventBased",
 		"not-cached":  "NotCached",
 		"no-cache":    "NotCached",
 	}[spec.CacheMode]
-	if o.CacheMode == "" {
+	switch {
+	case o.CacheMode != "":
+	case o.Method == http.MethodPost && spec.CacheMode == "":
+		o.CacheMode = "NotCached"
+	default:
 		// Unknown modes are treated as the strictest for the client.
 		o.CacheMode = "TTLBased"
+	}
+	if err := o.fillLifetime(spec); err != nil {
+		return err
 	}
 	for _, requirement := range spec.Security {
 		for _, scopes := range requirement {
@@ -165,10 +187,53 @@ func (o *operation) fill(doc document) error {
 	if limit := spec.RateLimit; limit != nil {
 		window, err := time.ParseDuration(limit.Window)
 		if err != nil {
-			return fmt.Errorf("GET %s: window of its rate limit: %w", o.Path, err)
+			return fmt.Errorf("%s %s: window of its rate limit: %w", o.Method, o.Path, err)
 		}
 		o.Group, o.MaxTokens, o.Window = limit.Group, limit.MaxTokens, window
 	}
-	_, o.Paged = spec.Responses["200"].Headers["X-Pages"]
+	return o.fillQuery(spec)
+}
+
+// fillLifetime takes the document's lifetime, and what is known beside it only
+// where it has none.
+func (o *operation) fillLifetime(spec *specOperation) error {
+	switch known := o.TTL > 0 || o.Daily > 0; {
+	case spec.TTL > 0 && known:
+		return fmt.Errorf("%s %s: the document names a lifetime now; take ours from the list", o.Method, o.Path)
+	case spec.TTL > 0:
+		o.TTL = time.Duration(spec.TTL) * time.Second
+	case !known && o.CacheMode != "NotCached":
+		return fmt.Errorf("%s %s: the document names no lifetime; the list must", o.Method, o.Path)
+	}
 	return nil
 }
+
+// fillQuery tells how the operation is paged, and what else can be asked.
+func (o *operation) fillQuery(spec *specOperation) error {
+	o.Paging = "Single"
+	_, numbered := spec.Responses["200"].Headers["X-Pages"]
+	switch {
+	case numbered:
+		o.Paging = "Pages"
+	case spec.Pagination == "cursor":
+		o.Paging = "Cursor"
+	case spec.Pagination != "":
+		return fmt.Errorf("%s %s: unknown paging %q", o.Method, o.Path, spec.Pagination)
+	}
+	for _, p := range spec.Parameters {
+		legacy := map[string]string{"from_id": "FromID", "last_mail_id": "LastMailID", "from_event": "FromEvent"}[p.Name]
+		switch {
+		case p.In != "query":
+		case legacy != "":
+			o.Paging = legacy
+		case o.Paging == "Pages" && p.Name == "page":
+		case o.Paging == "Cursor" && (p.Name == "after" || p.Name == "before" || p.Name == "limit"):
+		default:
+			o.Query = append(o.Query, p.Name)
+		}
+	}
+	return nil
+}
+
+// expression writes a duration as Go does in source.
+func expression(d time.Duration) string { return fmt.Sprintf("%.0f * time.Second", d.Seconds()) }

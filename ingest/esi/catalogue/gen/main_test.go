@@ -1,12 +1,19 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
 // specification is ESI's OpenAPI document, which is not part of the repository.
@@ -25,7 +32,9 @@ func specification(t *testing.T) []byte {
 }
 
 func TestTheCommittedCatalogueIsTheDocuments(t *testing.T) {
-	code, err := Generate(specification(t))
+	spec := specification(t)
+	require.Empty(t, drift(t, catalogue.Routes(), spec), "ESI's document and the catalogue differ; run go generate ./ingest/esi/catalogue")
+	code, err := Generate(spec)
 	require.NoError(t, err)
 	committed, err := os.ReadFile(filepath.Join("..", "routes_gen.go"))
 	require.NoError(t, err)
@@ -43,6 +52,98 @@ func TestDocumentsThatCannotBeUsedAreRefused(t *testing.T) {
 		_, err := Generate([]byte(document))
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// drift tells what a document says differently of the routes, one line each.
+func drift(t *testing.T, committed []catalogue.Route, spec []byte) []string {
+	t.Helper()
+	var doc document
+	require.NoError(t, json.Unmarshal(spec, &doc))
+	lines := []string{}
+	if now := doc.Components.Parameters.CompatibilityDate.Schema.Enum[0]; now != catalogue.CompatibilityDate {
+		lines = append(lines, fmt.Sprintf("compatibility date: %s, was %s", now, catalogue.CompatibilityDate))
+	}
+	before := map[string]catalogue.Route{}
+	for _, route := range committed {
+		before[route.Method+" "+route.Template] = route
+	}
+	for _, o := range wanted() {
+		name := cmp.Or(o.Method, http.MethodGet) + " " + o.Path
+		route, known := before[name]
+		delete(before, name)
+		if err := o.fill(doc); err != nil {
+			lines = append(lines, err.Error())
+			continue
+		}
+		if !known {
+			lines = append(lines, name+": is not in the catalogue")
+			continue
+		}
+		for field, values := range map[string][2]any{
+			"operation": {route.Operation, o.ID}, "scopes": {route.Scopes, o.Scopes}, "query": {route.Query, o.Query},
+			"rate group": {route.Group, o.Group}, "tokens": {route.MaxTokens, o.MaxTokens}, "window": {route.Window, o.Window},
+			"lifetime": {route.TTL, o.TTL}, "daily": {route.Daily, o.Daily}, "since": {route.Since, o.Since},
+			"cache":  {strings.ReplaceAll(string(route.Cache), "-", ""), strings.ToLower(o.CacheMode)},
+			"paging": {string(route.Paging), paging(o.Paging)},
+			"calls":  {fmt.Sprint(route.Calls, route.CallsPer, route.CallsShared), fmt.Sprint(o.Calls, o.CallsPer, o.CallsShared)},
+		} {
+			if was, now := fmt.Sprint(values[0]), fmt.Sprint(values[1]); was != now {
+				lines = append(lines, fmt.Sprintf("%s: %s: %s, was %s", name, field, now, was))
+			}
+		}
+	}
+	for name := range before {
+		lines = append(lines, name+": is not wanted any more")
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func paging(name string) string {
+	return string(map[string]catalogue.Paging{
+		"Single": catalogue.Single, "Pages": catalogue.Pages, "FromID": catalogue.FromID,
+		"LastMailID": catalogue.LastMailID, "FromEvent": catalogue.FromEvent, "Cursor": catalogue.Cursor,
+	}[name])
+}
+
+func TestDriftIsToldByRouteAndField(t *testing.T) {
+	spec := string(specification(t))
+	spec = strings.ReplaceAll(spec, `"2026-08-04"`, `"2027-01-01"`)
+	spec = strings.ReplaceAll(spec, `"esi-fittings.read_fittings.v1"`, `"esi-fittings.read.v2"`)
+	spec = strings.Replace(spec, `"/characters/{character_id}/mail/lists"`, `"/characters/{character_id}/lists"`, 1)
+	got := drift(t, catalogue.Routes(), []byte(spec))
+	require.Contains(t, got, "compatibility date: 2027-01-01, was 2026-08-04")
+	require.Contains(t, got, "GET /characters/{character_id}/fittings: scopes: [esi-fittings.read.v2], was [esi-fittings.read_fittings.v1]")
+	require.Contains(t, got, "GET /characters/{character_id}/mail/lists is not in the document")
+	require.Len(t, got, 3)
+}
+
+func TestEveryRouteOfACharacterIsCalledOrHasAReason(t *testing.T) {
+	var doc document
+	require.NoError(t, json.Unmarshal(specification(t), &doc))
+	called, excused := map[string]bool{}, catalogue.NotCalled()
+	for _, route := range catalogue.Routes() {
+		if route.Method == http.MethodGet {
+			called[route.Template] = true
+		}
+	}
+	for path, item := range doc.Paths {
+		if item.Get == nil || !strings.HasPrefix(path, "/characters/{character_id}") {
+			continue
+		}
+		require.NotEqual(t, called[path], excused[path] != "", "%s is either called or not, with a reason", path)
+		delete(excused, path)
+	}
+	require.Empty(t, excused, "these are not in the document")
+}
+
+func TestCursorsAreRecognised(t *testing.T) {
+	var doc document
+	require.NoError(t, json.Unmarshal(specification(t), &doc))
+	o := operation{Path: "/characters/{character_id}/military-campaigns/objectives"}
+	require.NoError(t, o.fill(doc))
+	require.Equal(t, "Cursor", o.Paging)
+	require.Empty(t, o.Query)
 }
 
 func TestUnknownCacheModesAreTheStrictest(t *testing.T) {

@@ -1,0 +1,336 @@
+package esi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
+	"github.com/muster-sync/muster/ingest/esi/transport"
+	"github.com/muster-sync/muster/ingest/sso"
+)
+
+// attempt is one try to read a section.
+type attempt struct {
+	syncer    *Syncer
+	character int64
+	section   Section
+	// state and prior are what was remembered.
+	state state
+	prior [][]transport.Page
+
+	reading Reading
+	// came are the pages to be kept of each part; nil leaves those that are kept.
+	came [][]transport.Page
+	// expires is when the last of the answers expires.
+	expires time.Time
+}
+
+// read asks for all parts, one after the other. What came is kept even if a later
+// part fails: it must not be asked for again before it expires.
+func (a *attempt) read(ctx context.Context) error {
+	a.reading = Reading{CharacterID: a.character, Series: a.state.Series, Cursor: a.state.Cursor, FetchedAt: a.syncer.config.Now().UTC()}
+	a.came = make([][]transport.Page, len(a.section.Parts))
+	for i := range a.section.Parts {
+		if err := a.readPart(ctx, i); err != nil {
+			return err
+		}
+	}
+	enrich := a.section.Enrich
+	if enrich == nil || a.reading.unchanged() && !enrich.Due(a.reading) {
+		return nil
+	}
+	err := enrich.Ask(ctx, a.ask, &a.reading)
+	if event.CodeOf(err) == event.CodeInvalid {
+		return a.unreadable(err)
+	}
+	return err
+}
+
+func (a *attempt) readPart(ctx context.Context, i int) error {
+	part := a.section.Parts[i]
+	request := transport.Request{Route: part.Route, Character: a.character, Query: part.Query, Prior: a.prior[i]}
+	if i < len(a.state.PartsComplete) {
+		request.Complete = a.state.PartsComplete[i]
+	}
+	var answer transport.Answer
+	var err error
+	if part.Walk != nil {
+		walk := transport.WalkRequest{Request: request, ID: part.Walk.ID, Max: part.Walk.Max}
+		if part.Walk.Known != nil {
+			if walk.Known, err = part.Walk.Known(a.reading); err != nil {
+				return err
+			}
+		}
+		walk.Full = part.Walk.Again != nil && part.Walk.Again(a.reading)
+		answer, err = a.syncer.config.Client.Walk(ctx, walk)
+	} else {
+		answer, err = a.syncer.config.Client.Get(ctx, request)
+	}
+	var failure *transport.Failure
+	if errors.As(err, &failure) {
+		a.came[i] = failure.Kept
+		return err
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // The client says what failed.
+	}
+	a.reading.FetchedAt = answer.FetchedAt
+	if answer.ExpiresAt.After(a.expires) {
+		a.expires = answer.ExpiresAt
+	}
+	read := PartReading{NotModified: answer.NotModified, Pages: answer.Pages}
+	if answer.NotModified {
+		read.Pages = a.prior[i]
+		if request.Complete > 0 && len(read.Pages) > request.Complete {
+			read.Pages = read.Pages[:request.Complete]
+		}
+	} else {
+		a.came[i] = answer.Pages
+	}
+	a.reading.Parts = append(a.reading.Parts, read)
+	return nil
+}
+
+// ask asks once beside the parts.
+func (a *attempt) ask(ctx context.Context, route catalogue.Route, body []byte) ([]byte, error) {
+	answer, err := a.syncer.config.Client.Get(ctx, transport.Request{Route: route, Character: a.character, Body: body})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // The client says what failed.
+	}
+	return answer.Pages[0].Body, nil
+}
+
+// complete is how many pages of each part are taken over.
+func (a *attempt) complete() []int {
+	complete := make([]int, len(a.section.Parts))
+	for i, part := range a.reading.Parts {
+		complete[i] = len(part.Pages)
+		if a.section.Parts[i].Walk != nil {
+			complete[i] = min(1, complete[i])
+		}
+	}
+	return complete
+}
+
+// answered takes a good answer.
+func (a *attempt) answered(ctx context.Context) (Outcome, error) {
+	next := a.state
+	next.ValidatedAt, next.NotBefore = a.reading.FetchedAt, a.expires
+	next.PartsComplete = a.complete()
+	var changes Changes
+	if !a.reading.unchanged() || a.reading.Extra != nil {
+		var err error
+		if changes, err = a.section.Changes(a.reading); err != nil {
+			return a.failed(ctx, a.unreadable(err))
+		}
+		next.FetchedAt = a.reading.FetchedAt
+		next.Series, next.Cursor = changes.Series, changes.Cursor
+	}
+	events := changes.Events
+	changed := len(events) > 0
+	if changed {
+		next.ChangedAt = a.reading.FetchedAt
+	}
+	recovered, err := next.recover(a.character, a.section.Name, a.reading.FetchedAt)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if recovered != nil {
+		events = append(events, *recovered)
+	}
+	err = a.record(ctx, events, taken{next: next, parts: a.came, followUps: changes.FollowUps, settled: changes.Settled})
+	if changed && event.CodeOf(err) == event.CodeInvalid {
+		return a.failed(ctx, a.unreadable(err))
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome := Outcome{
+		Result: Unchanged, Events: len(events), ValidatedAt: next.ValidatedAt, NotBefore: next.NotBefore, FollowUps: len(changes.FollowUps) > 0,
+	}
+	if changed {
+		outcome.Result = Changed
+	}
+	return outcome, nil
+}
+
+// failed takes a failure: it is counted, and reported when it is worth it.
+func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outcome, error) {
+	next := a.state
+	// What came need not be sent again, and must not be asked for before it
+	// expires. What is kept of a part is not taken over.
+	kept := false
+	next.PartsComplete = slices.Clone(a.state.PartsComplete)
+	for i, pages := range a.came {
+		if pages != nil {
+			kept = true
+			if i < len(next.PartsComplete) {
+				next.PartsComplete[i] = 0
+			}
+		}
+	}
+	if failure.RetryAt.After(next.NotBefore) {
+		next.NotBefore = failure.RetryAt.UTC()
+	}
+	if a.expires.After(next.NotBefore) {
+		next.NotBefore = a.expires.UTC()
+	}
+	if failure.Deferred {
+		if kept {
+			if err := a.syncer.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: next, parts: a.came}); err != nil {
+				return Outcome{}, err
+			}
+		}
+		return Outcome{Result: Deferred, ValidatedAt: a.state.ValidatedAt, NotBefore: later(failure.RetryAt, a.expires), Failure: failure}, nil
+	}
+	now := a.syncer.config.Now().UTC()
+	if failure.Sample != nil {
+		if err := a.syncer.store.keep(ctx, *failure.Sample); err != nil {
+			return Outcome{}, err
+		}
+	}
+	next.fail(failure.Class, failure.Status, failure.Message, now)
+	events, orphaned, err := a.report(&next, failure, now)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := a.record(ctx, events, taken{next: next, parts: a.came}); err != nil {
+		return Outcome{}, err
+	}
+	if orphaned {
+		// Only after the log has the fact: were the login parked first, a crash
+		// would lose it.
+		if err := a.syncer.config.Logins.Park(ctx, a.character, "the character changed its owner"); err != nil {
+			return Outcome{}, fmt.Errorf("parking the login of character %d: %w", a.character, err)
+		}
+	}
+	a.syncer.config.Logger.WarnContext(ctx, "section could not be read", "character", a.character, "section", string(a.section.Name),
+		"class", string(failure.Class), "status", failure.Status, "failures", next.Spell.Failures, "reason", failure.Message)
+	return Outcome{
+		Result:      Failed,
+		Events:      len(events),
+		ValidatedAt: next.ValidatedAt,
+		NotBefore:   next.NotBefore,
+		Failure:     failure,
+		Failures:    next.Spell.Failures,
+	}, nil
+}
+
+// report makes the events of a failure, if it is worth any.
+func (a *attempt) report(next *state, failure *transport.Failure, now time.Time) (events []event.Event, orphaned bool, err error) {
+	reported, err := next.report(a.character, a.section.Name, now)
+	if err != nil {
+		return nil, false, err
+	}
+	if reported != nil {
+		events = append(events, *reported)
+	}
+	orphan, err := orphan(a.character, failure, now)
+	if err != nil {
+		return nil, false, err
+	}
+	if orphan != nil {
+		events = append(events, *orphan)
+	}
+	return events, orphan != nil, nil
+}
+
+// orphan makes the event of a changed owner, if that is what failed.
+func orphan(character int64, failure *transport.Failure, at time.Time) (*event.Event, error) {
+	var changed *sso.OwnerChangedError
+	if !errors.As(failure, &changed) {
+		return nil, nil //nolint:nilnil // Nothing to report is the usual case, not a failure.
+	}
+	stream := event.Character(character)
+	id := event.ObservationID(stream, eve.TypeCharacterOrphaned, uuid.Nil, changed.Was+"/"+changed.Is)
+	e, err := event.New(id, stream, source, at, eve.CharacterOrphaned{
+		CharacterID: character,
+		Reason:      "its owner changed: EVE's owner hash is another one",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the event of an orphan: %w", err)
+	}
+	return &e, nil
+}
+
+// record appends events and then takes over what follows. The events are written
+// down first, so that a crash at any point repeats exactly them. It fails with
+// [event.CodeInvalid] if the log refuses them for good; then nothing is left of
+// them.
+func (a *attempt) record(ctx context.Context, events []event.Event, t taken) error {
+	s := a.syncer
+	if len(events) > 0 {
+		begun := &pending{Events: events, Next: t.next, FollowUps: t.followUps, Settled: t.settled}
+		if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
+			return err
+		}
+		err := s.config.Appender.Append(ctx, events...)
+		if event.CodeOf(err) == event.CodeInvalid {
+			if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
+				return err
+			}
+			a.state.revision++
+		}
+		if err != nil {
+			return fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err)
+		}
+	}
+	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
+}
+
+// unreadable is the failure of an answer that is JSON, but not what it should be.
+func (a *attempt) unreadable(err error) *transport.Failure {
+	reason := err.Error()
+	route := a.section.route()
+	var pages []transport.Page
+	for _, part := range a.reading.Parts {
+		pages = append(pages, part.Pages...)
+	}
+	// What came is not as it should be, so none of it is trusted to be the same
+	// the next time. But for one bad page of several: the others are good, and
+	// need not be sent again.
+	var bad *eve.PageError
+	main := len(a.reading.Parts) - 1
+	if whole := a.reading.Parts[main].Pages; len(whole) > 1 && errors.As(err, &bad) && bad.Page <= len(whole) {
+		kept := slices.Clone(whole)
+		kept[bad.Page-1] = transport.Page{}
+		a.came[main] = kept
+	} else {
+		a.came = make([][]transport.Page, len(a.came))
+	}
+	return &transport.Failure{
+		Class:   eve.FailureMalformed,
+		Status:  200,
+		Message: fmt.Sprintf("%s of character %d: %s; the answer is kept in quarantine", route.Operation, a.character, reason),
+		RetryAt: a.expires,
+		Sample: &transport.Sample{
+			CharacterID: a.character,
+			Operation:   route.Operation,
+			Path:        route.Path(a.character),
+			Status:      200,
+			ContentType: "application/json",
+			Reason:      reason,
+			Body:        sampleOf(pages),
+			At:          a.reading.FetchedAt,
+		},
+	}
+}
+
+// sampleOf is the beginning of all pages, one a line.
+func sampleOf(pages []transport.Page) []byte {
+	var sample []byte
+	for _, page := range pages {
+		sample = append(append(sample, page.Body[:min(len(page.Body), transport.MaxSample)]...), '\n')
+		if len(sample) >= transport.MaxSample {
+			return slices.Clip(sample[:transport.MaxSample])
+		}
+	}
+	return sample
+}

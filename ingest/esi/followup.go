@@ -1,0 +1,371 @@
+package esi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
+	"github.com/muster-sync/muster/ingest/esi/transport"
+)
+
+// FollowUp is something that is fetched apart from the list that names it.
+type FollowUp struct {
+	// Kind says what it is; ItemID is the record's.
+	Kind   string
+	ItemID int64
+	// Extra is what the request needs beside the id.
+	Extra string
+	// Moment is that of the record.
+	Moment time.Time
+	// Once tells that it is fetched once; else it is fetched again and again until
+	// it is settled.
+	Once bool
+}
+
+// The kinds of follow-ups.
+const (
+	followMailBody      = "mail-body"
+	followContractItems = "contract-items"
+	followContractBids  = "contract-bids"
+	followKillmail      = "killmail"
+	followCalendarEvent = "calendar-event"
+)
+
+// followKind is how a kind of follow-up is fetched and told.
+type followKind struct {
+	route  catalogue.Route
+	params func(followUp) map[string]string
+	// item makes the amendment of the record; body is nil for what ESI does not
+	// have any more.
+	item func(f followUp, body []byte) (json.RawMessage, error)
+	// once: it does not change.
+	once bool
+	// again is how often what changes is fetched; until tells when it is over.
+	again time.Duration
+	until func(f followUp, now time.Time) bool
+	// records tells that the answer is the record itself.
+	records bool
+	// missing tells that its absence is told once ESI has said so often enough.
+	missing bool
+}
+
+// missingAfter is how many times in a row ESI must say that something is not
+// there before that is believed: it has said so of everything during maintenance.
+const missingAfter = 3
+
+func followKinds() map[string]followKind {
+	named := func(name string) func(followUp) map[string]string {
+		return func(f followUp) map[string]string {
+			return map[string]string{name: strconv.FormatInt(f.ItemID, 10)}
+		}
+	}
+	listOf := func(key, name string) func(followUp, []byte) (json.RawMessage, error) {
+		return func(f followUp, body []byte) (json.RawMessage, error) {
+			if _, err := elementsOf(body); err != nil {
+				return nil, err
+			}
+			return object(field{key, strconv.AppendInt(nil, f.ItemID, 10)}, field{name, body}), nil
+		}
+	}
+	return map[string]followKind{
+		followMailBody:      {route: catalogue.CharacterMail(), params: named("mail_id"), item: mailBody, once: true, missing: true},
+		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
+		followContractBids: {
+			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 235 * time.Minute,
+			until: func(f followUp, _ time.Time) bool { return f.Once },
+		},
+		followKillmail: {
+			route: catalogue.Killmail(), records: true, once: true, item: killmail,
+			params: func(f followUp) map[string]string {
+				return map[string]string{"killmail_id": strconv.FormatInt(f.ItemID, 10), "killmail_hash": f.Extra}
+			},
+		},
+		followCalendarEvent: {
+			route: catalogue.CharacterCalendarEvent(), params: named("event_id"), item: calendarEvent, again: 24 * time.Hour,
+			until: func(f followUp, now time.Time) bool { return now.After(f.Moment) },
+		},
+	}
+}
+
+// mailBody is a mail's body; a mail without one has an empty body, which is one.
+func mailBody(f followUp, body []byte) (json.RawMessage, error) {
+	id := field{"mail_id", strconv.AppendInt(nil, f.ItemID, 10)}
+	if body == nil {
+		return object(id, field{"body_missing", []byte("true")}), nil
+	}
+	var mail struct {
+		Body string `json:"body"`
+	}
+	if err := json.Unmarshal(body, &mail); err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "a mail: %w", err)
+	}
+	text, err := json.Marshal(mail.Body)
+	if err != nil {
+		return nil, fmt.Errorf("writing the body of a mail: %w", err)
+	}
+	return object(id, field{"body", text}), nil
+}
+
+// killmail is a killmail's details with its hash.
+func killmail(f followUp, body []byte) (json.RawMessage, error) {
+	var k struct {
+		ID   int64     `json:"killmail_id"`
+		Time time.Time `json:"killmail_time"`
+	}
+	if err := json.Unmarshal(body, &k); err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "a killmail: %w", err)
+	}
+	if k.ID != f.ItemID || k.Time.IsZero() {
+		return nil, event.Errorf(event.CodeInvalid, "a killmail: must be number %d and have a killmail_time", f.ItemID)
+	}
+	hash, err := json.Marshal(f.Extra)
+	if err != nil {
+		return nil, fmt.Errorf("writing the hash of a killmail: %w", err)
+	}
+	return withField(body, field{"killmail_hash", hash})
+}
+
+// calendarEvent is an event's details.
+func calendarEvent(f followUp, body []byte) (json.RawMessage, error) {
+	return withField(body, field{"event_id", strconv.AppendInt(nil, f.ItemID, 10)})
+}
+
+// withField puts a field in front of an object's own; its own stands if it has
+// one of that name.
+func withField(body []byte, f field) (json.RawMessage, error) {
+	body = bytes.TrimSpace(body)
+	if len(body) < 2 || body[0] != '{' {
+		return nil, event.Errorf(event.CodeInvalid, "must be a JSON object")
+	}
+	head := object(f)
+	rest := bytes.TrimSpace(body[1:])
+	if len(rest) == 1 {
+		return head, nil
+	}
+	return append(append(head[:len(head)-1], ','), rest...), nil
+}
+
+// followUp is a follow-up as it is stored.
+type followUp struct {
+	FollowUp
+
+	etag, contentHash string
+	lastEventID       uuid.UUID
+	failures          int
+	class             eve.FailureClass
+	since             time.Time
+}
+
+// followed is what became of a follow-up.
+type followed struct {
+	followUp
+
+	// over: the row goes.
+	over             bool
+	dueAt, notBefore time.Time
+	status           int
+	// message is why it failed; empty if it did not.
+	message string
+}
+
+// followAtOnce bounds how many follow-ups one call fetches.
+const followAtOnce = 25
+
+// FollowOutcome is what a call of [Syncer.FollowUp] came to.
+type FollowOutcome struct {
+	// Events is how many events were appended, Failed how many follow-ups failed.
+	Events, Failed int
+	// NextAt is when the next follow-up of the section is due; zero if there is
+	// none.
+	NextAt time.Time
+	// Failure is the last failure, or what holds requests back; nil if there is
+	// none.
+	Failure *transport.Failure
+}
+
+// FollowUp fetches what is due of what a section's list named, and appends it. What
+// fails is tried again later, each by itself. Errors are as of [Syncer.Sync].
+func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section) (FollowOutcome, error) {
+	if _, ok := s.sections[name]; !ok {
+		return FollowOutcome{}, event.Errorf(event.CodeNotFound, "section %q is not synced by this Muster", name)
+	}
+	due, err := s.store.dueFollowUps(ctx, character, name, s.config.Now(), followAtOnce)
+	if err != nil {
+		return FollowOutcome{}, err
+	}
+	var outcome FollowOutcome
+	var events []event.Event
+	var done []followed
+	for _, f := range due {
+		result, e, failure, err := s.follow(ctx, character, name, f)
+		if err != nil {
+			return outcome, err
+		}
+		if failure != nil {
+			outcome.Failure = failure
+		}
+		if failure != nil && (failure.Deferred || failure.Class == eve.FailureToken) {
+			// The others would meet the same.
+			break
+		}
+		if result.message != "" {
+			outcome.Failed++
+		}
+		done = append(done, result)
+		if e != nil {
+			events = append(events, *e)
+		}
+	}
+	if len(events) > 0 {
+		if err := s.config.Appender.Append(ctx, events...); err != nil {
+			return outcome, fmt.Errorf("appending what was fetched apart for section %s of character %d: %w", name, character, err)
+		}
+	}
+	outcome.Events = len(events)
+	s.events.WithLabelValues(string(name)).Add(float64(len(events)))
+	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done); err != nil {
+		return outcome, err
+	}
+	if f := outcome.Failure; f != nil && f.Deferred && f.RetryAt.After(outcome.NextAt) {
+		outcome.NextAt = f.RetryAt
+	}
+	return outcome, nil
+}
+
+// follow fetches one follow-up.
+func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, f followUp) (followed, *event.Event, *transport.Failure, error) {
+	kind, known := s.kinds[f.Kind]
+	result := followed{followUp: f}
+	if !known {
+		return result, nil, nil, event.Errorf(event.CodeNotFound, "follow-up of kind %q: this Muster is older than the one that made it", f.Kind)
+	}
+	request := transport.Request{Route: kind.route, Character: character, Params: kind.params(f)}
+	if f.etag != "" {
+		request.Prior, request.Complete = []transport.Page{{ETag: f.etag}}, 1
+	}
+	answer, err := s.config.Client.Get(ctx, request)
+	var failure *transport.Failure
+	now := s.config.Now().UTC()
+	switch {
+	case errors.As(err, &failure):
+		if failure.Status == http.StatusNotFound && kind.missing && f.failures+1 >= missingAfter {
+			return s.followMissing(character, name, kind, result, now)
+		}
+		return s.followFailed(ctx, result, failure, now), nil, failure, nil
+	case err != nil:
+		return result, nil, nil, err //nolint:wrapcheck // The client says what failed.
+	}
+	result.failures, result.class, result.since = 0, "", time.Time{}
+	result.dueAt, result.notBefore = later(now.Add(kind.again), answer.ExpiresAt), answer.ExpiresAt
+	result.over = kind.once || kind.until != nil && kind.until(f, now)
+	if answer.NotModified {
+		return result, nil, nil, nil
+	}
+	e, err := s.tell(character, name, kind, &result, answer.Pages[0].Body, answer.FetchedAt)
+	if event.CodeOf(err) == event.CodeInvalid {
+		failure := &transport.Failure{
+			Class: eve.FailureMalformed, Status: http.StatusOK, RetryAt: answer.ExpiresAt,
+			Message: fmt.Sprintf("%s of character %d, number %d: %v; the answer is kept in quarantine", kind.route.Operation, character, f.ItemID, err),
+			Sample: &transport.Sample{
+				CharacterID: character, Operation: kind.route.Operation, Path: kind.route.Path(character), Status: http.StatusOK,
+				ContentType: "application/json", Reason: err.Error(), Body: sampleOf(answer.Pages), At: answer.FetchedAt,
+			},
+		}
+		result.followUp = f
+		return s.followFailed(ctx, result, failure, now), nil, failure, nil
+	}
+	result.etag = answer.Pages[0].ETag
+	return result, e, nil, err
+}
+
+// tell makes the event of an answer, unless it says what the last one said.
+func (s *Syncer) tell(character int64, name eve.Section, kind followKind, f *followed, body []byte, at time.Time) (*event.Event, error) {
+	item, err := kind.item(f.followUp, body)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := eve.RecordHash(name, item)
+	if err != nil || hash == f.contentHash {
+		return nil, err
+	}
+	moment := f.Moment
+	amendment := eve.Amendment{CharacterID: character, Section: name, FetchedAt: at, Moment: moment, Item: item}
+	build := eve.Amend
+	if kind.records {
+		build = eve.Record
+		var head struct {
+			Time time.Time `json:"killmail_time"`
+		}
+		if json.Unmarshal(item, &head) == nil && !head.Time.IsZero() {
+			amendment.Moment = head.Time
+		}
+	}
+	e, err := build(source, amendment, f.lastEventID)
+	if err != nil {
+		return nil, err
+	}
+	f.contentHash, f.lastEventID = hash, e.ID
+	return &e, nil
+}
+
+// followMissing tells that ESI does not have it any more.
+func (s *Syncer) followMissing(character int64, name eve.Section, kind followKind, result followed, now time.Time) (followed, *event.Event, *transport.Failure, error) {
+	result.over = true
+	e, err := s.tell(character, name, kind, &result, nil, now)
+	return result, e, nil, err
+}
+
+// giveUpAfter is how many times in a row ESI must say that something is not there
+// before it is not asked for any more.
+const giveUpAfter = 10
+
+// Bounds of the wait after a failed follow-up.
+const (
+	followPatience    = time.Minute
+	followMaxPatience = 24 * time.Hour
+)
+
+// followFailed counts a failure. What failed so often is tried ever more seldom.
+func (s *Syncer) followFailed(ctx context.Context, result followed, failure *transport.Failure, now time.Time) followed {
+	if failure.Sample != nil {
+		if err := s.store.keep(ctx, *failure.Sample); err != nil {
+			s.config.Logger.ErrorContext(ctx, "an unreadable answer could not be kept aside", "error", err)
+		}
+	}
+	wait := followPatience
+	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound || failure.Class == eve.FailureMalformed {
+		wait = 10 * followPatience
+	}
+	for range min(result.failures, 20) {
+		wait = min(2*wait, followMaxPatience)
+	}
+	if result.failures == 0 || result.since.IsZero() {
+		result.since = now
+	}
+	result.failures++
+	result.class, result.status, result.message = failure.Class, failure.Status, failure.Message
+	result.dueAt = later(now.Add(wait), failure.RetryAt)
+	if failure.Class == eve.FailureNotFound && (result.failures >= giveUpAfter || result.Moment.Before(now) && result.Kind == followCalendarEvent) {
+		s.config.Logger.WarnContext(ctx, "something that is fetched apart is not there any more; it is given up",
+			"kind", result.Kind, "id", result.ItemID, "failures", result.failures)
+		result.over = true
+	}
+	return result
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,160 @@
+package esi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
+	"github.com/muster-sync/muster/ingest/esi/transport"
+)
+
+const (
+	// namesEvery is how old the names of assets may become while the list of
+	// assets stays the same: a ship can be renamed without it.
+	namesEvery = 24 * time.Hour
+	// maxNames is how many ids one request for names may hold.
+	maxNames = 1000
+)
+
+// assets are what a character owns, with the names that it gave to ships and
+// containers. Its cursor is when the names were last asked for.
+func assets() Section {
+	return Section{
+		Name:   eve.SectionAssets,
+		Parts:  []Part{{Route: catalogue.CharacterAssets()}},
+		Heavy:  true,
+		Enrich: &Enrichment{Due: namesDue, Ask: askNames},
+		Changes: func(r Reading) (Changes, error) {
+			changes, err := value(eve.SectionAssets, namedAssets)(r)
+			changes.Cursor = []byte(r.FetchedAt.UTC().Format(time.RFC3339))
+			return changes, err
+		},
+	}
+}
+
+func namesDue(r Reading) bool {
+	asked, err := time.Parse(time.RFC3339, string(r.Cursor))
+	return err != nil || r.FetchedAt.Sub(asked) >= namesEvery
+}
+
+// nameable tells whether a thing can have a name of its own: assembled ships and
+// containers can, what is fitted to a ship cannot.
+func nameable(singleton bool, flag string) bool {
+	if !singleton {
+		return false
+	}
+	for _, fitted := range []string{"HiSlot", "MedSlot", "LoSlot", "RigSlot", "SubSystemSlot", "ServiceSlot", "FighterTube", "Implant", "Skill", "Booster"} {
+		if strings.HasPrefix(flag, fitted) {
+			return false
+		}
+	}
+	return true
+}
+
+// askNames asks for the names of all things that can have one.
+func askNames(ctx context.Context, ask Asker, r *Reading) error {
+	list, err := r.list(0)
+	if err != nil {
+		return err
+	}
+	content, err := eve.Dissect(eve.SectionAssets, list)
+	if err != nil {
+		return err
+	}
+	var ids []int64
+	for _, item := range content.Lists[0].Items {
+		var head struct {
+			Singleton bool   `json:"is_singleton"`
+			Flag      string `json:"location_flag"`
+		}
+		id, err := strconv.ParseInt(item.Key, 10, 64)
+		if err == nil && json.Unmarshal(item.Raw, &head) == nil && nameable(head.Singleton, head.Flag) {
+			ids = append(ids, id)
+		}
+	}
+	names := map[string]string{}
+	for chunk := range slices.Chunk(ids, maxNames) {
+		if err := askNamesOf(ctx, ask, chunk, names); err != nil {
+			return err
+		}
+	}
+	r.Extra = names
+	return nil
+}
+
+// askNamesOf asks for some names. ESI refuses all of them if it does not know one,
+// which is then found by halves and left without a name.
+func askNamesOf(ctx context.Context, ask Asker, ids []int64, names map[string]string) error {
+	body, err := json.Marshal(ids)
+	if err != nil {
+		return fmt.Errorf("asking for the names of assets: %w", err)
+	}
+	answer, err := ask(ctx, catalogue.CharacterAssetNames(), body)
+	var failure *transport.Failure
+	if errors.As(err, &failure) && (failure.Status == http.StatusNotFound || failure.Status == http.StatusBadRequest) {
+		if len(ids) == 1 {
+			return nil
+		}
+		if err := askNamesOf(ctx, ask, ids[:len(ids)/2], names); err != nil {
+			return err
+		}
+		return askNamesOf(ctx, ask, ids[len(ids)/2:], names)
+	}
+	if err != nil {
+		return err
+	}
+	var said []struct {
+		ID   int64  `json:"item_id"`
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(answer, &said); err != nil {
+		return event.Errorf(event.CodeInvalid, "the names of assets: %w", err)
+	}
+	for _, s := range said {
+		// ESI's word for no name.
+		if s.Name != "" && s.Name != "None" {
+			names[strconv.FormatInt(s.ID, 10)] = s.Name
+		}
+	}
+	return nil
+}
+
+// namedAssets is the list of assets with their names merged in.
+func namedAssets(r Reading) (json.RawMessage, error) {
+	list, err := r.list(0)
+	if err != nil {
+		return nil, err
+	}
+	names, _ := r.Extra.(map[string]string)
+	if len(names) == 0 {
+		return list, nil
+	}
+	content, err := eve.Dissect(eve.SectionAssets, list)
+	if err != nil {
+		return nil, err
+	}
+	items := content.Lists[0].Items
+	for i, item := range items {
+		name, named := names[item.Key]
+		if !named {
+			continue
+		}
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, fmt.Errorf("naming asset %s: %w", item.Key, err)
+		}
+		object := bytes.TrimSpace(item.Raw)
+		items[i].Raw = slices.Concat(object[:len(object)-1], []byte(`,"name":`), quoted, []byte{'}'})
+	}
+	return content.Value(), nil
+}
