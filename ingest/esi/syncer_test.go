@@ -101,7 +101,11 @@ func newRig(t *testing.T) *rig {
 	require.NoError(t, err)
 	t.Cleanup(r.client.Close)
 	r.syncer = r.newSyncer(t)
-	r.login(t, scopeLocation, scopeWallet)
+	var scopes []string
+	for _, section := range esi.Sections(esi.Options{}) {
+		scopes = append(scopes, section.Scopes()...)
+	}
+	r.login(t, scopes...)
 	return r
 }
 

@@ -262,11 +262,17 @@ func (w *World) serveESI(out http.ResponseWriter, r *http.Request) {
 		JSON(out, http.StatusNotFound, `{"error":"Not found"}`)
 		return
 	}
-	if strings.Count(r.URL.Path, "/") > 2 && !w.authorized(r) {
+	if !public(r.URL.Path) && !w.authorized(r) {
 		JSON(out, http.StatusUnauthorized, `{"error":"token is expired"}`)
 		return
 	}
 	handler.ServeHTTP(out, r)
+}
+
+// public tells whether a path is open to everybody.
+func public(path string) bool {
+	ofCharacter := strings.HasPrefix(path, "/characters/")
+	return !ofCharacter || strings.Count(path, "/") <= 2 || strings.HasSuffix(path, "/corporationhistory")
 }
 
 func (w *World) authorized(r *http.Request) bool {
@@ -392,9 +398,14 @@ type Resource struct {
 
 // Serve answers a path with content of one page.
 func (w *World) Serve(path string, maxAge time.Duration, pages ...string) *Resource {
-	r := &Resource{World: w, Pages: pages, Modified: w.Clock.Now(), MaxAge: maxAge, expires: map[string]time.Time{}}
+	r := Page(w, maxAge, pages...)
 	w.Handle(path, r)
 	return r
+}
+
+// Page is content that a handler of the test's own chooses to answer with.
+func Page(w *World, maxAge time.Duration, pages ...string) *Resource {
+	return &Resource{World: w, Pages: pages, Modified: w.Clock.Now(), MaxAge: maxAge, expires: map[string]time.Time{}}
 }
 
 // Set changes the content.
