@@ -178,7 +178,7 @@ func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
 		users: b.users.empty(), mains: b.mains.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
-		sections: b.sections.empty(), records: newFacts(), recorded: b.recorded.empty(), failures: b.failures.empty(),
+		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), failures: b.failures.empty(),
 		forgotten: map[int64]place{},
 	}
 }

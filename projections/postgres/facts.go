@@ -30,12 +30,15 @@ type overlay struct {
 // what is told over what is there, field by field; that is done here and not in
 // SQL, whose functions would not leave numbers and texts as they are.
 type facts struct {
-	told  map[factKey][]overlay
-	order []factKey
-	rows  factArrays
+	shapes map[eve.Section]eve.Shape
+	told   map[factKey][]overlay
+	order  []factKey
+	rows   factArrays
 }
 
-func newFacts() facts { return facts{told: map[factKey][]overlay{}} }
+func newFacts(shapes map[eve.Section]eve.Shape) facts {
+	return facts{shapes: shapes, told: map[factKey][]overlay{}}
+}
 
 // add takes facts. It fails for those that can never be read, and then has
 // changed nothing.
@@ -163,14 +166,13 @@ func (r *facts) merge(key factKey, is knownFact) error {
 	r.rows.add(key.sectionKey, last.place)
 	r.rows.keys, r.rows.values = append(r.rows.keys, key.key), append(r.rows.values, value)
 	r.rows.days, r.rows.times = append(r.rows.days, day), append(r.rows.times, last.fetchedAt)
-	r.rows.moments = append(r.rows.moments, momentOf(key.section, fields, day))
+	r.rows.moments = append(r.rows.moments, momentOf(r.shapes[key.section], fields, day))
 	return nil
 }
 
 // momentOf is the moment that a record says, or else its day's beginning.
-func momentOf(s eve.Section, fields map[string]json.RawMessage, day time.Time) time.Time {
-	shape, known := eve.ShapeOf(s)
-	if !known || shape.Records == nil {
+func momentOf(shape eve.Shape, fields map[string]json.RawMessage, day time.Time) time.Time {
+	if shape.Records == nil {
 		return day
 	}
 	var text string

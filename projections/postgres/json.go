@@ -15,8 +15,11 @@ import (
 // no UTF-8, NUL and halves of surrogate pairs become U+FFFD, for one such text
 // must not stop a projection. Everything else stays to the letter.
 func storable(raw []byte) string {
-	text := strings.ToValidUTF8(string(raw), "\uFFFD")
-	if !strings.Contains(text, `\u`) {
+	text := string(raw)
+	if !utf8.ValidString(text) {
+		text = strings.ToValidUTF8(text, "\uFFFD")
+	}
+	if strings.IndexByte(text, '\\') < 0 {
 		return text
 	}
 	var out strings.Builder

@@ -58,6 +58,9 @@ type differenceKey struct {
 // there in the end. What that is only the database knows, so it decides: the row
 // of the section is written first, and its elements follow if it stands.
 type observations struct {
+	shapes map[eve.Section]eve.Shape
+	// plain are those of sections without lists; they are nothing but a row.
+	plain table[sectionKey, sectionRow]
 	full  table[sectionKey, sectionRow]
 	index map[differenceKey]int
 	// differences are nil where they were taken back.
@@ -65,18 +68,32 @@ type observations struct {
 }
 
 func newObservations() observations {
-	return observations{full: newTable[sectionKey]("sections", []string{"character_id", "section"}, func(r *sectionRow) place { return r.place },
-		col("character_id", "bigint[]", func(r *sectionRow) int64 { return r.id }),
-		col("section", "text[]", func(r *sectionRow) string { return string(r.section) }),
-		col("content_hash", "text[]", func(r *sectionRow) string { return r.hash }),
-		col("observed_at", "timestamptz[]", func(r *sectionRow) time.Time { return r.observedAt }),
-		col("value", "json[]", func(r *sectionRow) *string { return r.value }),
-		col("base", "uuid[]", func(r *sectionRow) *uuid.UUID { return r.base }),
-		col("base_value", "json[]", func(r *sectionRow) *string { return r.baseValue }))}
+	at := func(r *sectionRow) place { return r.place }
+	key := []string{"character_id", "section"}
+	columns := func() []column[sectionRow] {
+		return []column[sectionRow]{
+			col("character_id", "bigint[]", func(r *sectionRow) int64 { return r.id }),
+			col("section", "text[]", func(r *sectionRow) string { return string(r.section) }),
+			col("content_hash", "text[]", func(r *sectionRow) string { return r.hash }),
+			col("observed_at", "timestamptz[]", func(r *sectionRow) time.Time { return r.observedAt }),
+			col("value", "json[]", func(r *sectionRow) *string { return r.value }),
+		}
+	}
+	o := observations{
+		shapes: map[eve.Section]eve.Shape{},
+		plain:  newTable[sectionKey]("sections", key, at, columns()...),
+		full: newTable[sectionKey]("sections", key, at, append(columns(),
+			col("base", "uuid[]", func(r *sectionRow) *uuid.UUID { return r.base }),
+			col("base_value", "json[]", func(r *sectionRow) *string { return r.baseValue }))...),
+	}
+	for _, shape := range eve.Shapes() {
+		o.shapes[shape.Section] = shape
+	}
+	return o
 }
 
 func (o *observations) empty() observations {
-	return observations{full: o.full.empty(), index: map[differenceKey]int{}}
+	return observations{shapes: o.shapes, plain: o.plain.empty(), full: o.full.empty(), index: map[differenceKey]int{}}
 }
 
 // add takes an observation. It fails for one that can never be read, and then has
@@ -84,7 +101,13 @@ func (o *observations) empty() observations {
 func (o *observations) add(p eve.SectionObserved, at place) error {
 	switch p.Encoding {
 	case eve.EncodingFull:
-		row, err := fullRow(p, at)
+		shape := o.shapes[p.Section]
+		if len(shape.Lists) == 0 {
+			key := sectionKey{p.CharacterID, p.Section}
+			o.plain.put(key, sectionRow{sectionKey: key, hash: p.ContentHash, observedAt: p.FetchedAt, value: new(storable(p.Value)), place: at})
+			return nil
+		}
+		row, err := fullRow(p, shape, at)
 		if err != nil {
 			return err
 		}
@@ -127,6 +150,7 @@ func (o *observations) supersede(key sectionKey, whole bool) {
 }
 
 func (o *observations) drop(match func(sectionKey) bool) {
+	o.plain.drop(match)
 	o.full.drop(match)
 	for i, d := range o.differences {
 		if d != nil && match(d.sectionKey) {
@@ -136,13 +160,8 @@ func (o *observations) drop(match func(sectionKey) bool) {
 	}
 }
 
-func fullRow(p eve.SectionObserved, at place) (sectionRow, error) {
+func fullRow(p eve.SectionObserved, shape eve.Shape, at place) (sectionRow, error) {
 	row := sectionRow{sectionKey: sectionKey{p.CharacterID, p.Section}, hash: p.ContentHash, observedAt: p.FetchedAt, place: at}
-	shape, known := eve.ShapeOf(p.Section)
-	if !known || len(shape.Lists) == 0 {
-		row.value = new(storable(p.Value))
-		return row, nil
-	}
 	content, err := eve.Dissect(p.Section, p.Value)
 	if err != nil {
 		return row, event.Errorf(event.CodePoisoned, "reading what was observed: %w", err)
@@ -235,14 +254,12 @@ const (
 )
 
 func (o *observations) queue(b *pgx.Batch) {
+	o.plain.queue(b)
 	o.full.queue(b)
 	var whole, all sectionArrays
 	var items, changes elementArrays
 	for i := range o.full.rows {
 		row := &o.full.rows[i]
-		if row.base == nil {
-			continue
-		}
 		whole.add(row.sectionKey, row.place)
 		all.add(row.sectionKey, row.place)
 		items.add(row.sectionKey, row.place, row.lists)
