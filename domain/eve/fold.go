@@ -16,7 +16,8 @@ import (
 // applied twice counts once. It is not safe for concurrent use.
 type Model struct {
 	characters map[int64]*Character
-	applied    map[uuid.UUID]struct{}
+	// applied has the events that were applied, by character.
+	applied map[int64]map[uuid.UUID]struct{}
 }
 
 // Character is what the events of one character add up to.
@@ -65,7 +66,7 @@ type JournalLine struct {
 
 // NewModel is the model of no events.
 func NewModel() *Model {
-	return &Model{characters: map[int64]*Character{}, applied: map[uuid.UUID]struct{}{}}
+	return &Model{characters: map[int64]*Character{}, applied: map[int64]map[uuid.UUID]struct{}{}}
 }
 
 // Character is the character with the id; nil if no event was about it. The
@@ -79,11 +80,11 @@ func (m *Model) IDs() []int64 { return slices.Sorted(maps.Keys(m.characters)) }
 // Payloads of other kinds of streams are passed over. It fails with
 // [event.CodePoisoned] for what cannot be folded, and then has changed nothing.
 func (m *Model) Apply(e event.Event, p event.Payload) error {
-	if _, twice := m.applied[e.ID]; twice {
-		return nil
-	}
 	id, ok := e.Stream.CharacterID()
 	if !ok {
+		return nil
+	}
+	if _, twice := m.applied[id][e.ID]; twice {
 		return nil
 	}
 	c := m.characters[id]
@@ -99,11 +100,18 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 	if err := c.apply(e, p); err != nil {
 		return err
 	}
-	m.characters[id] = c
 	if _, forgotten := p.(CharacterForgotten); forgotten {
+		// What is observed from now on begins new chains, whose ids may be those
+		// of events that count no more.
 		delete(m.characters, id)
+		delete(m.applied, id)
+		return nil
 	}
-	m.applied[e.ID] = struct{}{}
+	m.characters[id] = c
+	if m.applied[id] == nil {
+		m.applied[id] = map[uuid.UUID]struct{}{}
+	}
+	m.applied[id][e.ID] = struct{}{}
 	return nil
 }
 

@@ -220,6 +220,7 @@ func (r *reading) send(ctx context.Context, paging url.Values, etag string, rese
 		status = response.StatusCode
 	}
 	c.metrics.request(r.route.Operation, status, time.Since(started).Seconds(), len(body))
+	c.usage.count(r.route.Operation, group, status)
 	r.account(status, response, reserved, group)
 	switch {
 	case err == nil:

@@ -119,6 +119,7 @@ type Client struct {
 	ledger  *ledger
 	budget  *budget
 	metrics *metrics
+	usage   usage
 
 	mu       sync.Mutex
 	breakers map[string]*gobreaker.TwoStepCircuitBreaker[any]
@@ -158,6 +159,7 @@ func New(config Config) (*Client, error) {
 		ledger:   newLedger(config.Now),
 		budget:   newBudget(config.Now),
 		metrics:  metrics,
+		usage:    usage{counts: map[[2]string]*Usage{}},
 		breakers: map[string]*gobreaker.TwoStepCircuitBreaker[any]{},
 		groups:   map[string]string{},
 	}, nil
