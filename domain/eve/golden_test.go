@@ -29,6 +29,21 @@ func examples() []event.Payload {
 		eve.CharacterReclaimed{CharacterID: pilot, UserID: "u2", OwnerHash: "other=", Scopes: []string{"esi-location.read_location.v1"}},
 		eve.CharacterDisabled{CharacterID: pilot, Reason: "asked for"},
 		eve.CharacterEnabled{CharacterID: pilot, Reason: "asked for"},
+		eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for"},
+		eve.TransactionsRecorded{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"date":"2026-08-31T10:00:00Z","unit_price":243877.49999999997,"unheard_of":[1.50]}`)},
+		eve.TransactionsChanged{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"is_personal":true}`)},
+		eve.MiningRecorded{Facts: facts(eve.SectionMining, `{"date":"2026-08-31","solar_system_id":30000142,"type_id":1230,"quantity":7004}`)},
+		eve.MiningChanged{Facts: facts(eve.SectionMining, `{"date":"2026-08-31","solar_system_id":30000142,"type_id":1230,"quantity":9000}`)},
+		eve.MailRecorded{Facts: facts(eve.SectionMails, `{"mail_id":7,"timestamp":"2026-08-31T10:00:00Z","is_read":false,"labels":[]}`)},
+		eve.MailChanged{Facts: facts(eve.SectionMails, `{"mail_id":7,"body":"hello"}`)},
+		eve.ContractRecorded{Facts: facts(eve.SectionContracts, `{"contract_id":7,"type":"auction","status":"outstanding","date_issued":"2026-08-31T10:00:00Z"}`)},
+		eve.ContractChanged{Facts: facts(eve.SectionContracts, `{"contract_id":7,"bids":[{"bid_id":1,"amount":1.5}]}`)},
+		eve.KillmailRecorded{Facts: facts(eve.SectionKillmails, `{"killmail_id":7,"killmail_hash":"ab","killmail_time":"2026-08-31T10:00:00Z","attackers":[]}`)},
+		eve.KillmailChanged{Facts: facts(eve.SectionKillmails, `{"killmail_id":7,"war_id":3}`)},
+		eve.NotificationRecorded{Facts: facts(eve.SectionNotifications, `{"notification_id":7,"timestamp":"2026-08-31T10:00:00Z","type":"UnheardOf","text":"a: 1\n","is_read":false}`)},
+		eve.NotificationChanged{Facts: facts(eve.SectionNotifications, `{"notification_id":7,"is_read":true}`)},
+		eve.CalendarRecorded{Facts: facts(eve.SectionCalendar, `{"event_id":7,"event_date":"2026-08-31T10:00:00Z","listed":true}`)},
+		eve.CalendarChanged{Facts: facts(eve.SectionCalendar, `{"event_id":7,"listed":false}`)},
 		eve.SectionObserved{
 			CharacterID: pilot, Section: eve.SectionLocation, ContentHash: "00112233445566778899aabbccddeeff", Encoding: eve.EncodingDelta, Base: &base,
 			FetchedAt: fetched, ETag: `W/"abc"`, LastModified: &modified, Value: json.RawMessage(`{"solar_system_id":30000142,"unheard_of":[1.50]}`),
@@ -41,6 +56,14 @@ func examples() []event.Payload {
 			Extra: map[string]json.RawMessage{"shiny": json.RawMessage(`{"a":[1]}`)},
 		}}},
 	}
+}
+
+func facts(s eve.Section, items ...string) eve.Facts {
+	f := eve.Facts{CharacterID: pilot, Section: s, Day: "2026-08-31", FetchedAt: fetched}
+	for _, item := range items {
+		f.Items = append(f.Items, json.RawMessage(item))
+	}
+	return f
 }
 
 func golden(t event.Type) string { return filepath.Join("testdata", "golden", string(t)+".json") }
