@@ -14,23 +14,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 )
-
-// servedCharacter is what the simulated ESI says it has served of a character.
-type servedCharacter struct {
-	ID       int64                      `json:"character_id"`
-	Sections map[string]json.RawMessage `json:"sections"`
-	Journal  []servedEntry              `json:"journal"`
-	Sum      int64                      `json:"journal_sum"`
-}
 
 // servedEntry is a journal entry with its amounts in hundredths of ISK.
 type servedEntry struct {
@@ -99,48 +93,71 @@ func (c *chaos) served() map[int64]servedCharacter {
 	return served
 }
 
-// compareSections holds the values in Postgres against those served last.
+// compareSections holds the sections and records in Postgres against those served.
 func (c *chaos) compareSections(ctx context.Context, served map[int64]servedCharacter) error {
-	g, err := c.watch.control.Live(ctx, pgviews.CharactersName)
+	held, err := c.held(ctx)
 	if err != nil {
 		return err
 	}
-	rows, err := c.watch.pool.Query(ctx, `SELECT character_id, section, value::text FROM `+g.Namespace+`.sections WHERE value IS NOT NULL`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
 	var differ []error
-	found := 0
-	for rows.Next() {
-		var id int64
-		var section, value string
-		if err := rows.Scan(&id, &section, &value); err != nil {
-			return err
-		}
-		found++
-		if want := compact(served[id].Sections[section]); compact([]byte(value)) != want {
-			differ = append(differ, fmt.Errorf("%s of %d is %s, last served was %s", section, id, value, want))
-		}
+	for id, s := range served {
+		differ = append(differ, judge(s, held[id])...)
 	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	wanted := 0
-	for _, s := range served {
-		wanted += len(s.Sections)
-	}
-	if found != wanted {
-		differ = append(differ, fmt.Errorf("%d sections in Postgres, %d were served", found, wanted))
-	}
-	var characters int
-	if err := c.watch.pool.QueryRow(ctx, `SELECT count(*) FROM `+g.Namespace+`.characters`).Scan(&characters); err != nil {
-		return err
-	}
-	if characters != chaosCharacters {
-		differ = append(differ, fmt.Errorf("%d characters in Postgres, %d were imported", characters, chaosCharacters))
+	if len(held) != chaosCharacters {
+		differ = append(differ, fmt.Errorf("%d characters in Postgres, %d were imported", len(held), chaosCharacters))
 	}
 	return firstOf(differ)
+}
+
+// held is what Postgres holds of all characters.
+func (c *chaos) held(ctx context.Context) (map[int64]heldCharacter, error) {
+	g, err := c.watch.control.Live(ctx, pgviews.CharactersName)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgviews.SyncableCharacters(ctx, c.watch.pool, g)
+	if err != nil {
+		return nil, err
+	}
+	reader := pgviews.NewCharacterReader(c.watch.pool, live.New(c.watch.control))
+	held := map[int64]heldCharacter{}
+	for _, id := range ids {
+		h := heldCharacter{Sections: map[eve.Section]json.RawMessage{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}}
+		for _, shape := range eve.Shapes() {
+			if !shape.Valued {
+				continue
+			}
+			section, err := reader.Section(ctx, id, shape.Section)
+			if err != nil {
+				return nil, err
+			}
+			if section.Value != nil {
+				h.Sections[shape.Section] = section.Value
+			}
+		}
+		held[id] = h
+	}
+	rows, err := c.watch.pool.Query(ctx, `SELECT character_id, section, key, value::text FROM `+g.Namespace+`.records`)
+	if err != nil {
+		return nil, err
+	}
+	var id int64
+	var section eve.Section
+	var key, value string
+	_, err = pgx.ForEachRow(rows, []any{&id, &section, &key, &value}, func() error {
+		records := held[id].Records[section]
+		if records == nil {
+			records = map[string]map[string]json.RawMessage{}
+			held[id].Records[section] = records
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(value), &fields); err != nil {
+			return err
+		}
+		records[key] = fields
+		return nil
+	})
+	return held, err
 }
 
 func compact(text []byte) string {

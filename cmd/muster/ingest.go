@@ -7,7 +7,6 @@ import (
 	"time"
 
 	domainanvil "github.com/muster-sync/muster/domain/anvil"
-	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/esi"
@@ -35,6 +34,7 @@ type worlds struct {
 
 	Intervals  map[string]time.Duration `name:"interval" env:"MUSTER_INTERVALS" help:"Time between two readings of a section, such as location=55m." placeholder:"SECTION=DURATION"`
 	SweepEvery time.Duration            `env:"MUSTER_SWEEP_EVERY" default:"1h" help:"Time between two sweeps of a consortium."`
+	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
 }
 
@@ -188,25 +188,38 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
 		Pool: r.pool, Client: client, Appender: r.appender, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Options: esi.Options{Mails: r.worlds.MaxMails},
 	})
 	if err != nil {
 		return nil, err
 	}
-	intervals := map[eve.Section]time.Duration{}
-	for section, interval := range r.worlds.Intervals {
-		intervals[eve.Section(section)] = interval
-	}
 	scheduler, err := schedule.New(schedule.Config{
 		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
-		Intervals: intervals, Workers: r.worlds.Workers,
+		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		defer client.Close()
-		return runAll(ctx, scheduler.Run, func(ctx context.Context) error { return r.wake(ctx, scheduler) })
+		usage := schedule.NewUsage(r.pool, spending{client}, time.Now)
+		return runAll(ctx,
+			scheduler.Run,
+			func(ctx context.Context) error { return r.wake(ctx, scheduler) },
+			func(ctx context.Context) error { usage.Run(ctx, r.logger); return nil })
 	}, nil
+}
+
+// spending tells what was asked of ESI.
+type spending struct{ client *transport.Client }
+
+// Spent implements [schedule.Meter].
+func (s spending) Spent() []schedule.Spent {
+	var spent []schedule.Spent
+	for _, u := range s.client.Usage() {
+		spent = append(spent, schedule.Spent{Group: u.Group, Route: u.Operation, Requests: u.Requests, NotModified: u.NotModified, Tokens: u.Tokens})
+	}
+	return spent
 }
 
 // wake has characters found at once that this process has registered.

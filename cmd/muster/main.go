@@ -121,6 +121,8 @@ type commandLine struct {
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
 
+	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
+
 	Replay  replayCommand  `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
 	Verify  verifyCommand  `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
 	Poison  poisonCommand  `cmd:"" help:"List, retry or skip events that could not be applied."`

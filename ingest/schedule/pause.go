@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
@@ -20,36 +21,34 @@ type Pause struct {
 	Reason      string
 }
 
-// Pause holds syncs back until [Scheduler.Resume], over restarts too. What is under
-// way comes to its end. It fails with [event.CodeInvalid] for a section that does
-// not exist.
-func (s *Scheduler) Pause(ctx context.Context, p Pause) error {
-	if p.Section != "" && !slices.ContainsFunc(s.config.Sections, func(known esi.Section) bool { return known.Name == p.Section }) {
+// SetPause holds syncs back until [Unpause], over restarts too. Schedulers heed it
+// with their next sweep; what is under way comes to its end. It fails with
+// [event.CodeInvalid] for a section that does not exist.
+func SetPause(ctx context.Context, pool *pgxpool.Pool, p Pause) error {
+	if p.Section != "" && !slices.ContainsFunc(esi.Sections(esi.Options{}), func(known esi.Section) bool { return known.Name == p.Section }) {
 		return event.Errorf(event.CodeInvalid, "section %q: there is no such section", p.Section)
 	}
-	_, err := s.config.Pool.Exec(ctx, `
+	_, err := pool.Exec(ctx, `
 		INSERT INTO ingest.pause (character_id, section, reason, since) VALUES ($1, $2, $3, now())
 		ON CONFLICT (character_id, section) DO UPDATE SET reason = $3`, p.CharacterID, string(p.Section), p.Reason)
 	if err != nil {
 		return fmt.Errorf("pausing syncs: %w", err)
 	}
-	s.Wake()
 	return nil
 }
 
-// Resume takes back a pause; it is no error if there is none.
-func (s *Scheduler) Resume(ctx context.Context, p Pause) error {
-	_, err := s.config.Pool.Exec(ctx, `DELETE FROM ingest.pause WHERE character_id = $1 AND section = $2`, p.CharacterID, string(p.Section))
+// Unpause takes back a pause; it is no error if there is none.
+func Unpause(ctx context.Context, pool *pgxpool.Pool, p Pause) error {
+	_, err := pool.Exec(ctx, `DELETE FROM ingest.pause WHERE character_id = $1 AND section = $2`, p.CharacterID, string(p.Section))
 	if err != nil {
 		return fmt.Errorf("resuming syncs: %w", err)
 	}
-	s.Wake()
 	return nil
 }
 
 // Pauses lists what is paused.
-func (s *Scheduler) Pauses(ctx context.Context) ([]Pause, error) {
-	rows, err := s.config.Pool.Query(ctx, `SELECT character_id, section, reason FROM ingest.pause ORDER BY 1, 2`)
+func Pauses(ctx context.Context, pool *pgxpool.Pool) ([]Pause, error) {
+	rows, err := pool.Query(ctx, `SELECT character_id, section, reason FROM ingest.pause ORDER BY 1, 2`)
 	if err != nil {
 		return nil, fmt.Errorf("listing pauses: %w", err)
 	}

@@ -229,19 +229,19 @@ func TestWhatIsPausedWaitsUntilItIsResumed(t *testing.T) {
 		{schedule.Pause{Section: eve.SectionWallet}, 6},
 		{schedule.Pause{CharacterID: 1, Section: eve.SectionDetails}, 7},
 	} {
-		require.NoError(t, s.Pause(t.Context(), c.pause))
+		require.NoError(t, schedule.SetPause(t.Context(), r.pool, c.pause))
 		_, err := s.Sweep(t.Context())
 		require.NoError(t, err)
 		require.Len(t, r.jobs(t), c.jobs, c.pause)
-		pauses, err := s.Pauses(t.Context())
+		pauses, err := schedule.Pauses(t.Context(), r.pool)
 		require.NoError(t, err)
 		require.Equal(t, []schedule.Pause{c.pause}, pauses)
-		require.NoError(t, s.Resume(t.Context(), c.pause))
+		require.NoError(t, schedule.Unpause(t.Context(), r.pool, c.pause))
 		_, err = s.Sweep(t.Context())
 		require.NoError(t, err)
 		require.Len(t, r.jobs(t), 8)
 	}
-	require.Equal(t, event.CodeInvalid, event.CodeOf(s.Pause(t.Context(), schedule.Pause{Section: "wallets"})))
+	require.Equal(t, event.CodeInvalid, event.CodeOf(schedule.SetPause(t.Context(), r.pool, schedule.Pause{Section: "wallets"})))
 }
 
 func TestFollowUpsAreAJobOfTheirOwn(t *testing.T) {
