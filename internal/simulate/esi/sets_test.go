@@ -2,6 +2,7 @@ package esi
 
 import (
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestSkillsAreStaleUntilTheNextLogin(t *testing.T) {
 			if login.Equal(before) {
 				require.Equal(t, 304, resp.StatusCode, "nobody logged in")
 				kept++
-			} else if resp.StatusCode == 200 {
+			} else if resp.StatusCode == http.StatusOK {
 				changed++
 			}
 			before, tag = login, resp.Header.Get("ETag")
