@@ -140,6 +140,10 @@ func (r *reading) attempt(ctx context.Context, paging url.Values, etag string) (
 		c.metrics.deferred.WithLabelValues("error_limit").Inc()
 		return nil, deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly))
 	}
+	if until := c.calls.take(r.route, r.character); !until.IsZero() {
+		c.metrics.deferred.WithLabelValues("calls").Inc()
+		return nil, deferred(until, "%s may not be asked more often for character %d until %s", r.route.Operation, r.character, until.UTC().Format(time.TimeOnly))
+	}
 	var reserved *reservation
 	if group != "" {
 		var until time.Time

@@ -120,6 +120,7 @@ type Client struct {
 	budget  *budget
 	metrics *metrics
 	usage   usage
+	calls   *calls
 
 	mu       sync.Mutex
 	breakers map[string]*gobreaker.TwoStepCircuitBreaker[any]
@@ -159,6 +160,7 @@ func New(config Config) (*Client, error) {
 		ledger:   newLedger(config.Now),
 		budget:   newBudget(config.Now),
 		metrics:  metrics,
+		calls:    newCalls(config.Now),
 		usage:    usage{counts: map[[2]string]*Usage{}},
 		breakers: map[string]*gobreaker.TwoStepCircuitBreaker[any]{},
 		groups:   map[string]string{},

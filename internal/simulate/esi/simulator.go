@@ -44,6 +44,9 @@ type Config struct {
 	Characters int
 	// Activity multiplies how much happens; 0 is 1, at most 100.
 	Activity float64
+	// Assets is how many assets each character has; 0 draws a number for each, as
+	// among real players.
+	Assets int
 	// Epoch is the time of the world at Start; zero is 30 days before Start.
 	Epoch time.Time
 	// Start is the wall time at which the world begins to move; zero is now. A
@@ -147,6 +150,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d simulated characters: choose between 1 and 1000000", c.Characters)
 	case c.Activity < 0 || c.Activity > 100:
 		return fmt.Errorf("activity %v of the simulated world: choose between 0 and 100", c.Activity)
+	case c.Assets < 0 || c.Assets > mostAssets:
+		return fmt.Errorf("%d assets of each character: choose between 0, which draws a number, and %d", c.Assets, mostAssets)
 	case c.PageSize < 0 || c.PageSize > 2500:
 		return fmt.Errorf("page size %d: ESI has at most 2500 elements on a page", c.PageSize)
 	case c.Downtime < 0 || c.Downtime > 12*time.Hour:
@@ -221,6 +226,7 @@ func New(config Config) (*Simulator, error) {
 		s.clock.Freeze(frozen)
 	}
 	s.world = newWorld(config.Seed, config.Characters, config.Activity)
+	s.world.assets = config.Assets
 	if s.faults, err = fault.NewInjector(config.Seed, config.Clock, config.Faults...); err != nil {
 		return nil, err
 	}
@@ -245,9 +251,9 @@ func (s *Simulator) load() (frozen time.Time, err error) {
 		switch {
 		case r.World != nil:
 			w := r.World
-			if w.Seed != c.Seed || w.Characters != c.Characters || w.Activity != c.Activity {
-				return fmt.Errorf("the folder belongs to the world of seed %d with %d characters and activity %v, not to seed %d with %d and %v: choose another folder or the same world",
-					w.Seed, w.Characters, w.Activity, c.Seed, c.Characters, c.Activity)
+			if w.Seed != c.Seed || w.Characters != c.Characters || w.Activity != c.Activity || w.Assets != c.Assets {
+				return fmt.Errorf("the folder belongs to the world of seed %d with %d characters, activity %v and %d assets, not to seed %d with %d, %v and %d: choose another folder or the same world",
+					w.Seed, w.Characters, w.Activity, w.Assets, c.Seed, c.Characters, c.Activity, c.Assets)
 			}
 			c.Epoch, c.Start, c.Speed = w.Epoch, w.Start, w.Speed
 			return nil
@@ -264,7 +270,7 @@ func (s *Simulator) load() (frozen time.Time, err error) {
 func (s *Simulator) dump(l *statefile.Log[record]) error {
 	c := &s.config
 	first := record{World: &worldRecord{
-		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity,
+		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity, Assets: c.Assets,
 		Epoch: c.Epoch.UTC(), Start: c.Start.UTC(), Speed: c.Speed,
 	}}
 	if err := l.Append(first); err != nil {

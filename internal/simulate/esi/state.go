@@ -46,6 +46,7 @@ type worldRecord struct {
 	Seed       uint64    `json:"seed"`
 	Characters int       `json:"characters"`
 	Activity   float64   `json:"activity"`
+	Assets     int       `json:"assets,omitempty"`
 	Epoch      time.Time `json:"epoch"`
 	Start      time.Time `json:"start"`
 	Speed      float64   `json:"speed"`

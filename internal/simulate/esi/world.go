@@ -43,6 +43,8 @@ type world struct {
 	corporations int
 	alliances    int
 	activity     float64
+	// assets is how many each character has; 0 draws the number.
+	assets int
 }
 
 func newWorld(seed uint64, characters int, activity float64) *world {
