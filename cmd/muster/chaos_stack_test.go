@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/internal/engine"
 	"github.com/muster-sync/muster/internal/engine/freeport"
 )
@@ -70,7 +71,7 @@ func startStack(t testing.TB, seed uint64) *stack {
 		"MUSTER_ESI_URL="+s.esiURL, "MUSTER_SSO_URL="+s.esiURL, "MUSTER_SSO_CLIENT_ID=muster-simulated", "MUSTER_SSO_CLIENT_SECRET=simulated-secret",
 		"MUSTER_CONTACT=chaos@example.org", "MUSTER_ESI_DOWNTIME=false",
 		"MUSTER_SAM_URL="+s.anvilURL, "MUSTER_RAWLS_URL="+s.anvilURL, "MUSTER_ANVIL_CREDENTIALS=none",
-		"MUSTER_INTERVALS=details=3s;location=1s;wallet=1s;wallet-journal=2s", "MUSTER_SWEEP_EVERY=2s",
+		"MUSTER_INTERVALS="+chaosIntervals(), "MUSTER_SWEEP_EVERY=2s",
 	)
 	start := func(name string, args ...string) *service {
 		return startService(t, s.binary, s.files, name, s.env, args...)
@@ -78,7 +79,7 @@ func startStack(t testing.TB, seed uint64) *stack {
 	world := []string{"--seed", strconv.FormatUint(seed, 10), "--speed", strconv.Itoa(chaosSpeed), "--epoch", time.Now().Add(-chaosAge).UTC().Format(time.RFC3339)}
 	s.esi = start("esi", append([]string{
 		"simulate", "esi", "--address", "127.0.0.1:" + port(3), "--characters", strconv.Itoa(chaosCharacters), "--activity", strconv.Itoa(chaosActivity),
-		"--window", "5s", "--state", filepath.Join(s.files, "esi-state"), "--organisation", s.file("org.json"),
+		"--window", "5s", "--token-lifetime", "20m", "--state", filepath.Join(s.files, "esi-state"), "--organisation", s.file("org.json"),
 	}, world...)...)
 	s.anvil = start("anvil", append([]string{
 		"simulate", "anvil", "--address", "127.0.0.1:" + port(4), "--consortium", chaosConsortium,
@@ -96,6 +97,19 @@ func startStack(t testing.TB, seed uint64) *stack {
 	s.run("import", "-f", s.file("org.json"))
 	s.run("declare", "--consortium", chaosConsortium, "-f", s.file("declared.json"))
 	return s
+}
+
+// chaosIntervals has a few sections read all the time and the others now and then.
+func chaosIntervals() string {
+	intervals := []string{"details=3s", "location=1s", "wallet=1s", "wallet-journal=2s"}
+	for _, shape := range eve.Shapes() {
+		switch shape.Section {
+		case eve.SectionDetails, eve.SectionLocation, eve.SectionWallet, eve.SectionWalletJournal:
+		default:
+			intervals = append(intervals, string(shape.Section)+"=10s")
+		}
+	}
+	return strings.Join(intervals, ";")
 }
 
 func (s *stack) file(name string) string { return filepath.Join(s.files, name) }

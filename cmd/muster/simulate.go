@@ -32,18 +32,28 @@ type worldFlags struct {
 
 type simulateESI struct {
 	worldFlags
-	Address      string        `help:"Address to serve on." default:"127.0.0.1:9001" placeholder:"HOST:PORT"`
-	Characters   int           `help:"How many characters there are." default:"100"`
-	Activity     float64       `help:"Multiplies how much happens." default:"1"`
-	Window       time.Duration `help:"How long charges weigh on the token buckets; ESI's is 15m, a fast world needs a short one." default:"15m"`
-	State        string        `help:"Folder that remembers what was served over restarts." placeholder:"DIR"`
-	Organisation string        `help:"Write an organisation file for muster import, and go on." placeholder:"FILE"`
+	Address         string        `help:"Address to serve on." default:"127.0.0.1:9001" placeholder:"HOST:PORT"`
+	Characters      int           `help:"How many characters there are." default:"100"`
+	Activity        float64       `help:"Multiplies how much happens." default:"1"`
+	Assets          int           `help:"How many assets each character has; 0 draws it for each." placeholder:"COUNT"`
+	Window          time.Duration `help:"How long charges weigh on the token buckets; default is ESI's 15m, divided by the speed."`
+	Shape           string        `help:"How buckets forget: ${enum}." enum:"floating,quarter" default:"floating"`
+	TokenLifetime   time.Duration `help:"How long access tokens are good; default is EVE's 20m, divided by the speed."`
+	CacheHeaders    string        `help:"How lifetimes are announced: ${enum}." enum:"live,max-age,expires" default:"live"`
+	PageSize        int           `help:"The most records on a page; 0 is ESI's own for each route." placeholder:"COUNT"`
+	ExclusiveFromID bool          `name:"exclusive-from-id" help:"Transactions from an id on leave that one out."`
+	PartialScopes   float64       `help:"Share of characters that consented to little." placeholder:"SHARE"`
+	Downtime        time.Duration `help:"How long the world is down from 11:00 of each of its days on; 0 is never."`
+	Faults          []string      `name:"fault" sep:"none" help:"What goes wrong, such as server-error:character-assets,rate=0.01; 'all' is some of everything. May be repeated." placeholder:"FAULT"`
+	State           string        `help:"Folder that remembers what was served over restarts." placeholder:"DIR"`
+	Organisation    string        `help:"Write an organisation file for muster import, and go on." placeholder:"FILE"`
 }
 
 // Help implements kong's detailed help.
 func (c *simulateESI) Help() string {
 	return `Examples:
   muster simulate esi --characters 10000 --speed 60 --organisation org.json
+  muster simulate esi --shape quarter --downtime 15m --fault all
   MUSTER_ESI_URL=http://127.0.0.1:9001 MUSTER_SSO_URL=http://127.0.0.1:9001 muster ingest
 
 It counts tokens and errors by its own ledger. Each rule that a client breaks is listed at
@@ -52,8 +62,14 @@ It counts tokens and errors by its own ledger. Each rule that a client breaks is
 
 // Run implements the subcommand.
 func (c *simulateESI) Run(ctx context.Context, env *environment) error {
+	faults, err := simesi.ParseFaults(c.Faults...)
+	if err != nil {
+		return event.Errorf(event.CodeInvalid, "--fault: %w", err)
+	}
 	simulator, err := simesi.New(simesi.Config{
-		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity, Epoch: c.Epoch, Speed: c.Speed, StateDir: c.State, Window: c.Window, Logger: env.logger,
+		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity, Assets: c.Assets, Epoch: c.Epoch, Speed: c.Speed, StateDir: c.State,
+		Window: c.Window, Shape: simesi.WindowShape(c.Shape), TokenLifetime: c.TokenLifetime, CacheHeaders: simesi.CacheHeaders(c.CacheHeaders),
+		PageSize: c.PageSize, ExclusiveFromID: c.ExclusiveFromID, PartialScopes: c.PartialScopes, Downtime: c.Downtime, Faults: faults, Logger: env.logger,
 	})
 	if err != nil {
 		return err

@@ -137,7 +137,9 @@ func newDemo(ctx context.Context, env *environment, c *upCommand) (*demo, error)
 	var err error
 	d.esi, err = simesi.New(simesi.Config{
 		Seed: 1, Characters: c.DemoCharacters, Epoch: time.Now().Add(-demoBehind), Speed: c.DemoSpeed, Activity: 2,
-		StateDir: filepath.Join(env.settings.DataDir, "demo", "esi"), Logger: env.logger,
+		// Else each use of a login would have to renew it.
+		TokenLifetime: 20 * time.Minute,
+		StateDir:      filepath.Join(env.settings.DataDir, "demo", "esi"), Logger: env.logger,
 	})
 	if err != nil {
 		return nil, err
