@@ -235,16 +235,7 @@ func (c *chaos) settle() {
 	}
 	frozen := time.Now().Add(time.Second) // answers that were under way are older
 	c.eventually("every section is read from the frozen world", func(ctx context.Context) error {
-		var behind int
-		err := c.watch.pool.QueryRow(ctx, `SELECT $1 * 3 - count(*) FROM ingest.section_state
-			WHERE section <> 'details' AND validated_at > $2 AND failing_since IS NULL AND pending IS NULL`, chaosCharacters, frozen).Scan(&behind)
-		if err != nil {
-			return err
-		}
-		if behind > 0 {
-			return fmt.Errorf("%d sections were not read since", behind)
-		}
-		return nil
+		return settled(ctx, c.watch.pool, frozen)
 	})
 	c.run("sweep", "--consortium", chaosConsortium, "--once")
 }

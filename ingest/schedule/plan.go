@@ -123,3 +123,12 @@ func later(a, b time.Time) time.Time {
 func jitter(most time.Duration) time.Duration {
 	return rand.N(most) //nolint:gosec // Jitter needs no secrecy.
 }
+
+// DefaultIntervals are how often each section is read if nothing else is set.
+func DefaultIntervals() map[eve.Section]time.Duration {
+	intervals := map[eve.Section]time.Duration{}
+	for _, section := range esi.Sections(esi.Options{}) {
+		intervals[section.Name] = defaultInterval(section.Name)
+	}
+	return intervals
+}

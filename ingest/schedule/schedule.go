@@ -68,7 +68,7 @@ type Config struct {
 	// Workers is how many syncs run at once: 32.
 	Workers int
 	// SweepEvery is how often new, forgotten and stranded characters are looked
-	// for: 60 s.
+	// for: 15 s.
 	SweepEvery time.Duration
 	// JobTimeout bounds one sync: 50 s. A job that runs 10 s longer is taken
 	// for dead.
@@ -82,7 +82,7 @@ func (c *Config) setDefaults() {
 		c.Workers = 32
 	}
 	if c.SweepEvery == 0 {
-		c.SweepEvery = time.Minute
+		c.SweepEvery = 15 * time.Second
 	}
 	if c.JobTimeout == 0 {
 		c.JobTimeout = 50 * time.Second
@@ -107,6 +107,9 @@ type Scheduler struct {
 	client  *river.Client[pgx.Tx]
 	wake    chan struct{}
 	metrics *metrics
+	// swept is the state of the last full sweep, which was at sweptAt.
+	swept   string
+	sweptAt time.Time
 }
 
 // New makes a scheduler. It does nothing until [Scheduler.Run].

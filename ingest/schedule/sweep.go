@@ -2,7 +2,9 @@ package schedule
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"strings"
 	"time"
@@ -59,6 +61,13 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	if err != nil {
 		return swept, fmt.Errorf("listing the characters to sync: %w", err)
 	}
+	now, err := s.stateOf(ctx, characters)
+	if err != nil {
+		return swept, err
+	}
+	if now == s.swept && time.Since(s.sweptAt) < sweepAnyway {
+		return swept, s.measure(ctx)
+	}
 	if swept.Removed, err = s.remove(ctx, characters); err != nil {
 		return swept, err
 	}
@@ -84,7 +93,32 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 		s.config.Logger.InfoContext(ctx, "schedule brought in line", "characters", len(characters),
 			"added", swept.Added, "removed", swept.Removed, "reclaimed", swept.Reclaimed)
 	}
+	s.swept, s.sweptAt = now, time.Now()
 	return swept, s.measure(ctx)
+}
+
+// sweepAnyway is how often the schedule is compared though nothing hints at a
+// difference: comparing hundreds of thousands of jobs takes a second.
+const sweepAnyway = 5 * time.Minute
+
+// stateOf sums up what the schedule follows from: who is to be synced, with which
+// logins, and what is paused.
+func (s *Scheduler) stateOf(ctx context.Context, characters []int64) (string, error) {
+	h := fnv.New64a()
+	for _, id := range characters {
+		// A hash never fails to write.
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(id)))
+	}
+	var logins, failures, pauses string
+	err := s.config.Pool.QueryRow(ctx, `SELECT
+		(SELECT count(*) || ' ' || count(*) FILTER (WHERE state = 'active') || ' ' || coalesce(sum(cardinality(scopes)), 0) || ' ' || coalesce(max(registered_at), '-infinity') FROM ingest.token),
+		(SELECT count(*)::text FROM ingest.section_state WHERE failure_class = 'token'),
+		(SELECT coalesce(string_agg(character_id || '/' || section, ' ' ORDER BY character_id, section), '') FROM ingest.pause)`,
+	).Scan(&logins, &failures, &pauses)
+	if err != nil {
+		return "", fmt.Errorf("looking at what the schedule follows from: %w", err)
+	}
+	return fmt.Sprintf("%x|%s|%s|%s", h.Sum64(), logins, failures, pauses), nil
 }
 
 // sections are the names of the sections that need no login, and of those that

@@ -12,6 +12,7 @@ ALTER TABLE section_state
     ADD COLUMN base_keys bytea;
 UPDATE section_state SET parts_complete = ARRAY[pages_complete];
 ALTER TABLE section_state DROP COLUMN pages_complete;
+CREATE INDEX section_state_waiting ON section_state (character_id) WHERE failure_class = 'token';
 
 -- What is fetched apart, one by one: bodies of mails, contents of contracts.
 CREATE TABLE follow_up (
@@ -53,6 +54,7 @@ CREATE TABLE pause (
 -- +goose Down
 DROP TABLE pause;
 DROP TABLE follow_up;
+DROP INDEX section_state_waiting;
 ALTER TABLE section_state ADD COLUMN pages_complete integer NOT NULL DEFAULT 0;
 UPDATE section_state SET pages_complete = coalesce(parts_complete[1], 0);
 ALTER TABLE section_state DROP COLUMN parts_complete, DROP COLUMN base_id, DROP COLUMN base_at, DROP COLUMN base_keys;

@@ -1,0 +1,296 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/schedule"
+	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/internal/engine/freeport"
+	"github.com/muster-sync/muster/internal/eventlog"
+)
+
+// day is a run of the sync against a simulated world whose clock is fast, judged
+// by the simulator's own books.
+type day struct {
+	*stack
+
+	characters int
+	hours      float64
+	speed      float64
+	stores     *stores
+	peak       int64 // of the ingest process's memory, in bytes
+}
+
+// TestDayOfSync keeps characters in step through hours of a fast world in which
+// everything goes wrong now and then, and requires that no rule of ESI was broken
+// and that everything held is what was served last. MUSTER_DAY_CHARACTERS,
+// MUSTER_DAY_HOURS, MUSTER_DAY_SPEED, MUSTER_DAY_ASSETS and MUSTER_DAY_FAULTS set
+// its size; it reports what it cost.
+func TestDayOfSync(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	d := startDay(t)
+	d.wait()
+	d.settle()
+	d.requireNoBreach()
+	d.requireTruth()
+	d.report()
+	d.stopDay()
+}
+
+func floatFromEnvironment(t *testing.T, name string, otherwise float64) float64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	require.NoError(t, err, name)
+	return v
+}
+
+func startDay(t *testing.T) *day {
+	t.Helper()
+	requireEngines(t)
+	d := &day{
+		stack:      &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()},
+		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 12)),
+		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
+		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 1200),
+	}
+	t.Cleanup(d.requireNothingLeft)
+	ports, err := freeport.Find(t.Context(), 5)
+	require.NoError(t, err)
+	port := func(i int) string { return strconv.Itoa(ports[i]) }
+	d.esiURL, d.apiURL = "http://127.0.0.1:"+port(3), "http://127.0.0.1:"+port(4)
+	d.env = cleanEnvironment(
+		"MUSTER_DATA_DIR="+d.data, "MUSTER_LISTEN=127.0.0.1:"+port(4), "MUSTER_KAFKA_PARTITIONS=4",
+		"MUSTER_ESI_URL="+d.esiURL, "MUSTER_SSO_URL="+d.esiURL, "MUSTER_SSO_CLIENT_ID=muster-simulated", "MUSTER_SSO_CLIENT_SECRET=simulated-secret",
+		"MUSTER_CONTACT=day@example.org", "MUSTER_ESI_DOWNTIME=false", "MUSTER_ANVIL_CREDENTIALS=none", "MUSTER_SAM_URL="+d.esiURL, "MUSTER_RAWLS_URL="+d.esiURL,
+		"MUSTER_INTERVALS="+d.intervals(),
+	)
+	start := func(name string, args ...string) *service {
+		return startService(t, d.binary, d.files, name, d.env, args...)
+	}
+	simulate := []string{
+		"simulate", "esi", "--address", "127.0.0.1:" + port(3), "--characters", strconv.Itoa(d.characters), "--speed", fmt.Sprint(d.speed),
+		"--epoch", time.Now().Add(-60 * 24 * time.Hour).UTC().Format(time.RFC3339), "--token-lifetime", "20m", "--organisation", d.file("org.json"),
+		"--assets", strconv.Itoa(int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0))),
+	}
+	for _, f := range strings.Fields(os.Getenv("MUSTER_DAY_FAULTS")) {
+		simulate = append(simulate, "--fault", f)
+	}
+	d.esi = start("esi", simulate...)
+	d.kafka = start("kafka", "engine", "kafka", "--port", port(0))
+	d.postgres = start("postgres", "engine", "postgres", "--port", port(1))
+	d.clickhouse = start("clickhouse", "engine", "clickhouse", "--port", port(2))
+	d.eventually("the engines answer", func(context.Context) error {
+		_, err := engine.Running(d.data, engine.Addresses{}, nil)
+		return err
+	})
+	d.project, d.serve = start("project", "project"), start("serve", "serve")
+	d.eventually("the API is ready", func(ctx context.Context) error { return d.get(ctx, d.apiURL+"/readyz", nil) })
+	d.run("import", "-f", d.file("org.json"))
+	d.ingest = start("ingest", "ingest")
+	d.stores = d.stack.stores()
+	return d
+}
+
+// intervals are the defaults, in the world's time.
+func (d *day) intervals() string {
+	defaults := schedule.DefaultIntervals()
+	var out []string
+	for _, section := range esi.Sections(esi.Options{}) {
+		interval := max(time.Second, time.Duration(float64(defaults[section.Name])/d.speed))
+		out = append(out, string(section.Name)+"="+interval.String())
+	}
+	return strings.Join(out, ";")
+}
+
+// wait lets the hours go by.
+func (d *day) wait() {
+	d.t.Helper()
+	until := time.Now().Add(time.Duration(d.hours / d.speed * float64(time.Hour)))
+	for time.Now().Before(until) {
+		d.measure()
+		time.Sleep(time.Second) //nolint:forbidigo // The world's clock runs by the wall clock.
+	}
+}
+
+// measure looks at the memory of the ingest process.
+func (d *day) measure() {
+	d.ingest.mu.Lock()
+	cmd := d.ingest.cmd
+	d.ingest.mu.Unlock()
+	if cmd == nil || cmd.Process == nil {
+		return
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		return
+	}
+	for line := range strings.SplitSeq(string(status), "\n") {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmHWM:" {
+			kilobytes, _ := strconv.ParseInt(fields[1], 10, 64)
+			d.peak = max(d.peak, kilobytes<<10)
+		}
+	}
+}
+
+// settle stops the world and what goes wrong in it, and waits until each section
+// was read since, and all that is fetched apart.
+func (d *day) settle() {
+	d.t.Helper()
+	for _, ask := range [][2]string{{http.MethodDelete, "faults"}, {http.MethodPost, "freeze"}} {
+		require.NoError(d.t, d.ask(d.t.Context(), ask[0], d.esiURL+"/_simulator/"+ask[1], nil))
+	}
+	frozen := time.Now().Add(time.Second)
+	limit := recoverWithin + time.Duration(30*float64(time.Hour)/d.speed)
+	require.NoError(d.t, waitUntil(d.t.Context(), limit, func(ctx context.Context) error {
+		return settled(ctx, d.stores.pool, frozen)
+	}), "everything is read from the world that stands still")
+}
+
+// settled fails while a section was not read since a moment, or something is to
+// be fetched apart.
+func settled(ctx context.Context, pool *pgxpool.Pool, frozen time.Time) error {
+	rows, err := pool.Query(ctx, `
+		SELECT section, count(*) FROM ingest.section_state
+		WHERE validated_at <= $1 OR validated_at IS NULL OR failing_since IS NOT NULL OR pending IS NOT NULL GROUP BY 1 ORDER BY 1`, frozen)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var behind []string
+	for rows.Next() {
+		var section string
+		var n int
+		if err := rows.Scan(&section, &n); err != nil {
+			return err
+		}
+		behind = append(behind, fmt.Sprintf("%s %d", section, n))
+	}
+	var open int
+	if err := pool.QueryRow(ctx, `SELECT count(*) FROM ingest.follow_up WHERE failures > 0 OR due_at <= now()`).Scan(&open); err != nil {
+		return err
+	}
+	if len(behind) > 0 || open > 0 {
+		return fmt.Errorf("not read since: %s; %d to be fetched apart", strings.Join(behind, ", "), open)
+	}
+	return rows.Err()
+}
+
+func (d *day) requireNoBreach() {
+	d.t.Helper()
+	var books struct {
+		ByRule     map[string]int64 `json:"by_rule"`
+		Violations []struct{ Rule, Request, Detail string }
+	}
+	require.NoError(d.t, d.get(d.t.Context(), d.esiURL+"/_simulator/violations", &books))
+	for i, v := range books.Violations {
+		if i < 20 {
+			d.t.Logf("%s: %s: %s", v.Rule, v.Request, v.Detail)
+		}
+	}
+	if len(books.ByRule) > 0 {
+		d.t.Errorf("rules of ESI were broken: %v", books.ByRule)
+	}
+}
+
+// requireTruth folds the log, a partition at a time, and holds it against what was
+// served.
+func (d *day) requireTruth() {
+	d.t.Helper()
+	ctx := d.t.Context()
+	ends, err := d.stores.reader.Ends(ctx, event.TopicEVE)
+	require.NoError(d.t, err)
+	var differ []error
+	judged, records, elements := 0, 0, 0
+	for at, span := range ends {
+		model := eve.NewModel()
+		require.NoError(d.t, d.stores.reader.ReadRange(ctx, at, span.Start, span.End, func(r eventlog.Record) error {
+			return d.apply(model, r)
+		}))
+		for _, id := range model.IDs() {
+			var answer servedCharacter
+			require.NoError(d.t, d.get(ctx, d.esiURL+"/_simulator/served?character="+strconv.FormatInt(id, 10), &answer))
+			c := model.Character(id)
+			held := heldCharacter{Sections: map[eve.Section]json.RawMessage{}, Records: c.Records}
+			for section, state := range c.Sections {
+				held.Sections[section] = state.Value
+				elements += strings.Count(string(state.Value), "},{")
+			}
+			for _, r := range c.Records {
+				records += len(r)
+			}
+			differ = append(differ, judge(answer, held)...)
+			if got, want := int64(c.JournalSum()), answer.Sum; got != want || len(c.Journal) != len(answer.Journal) {
+				differ = append(differ, fmt.Errorf("journal of %d: %d entries of %d, %d of %d were served", id, len(c.Journal), got, len(answer.Journal), want))
+			}
+			judged++
+		}
+	}
+	d.t.Logf("judged: %d characters, %d records, about %d elements", judged, records, elements)
+	require.Equal(d.t, d.characters, judged)
+	require.NoError(d.t, firstOf(differ))
+}
+
+func (d *day) apply(model *eve.Model, r eventlog.Record) error {
+	e, err := r.Recorded()
+	if err != nil || e.IsTombstone() || !d.stores.registry.Knows(e.Type) {
+		return err
+	}
+	p, err := d.stores.registry.Decode(e.Event)
+	if err != nil {
+		return err
+	}
+	return model.Apply(e.Event, p)
+}
+
+// report says what it cost.
+func (d *day) report() {
+	d.t.Helper()
+	d.measure()
+	var books struct {
+		Tokens   map[string]int64 `json:"tokens"`
+		Requests []struct {
+			Count int64 `json:"count"`
+		} `json:"requests"`
+	}
+	require.NoError(d.t, d.get(d.t.Context(), d.esiURL+"/_simulator/ledger", &books))
+	var tokens, requests int64
+	for _, n := range books.Tokens {
+		tokens += n
+	}
+	for _, r := range books.Requests {
+		requests += r.Count
+	}
+	days := float64(d.characters) * d.hours / 24
+	d.t.Logf("%d characters, %.1f hours at %.0f times the clock: %d requests (%.0f a character-day), %d tokens (%.0f a character-day), ingest at most %d MiB",
+		d.characters, d.hours, d.speed, requests, float64(requests)/days, tokens, float64(tokens)/days, d.peak>>20)
+	d.t.Logf("tokens by group: %v", books.Tokens)
+}
+
+func (d *day) stopDay() {
+	for _, p := range []*service{d.serve, d.ingest, d.project, d.clickhouse, d.postgres, d.kafka, d.esi} {
+		require.NoError(d.t, p.stop(), "stopping %s", p.name)
+	}
+}
