@@ -71,7 +71,7 @@ func startStack(t testing.TB, seed uint64) *stack {
 		"MUSTER_ESI_URL="+s.esiURL, "MUSTER_SSO_URL="+s.esiURL, "MUSTER_SSO_CLIENT_ID=muster-simulated", "MUSTER_SSO_CLIENT_SECRET=simulated-secret",
 		"MUSTER_CONTACT=chaos@example.org", "MUSTER_ESI_DOWNTIME=false",
 		"MUSTER_SAM_URL="+s.anvilURL, "MUSTER_RAWLS_URL="+s.anvilURL, "MUSTER_ANVIL_CREDENTIALS=none",
-		"MUSTER_INTERVALS="+chaosIntervals(), "MUSTER_SWEEP_EVERY=2s",
+		"MUSTER_MAX_MAILS=100000", "MUSTER_INTERVALS="+chaosIntervals(), "MUSTER_SWEEP_EVERY=2s",
 	)
 	start := func(name string, args ...string) *service {
 		return startService(t, s.binary, s.files, name, s.env, args...)

@@ -95,7 +95,7 @@ func startDay(t *testing.T) *day {
 		"--epoch", time.Now().Add(-60 * 24 * time.Hour).UTC().Format(time.RFC3339), "--token-lifetime", "20m", "--organisation", d.file("org.json"),
 		"--assets", strconv.Itoa(int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0))),
 	}
-	for _, f := range strings.Fields(os.Getenv("MUSTER_DAY_FAULTS")) {
+	for f := range strings.FieldsSeq(os.Getenv("MUSTER_DAY_FAULTS")) {
 		simulate = append(simulate, "--fault", f)
 	}
 	d.esi = start("esi", simulate...)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -82,7 +83,7 @@ func judgeRecord(id int64, section eve.Section, want servedRecord, got map[strin
 	for name, value := range fields {
 		wanted, err1 := eve.Canonical(value)
 		held, err2 := eve.Canonical(got[name])
-		if err1 != nil || err2 != nil || string(wanted) != string(held) {
+		if err1 != nil || err2 != nil || !bytes.Equal(wanted, held) {
 			differ = append(differ, fmt.Errorf("%s of %s %s of %d is %.200s, last served was %.200s", name, section, want.Key, id, got[name], value))
 		}
 	}

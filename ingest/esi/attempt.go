@@ -73,8 +73,7 @@ func (a *attempt) readPart(ctx context.Context, i int) error {
 	} else {
 		answer, err = a.syncer.config.Client.Get(ctx, request)
 	}
-	var failure *transport.Failure
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*transport.Failure](err); ok {
 		a.came[i] = failure.Kept
 		return err
 	}

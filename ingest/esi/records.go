@@ -30,7 +30,8 @@ func (c *recordsCursor) read(stored []byte) (*eve.KnownRecords, error) {
 		}
 	}
 	known := &eve.KnownRecords{}
-	return known, known.UnmarshalBinary(c.Known)
+	err := known.UnmarshalBinary(c.Known)
+	return known, err
 }
 
 func (c *recordsCursor) write(known *eve.KnownRecords) ([]byte, error) {

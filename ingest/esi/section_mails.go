@@ -1,11 +1,11 @@
 package esi
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -111,12 +111,12 @@ func unlisted(known *eve.KnownRecords, listed map[string]bool, from time.Time) [
 		}
 	}
 	slices.SortFunc(gone, func(a, b goneRecord) int {
-		return cmp.Or(a.day.Compare(b.day), bytes.Compare([]byte(a.key), []byte(b.key)))
+		return cmp.Or(a.day.Compare(b.day), strings.Compare(a.key, b.key))
 	})
 	return gone
 }
 
 func idOf(key string) int64 {
-	id, _ := strconv.ParseInt(key, 10, 64) //nolint:errcheck // The keys of these records are numbers.
+	id, _ := strconv.ParseInt(key, 10, 64) // The keys of these records are numbers.
 	return id
 }

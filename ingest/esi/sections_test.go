@@ -323,10 +323,10 @@ func TestKillmailsAreRecordedWithTheirDetails(t *testing.T) {
 
 func TestACalendarEventThatIsNotListedAnyMoreBeforeItsDayIsCalledOff(t *testing.T) {
 	r := newRig(t)
-	event := func(id int, date string) string {
+	planned := func(id int, date string) string {
 		return fmt.Sprintf(`{"event_id":%d,"event_date":%q,"title":"Op","event_response":"accepted","importance":0}`, id, date)
 	}
-	list := r.world.Serve(path("/calendar"), 5*time.Second, "["+event(1, "2026-09-02T00:00:00Z")+","+event(2, "2026-09-20T00:00:00Z")+"]")
+	list := r.world.Serve(path("/calendar"), 5*time.Second, "["+planned(1, "2026-09-02T00:00:00Z")+","+planned(2, "2026-09-20T00:00:00Z")+"]")
 	r.world.Serve(path("/calendar/1"), 5*time.Second, `{"date":"2026-09-02T00:00:00Z","duration":60,"event_id":1,"importance":0,"owner_id":1,"owner_name":"x","owner_type":"corporation","response":"accepted","text":"t","title":"Op"}`)
 	r.world.Serve(path("/calendar/2"), 5*time.Second, `{"date":"2026-09-20T00:00:00Z","duration":60,"event_id":2,"importance":0,"owner_id":1,"owner_name":"x","owner_type":"corporation","response":"accepted","text":"u","title":"Op"}`)
 	r.sync(t, eve.SectionCalendar)
@@ -337,7 +337,7 @@ func TestACalendarEventThatIsNotListedAnyMoreBeforeItsDayIsCalledOff(t *testing.
 	r.sync(t, eve.SectionCalendar)
 	require.Equal(t, "true", r.record(t, eve.SectionCalendar, "1")["listed"], "it is over")
 	require.Equal(t, "false", r.record(t, eve.SectionCalendar, "2")["listed"])
-	list.Set("[" + event(2, "2026-09-20T00:00:00Z") + "]")
+	list.Set("[" + planned(2, "2026-09-20T00:00:00Z") + "]")
 	r.world.Clock.Advance(time.Hour)
 	r.sync(t, eve.SectionCalendar)
 	require.Equal(t, "true", r.record(t, eve.SectionCalendar, "2")["listed"])

@@ -60,17 +60,22 @@ func (u *Usage) Run(ctx context.Context, logger *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
-			defer cancel()
-			if err := u.Flush(last); err != nil {
-				logger.WarnContext(last, "the last counts of requests were not written down", "error", err)
-			}
+			u.last(ctx, logger)
 			return
 		case <-ticker.C:
 			if err := u.Flush(ctx); err != nil && ctx.Err() == nil {
 				logger.WarnContext(ctx, "the counts of requests were not written down; trying again", "error", err)
 			}
 		}
+	}
+}
+
+// last writes the counts down when all else has ended.
+func (u *Usage) last(ctx context.Context, logger *slog.Logger) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
+	defer cancel()
+	if err := u.Flush(last); err != nil {
+		logger.WarnContext(last, "the last counts of requests were not written down", "error", err)
 	}
 }
 

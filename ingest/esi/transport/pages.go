@@ -101,7 +101,10 @@ func (c *Client) begin(ctx context.Context, request Request) (*reading, error) {
 		return nil, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
 	}
 	r := &reading{client: c, route: request.Route, character: request.Character, resolved: path, query: request.Query, body: request.Body}
-	return r, r.authorize(ctx)
+	if err := r.authorize(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // numbered are the query parameters of a numbered page; none for a route without.

@@ -85,8 +85,9 @@ func (s *stock) fill(slot int, a *asset) {
 
 // lay puts an asset into a hangar.
 func (s *stock) lay(a *asset, d *dice.Stream) {
-	structure := false
-	if a.location, structure = stationOrStructure(d); structure {
+	location, structure := stationOrStructure(d)
+	a.location = location
+	if structure {
 		// That is how ESI calls structures.
 		a.where = "item"
 	}
@@ -194,7 +195,7 @@ func (s *stock) name(slot int, a *asset) string {
 		return "None"
 	}
 	d := dice.New(s.w.seed, drawAsset, uint64(s.p.id), 4, uint64(slot), slowly(s.session, 300, a.odd%300))
-	word := [...]string{"Old ", "Blåtann ", "“Lucky” ", "雪 ", "<b>Loot</b> ", "Mk. "}[d.IntN(6)]
+	word := [...]string{"Old ", "Blåtann ", "“Lucky” ", "雪 ", "<b>Loot</b> ", "Mk. "}[d.IntN(6)] //nolint:gosmopolitan // Players write in every script.
 	return word + familyNames[d.IntN(len(familyNames))] + " " + strconv.Itoa(d.IntN(100))
 }
 

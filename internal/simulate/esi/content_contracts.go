@@ -153,7 +153,7 @@ func (w *world) contractBy(id, contractID int64, at time.Time, c *contract) bool
 	second, lane := secondOf(contractID)
 	p := w.profileOf(id)
 	s := w.contractsOf(&p)
-	if _, ok := s.find(second); !ok || lane != p.number%lanes || second > at.Unix() {
+	if !s.has(second) || lane != p.number%lanes || second > at.Unix() {
 		return false
 	}
 	w.contract(&p, w.traitsOf(id), second, c)

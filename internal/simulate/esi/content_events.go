@@ -179,7 +179,7 @@ func (w *world) appendKillmail(b []byte, killmail int64, hash string) ([]byte, b
 	}
 	p := w.profileOf(id)
 	s := w.killsOf(&p)
-	if _, happened := s.find(second); !happened || hash != w.killmailHash(id, second) {
+	if !s.has(second) || hash != w.killmailHash(id, second) {
 		return b, false
 	}
 	d := dice.New(w.seed, drawKillmail, 2, uint64(id), uint64(second))

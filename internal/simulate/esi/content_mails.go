@@ -240,8 +240,11 @@ func (w *world) appendMailLabels(b []byte, id int64, at time.Time) []byte {
 		id          int64
 		name, color string
 	}{
-		{1, "Inbox", "#ffffff"}, {2, "Sent", "#ffffff"}, {4, "[Corp]", "#ffffff"},
-		{8, "[Alliance]", "#ffffff"}, {16, "Später lesen ✉", "#660066"},
+		{1, "Inbox", "#ffffff"},
+		{2, "Sent", "#ffffff"},
+		{4, "[Corp]", "#ffffff"},
+		{8, "[Alliance]", "#ffffff"},
+		{16, "Später lesen ✉", "#660066"},
 	}
 	b = append(b, `{"labels":`...)
 	b = appendList(b, len(names), func(b []byte, i int) []byte {

@@ -1,6 +1,7 @@
 package esi
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"time"
@@ -16,10 +17,8 @@ func appendFloat(b []byte, before string, v float64) []byte {
 	b = append(b, before...)
 	n := len(b)
 	b = strconv.AppendFloat(b, v, 'f', -1, 64)
-	for _, c := range b[n:] {
-		if c == '.' {
-			return b
-		}
+	if bytes.IndexByte(b[n:], '.') >= 0 {
+		return b
 	}
 	return append(b, '.', '0')
 }

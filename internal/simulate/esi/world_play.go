@@ -248,13 +248,9 @@ func (s *series) window(at time.Time, days, most int64) (lo, hi int64) {
 	return max(lo, hi-most+1), hi
 }
 
-// find is the index of the thing that happens at a second.
-func (s *series) find(second int64) (k int64, ok bool) {
-	if s.step == 0 {
-		return 0, false
-	}
-	k = s.last(second)
-	return k, s.second(k) == second
+// has tells whether a thing happens at a second.
+func (s *series) has(second int64) bool {
+	return s.step != 0 && s.second(s.last(second)) == second
 }
 
 // lanes is how many characters ids tell apart.
