@@ -317,7 +317,7 @@ const statusErrorLimited = 420
 // judge turns an answer into a reply or a failure.
 func (r *reading) judge(paging url.Values, response *http.Response, body []byte) (*reply, error) {
 	now := r.client.config.Now()
-	fresh := min(lifetime(response.Header, r.route.TTL), maxLifetime)
+	fresh := min(lifetime(response.Header, untold(r.route, now)), maxLifetime)
 	answer := &reply{status: response.StatusCode, header: response.Header, body: body, expires: now.Add(fresh)}
 	switch {
 	case response.StatusCode == http.StatusNotModified:

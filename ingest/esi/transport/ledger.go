@@ -51,6 +51,29 @@ type ledger struct {
 
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
+	// forgetAt is how many buckets there may be before idle ones are dropped.
+	forgetAt int
+}
+
+// forgetFrom is the least number of buckets at which idle ones are dropped.
+const forgetFrom = 1 << 14
+
+// forget drops buckets in which nothing weighs any more. It is called when their
+// number has doubled, so that it costs little for each.
+func (l *ledger) forget(now time.Time) {
+	if l.forgetAt == 0 {
+		l.forgetAt = forgetFrom
+	}
+	if len(l.buckets) < l.forgetAt {
+		return
+	}
+	for key, b := range l.buckets {
+		idle := b.reserved == 0 && !b.blockedUntil.After(now)
+		if last := len(b.charges) - 1; idle && (last < 0 || now.Sub(b.charges[last].at) > 2*b.window) {
+			delete(l.buckets, key)
+		}
+	}
+	l.forgetAt = max(forgetFrom, 2*len(l.buckets))
 }
 
 type bucketKey struct {
@@ -99,6 +122,7 @@ func (l *ledger) reserve(key bucketKey, route catalogue.Route) (*reservation, ti
 	defer l.mu.Unlock()
 	b := l.buckets[key]
 	if b == nil {
+		l.forget(now)
 		b = &bucket{limit: route.MaxTokens, window: route.Window}
 		l.buckets[key] = b
 	}

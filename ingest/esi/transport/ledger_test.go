@@ -255,3 +255,25 @@ func TestDowntime(t *testing.T) {
 	_, down := Downtime{}.until(day.Add(11 * time.Hour))
 	require.False(t, down)
 }
+
+func TestIdleBucketsAreForgotten(t *testing.T) {
+	now := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	l := newLedger(func() time.Time { return now })
+	route := catalogue.Route{MaxTokens: 15, Window: 15 * time.Minute}
+	ask := func(character int64) {
+		r, _ := l.reserve(bucketKey{group: "char-notification", character: character}, route)
+		require.NotNil(t, r)
+		r.settle(costOK, nil)
+	}
+	for character := range int64(forgetFrom) {
+		ask(character)
+	}
+	now = now.Add(10 * time.Minute)
+	ask(forgetFrom)
+	require.Len(t, l.buckets, forgetFrom+1, "what still weighs is kept")
+	now = now.Add(time.Hour)
+	for character := range int64(2 * forgetFrom) {
+		ask(1<<20 + character)
+	}
+	require.Less(t, len(l.buckets), 3*forgetFrom)
+}

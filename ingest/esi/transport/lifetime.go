@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
 // lifetime is how long an answer is fresh from now on: by Cache-Control's
@@ -26,6 +28,19 @@ func lifetime(h http.Header, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return max(0, expires.Sub(date))
+}
+
+// untold is how long an answer is fresh if its headers do not say: until the
+// route's moment of the day, or for its time.
+func untold(route catalogue.Route, now time.Time) time.Duration {
+	if route.TTL > 0 || route.Daily == 0 {
+		return route.TTL
+	}
+	next := now.UTC().Truncate(24 * time.Hour).Add(route.Daily)
+	if !next.After(now) {
+		next = next.Add(24 * time.Hour)
+	}
+	return next.Sub(now)
 }
 
 // maxLifetime bounds what a header can ask for, so that one mad answer does not

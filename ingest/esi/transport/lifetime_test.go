@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
 func header(pairs ...string) http.Header {
@@ -83,4 +85,16 @@ func FuzzHeaders(f *testing.F) {
 			require.Positive(t, said.window)
 		}
 	})
+}
+
+func TestRoutesThatAreMadeAtDowntimeAreFreshUntilTheNextOne(t *testing.T) {
+	daily := catalogue.Route{Daily: 11*time.Hour + 5*time.Minute}
+	for at, want := range map[time.Time]time.Duration{
+		time.Date(2026, 9, 1, 11, 0, 0, 0, time.UTC): 5 * time.Minute,
+		time.Date(2026, 9, 1, 11, 5, 0, 0, time.UTC): 24 * time.Hour,
+		time.Date(2026, 9, 1, 12, 5, 0, 0, time.UTC): 23 * time.Hour,
+	} {
+		require.Equal(t, want, untold(daily, at), at)
+	}
+	require.Equal(t, time.Hour, untold(catalogue.Route{TTL: time.Hour, Daily: time.Hour}, time.Now()))
 }

@@ -195,7 +195,7 @@ func (s *stock) name(slot int, a *asset) string {
 		return "None"
 	}
 	d := dice.New(s.w.seed, drawAsset, uint64(s.p.id), 4, uint64(slot), slowly(s.session, 300, a.odd%300))
-	word := [...]string{"Old ", "Blåtann ", "“Lucky” ", "雪 ", "<b>Loot</b> ", "Mk. "}[d.IntN(6)] //nolint:gosmopolitan // Players write in every script.
+	word := [...]string{"Old ", "Blåtann ", "“Lucky” ", "雪 ", "<b>Loot</b> ", "Mk. "}[d.IntN(6)]
 	return word + familyNames[d.IntN(len(familyNames))] + " " + strconv.Itoa(d.IntN(100))
 }
 

@@ -74,7 +74,7 @@ func (w *world) appendTitles(b []byte, id int64, at time.Time) []byte {
 		case 2:
 			b = append(appendText(b, `"name":`, `<color=0xffffd700>Gold</color> & more`), ',')
 		default:
-			b = append(appendText(b, `"name":`, [...]string{"Fleet Commander", "Minister of Rust", "書記"}[d.IntN(3)]), ',') //nolint:gosmopolitan // Players write in every script.
+			b = append(appendText(b, `"name":`, [...]string{"Fleet Commander", "Minister of Rust", "書記"}[d.IntN(3)]), ',')
 		}
 		return append(appendInt(b, `"title_id":`, 1<<i), '}')
 	})

@@ -76,7 +76,7 @@ func labelID(i int) int64 { return 1 << (i * 8 % 63) }
 func (w *world) appendContactLabels(b []byte, id int64, _ time.Time) []byte {
 	return appendList(b, max(0, contactLabels(id)), func(b []byte, i int) []byte {
 		b = appendInt(b, `{"label_id":`, labelID(i))
-		b = appendText(b, `,"label_name":`, [...]string{"Blues", "Röda", "Scammers <!>", "友達", "Agents"}[i%5]) //nolint:gosmopolitan // Players write in every script.
+		b = appendText(b, `,"label_name":`, [...]string{"Blues", "Röda", "Scammers <!>", "友達", "Agents"}[i%5])
 		return append(b, '}')
 	})
 }
