@@ -16,6 +16,11 @@ TEST_PARALLEL ?= 2
 # Longest time for the tests of one package; a hang ends with the stacks of all goroutines.
 TEST_TIMEOUT ?= 10m
 CHAOS_ROUNDS ?= 20
+DAY_CHARACTERS ?= 200
+DAY_HOURS ?= 24
+DAY_SPEED ?= 120
+DAY_FAULTS ?= all
+FUZZTIME ?= 1m
 # The tests get their engines from the same binary that users run.
 TEST_ENV := MUSTER_TEST_BINARY="$(CURDIR)/$(BINARY)"
 
@@ -61,6 +66,21 @@ unit: ## The tests of the domain, in seconds
 chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum
 	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_CHAOS_ROUNDS="$(CHAOS_ROUNDS)" \
 		$(GO) test -count=1 -timeout 60m -run '^TestChaos' -v ./cmd/muster
+
+.PHONY: day
+day: build engines ## Sync through DAY_HOURS hours of a fast world with faults, then judge every section by what was served
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_DAY_CHARACTERS="$(DAY_CHARACTERS)" MUSTER_DAY_HOURS="$(DAY_HOURS)" \
+		MUSTER_DAY_SPEED="$(DAY_SPEED)" MUSTER_DAY_FAULTS="$(DAY_FAULTS)" \
+		$(GO) test -count=1 -timeout 120m -run '^TestDayOfSync' -v ./cmd/muster
+
+.PHONY: fuzz
+fuzz: ## Run every fuzzer for FUZZTIME, one after the other
+	@set -e; $(GO) list ./... | while read -r package; do \
+		for fuzzer in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$fuzzer"; \
+			$(GO) test -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime "$(FUZZTIME)" "$$package"; \
+		done; \
+	done
 
 .PHONY: bench
 bench: build engines ## Measure folding and replay against the bare engines, as ratios; writes docs/benchmarks
