@@ -72,9 +72,9 @@ func startDay(t *testing.T) *day {
 	requireEngines(t)
 	d := &day{
 		stack:      &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()},
-		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 12)),
+		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 8)),
 		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
-		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 1200),
+		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 3600),
 	}
 	t.Cleanup(d.requireNothingLeft)
 	ports, err := freeport.Find(t.Context(), 5)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
 	ingestanvil "github.com/muster-sync/muster/ingest/anvil"
+	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/internal/engine"
 	simanvil "github.com/muster-sync/muster/internal/simulate/anvil"
 	simesi "github.com/muster-sync/muster/internal/simulate/esi"
@@ -158,9 +160,13 @@ func newDemo(ctx context.Context, env *environment, c *upCommand) (*demo, error)
 	c.Contact, c.Downtime = "demo@example.org", false
 	c.SamURL, c.RawlsURL, c.AnvilCredentials = anvilURL, anvilURL, "none"
 	if c.Intervals == nil {
-		c.Intervals = map[string]time.Duration{
-			"details": 2 * time.Minute, "location": 20 * time.Second, "wallet": 30 * time.Second, "wallet-journal": 75 * time.Second,
+		c.Intervals = map[string]time.Duration{}
+		for section := range schedule.DefaultIntervals() {
+			c.Intervals[string(section)] = 4 * time.Minute
 		}
+		maps.Copy(c.Intervals, map[string]time.Duration{
+			"details": 2 * time.Minute, "location": 20 * time.Second, "wallet": 30 * time.Second, "wallet-journal": 75 * time.Second,
+		})
 	}
 	c.SweepEvery = min(c.SweepEvery, 30*time.Second)
 	return d, nil
