@@ -52,7 +52,7 @@ type followKind struct {
 	once bool
 	// again is how often what changes is fetched; until tells when it is over.
 	again time.Duration
-	until func(f followUp, now time.Time) bool
+	until func(f followUp) bool
 	// records tells that the answer is the record itself.
 	records bool
 	// missing tells that its absence is told once ESI has said so often enough.
@@ -82,7 +82,7 @@ func followKinds() map[string]followKind {
 		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
 		followContractBids: {
 			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 235 * time.Minute,
-			until: func(f followUp, _ time.Time) bool { return f.Once },
+			until: func(f followUp) bool { return f.Once },
 		},
 		followKillmail: {
 			route: catalogue.Killmail(), records: true, once: true, item: killmail,
@@ -92,7 +92,6 @@ func followKinds() map[string]followKind {
 		},
 		followCalendarEvent: {
 			route: catalogue.CharacterCalendarEvent(), params: named("event_id"), item: calendarEvent, again: 24 * time.Hour,
-			until: func(f followUp, now time.Time) bool { return now.After(f.Moment) },
 		},
 	}
 }
@@ -267,7 +266,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	}
 	result.failures, result.class, result.since = 0, "", time.Time{}
 	result.dueAt, result.notBefore = later(now.Add(kind.again), answer.ExpiresAt), answer.ExpiresAt
-	result.over = kind.once || kind.until != nil && kind.until(f, now)
+	result.over = kind.once || kind.until != nil && kind.until(f)
 	if answer.NotModified {
 		return result, nil, nil, nil
 	}
@@ -355,7 +354,7 @@ func (s *Syncer) followFailed(ctx context.Context, result followed, failure *tra
 	result.failures++
 	result.class, result.status, result.message = failure.Class, failure.Status, failure.Message
 	result.dueAt = later(now.Add(wait), failure.RetryAt)
-	if failure.Class == eve.FailureNotFound && (result.failures >= giveUpAfter || result.Moment.Before(now) && result.Kind == followCalendarEvent) {
+	if failure.Class == eve.FailureNotFound && result.failures >= giveUpAfter {
 		s.config.Logger.WarnContext(ctx, "something that is fetched apart is not there any more; it is given up",
 			"kind", result.Kind, "id", result.ItemID, "failures", result.failures)
 		result.over = true

@@ -43,7 +43,7 @@ func Reset(ctx context.Context, tx pgx.Tx, character int64, sections ...eve.Sect
 	batch.Queue(`DELETE FROM ingest.page_etag WHERE character_id = $1 AND section = ANY ($2)`, character, pages)
 	// The hash stays: the same body is not worth a second event.
 	batch.Queue(`
-		UPDATE ingest.follow_up SET etag = '', due_at = coalesce(not_before, '-infinity'::timestamptz)
+		UPDATE ingest.follow_up SET etag = '', due_at = coalesce(not_before, 'epoch'::timestamptz)
 		WHERE character_id = $1 AND section = ANY ($2)`, character, names)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("resetting sections of character %d: %w", character, err)

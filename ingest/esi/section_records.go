@@ -127,6 +127,10 @@ func calendar() Section {
 	}
 }
 
+// settleWithin is for how long after its day an event that is not listed any more
+// is looked for among those whose details are fetched.
+const settleWithin = 60 * 24 * time.Hour
+
 func calendarChanges(r Reading) (Changes, error) {
 	changes, err := records(eve.SectionCalendar, 0, followCalendar)(r)
 	if err != nil {
@@ -151,8 +155,12 @@ func calendarChanges(r Reading) (Changes, error) {
 		}
 		listed[recordKey(e.ID)] = true
 	}
-	tomorrow := r.FetchedAt.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-	for _, gone := range unlisted(known, listed, tomorrow) {
+	today := r.FetchedAt.UTC().Truncate(24 * time.Hour)
+	for _, gone := range unlisted(known, listed, today.Add(-settleWithin)) {
+		changes.Settled = append(changes.Settled, FollowUp{Kind: followCalendarEvent, ItemID: idOf(gone.key)})
+		if !gone.day.After(today) {
+			continue // it is over, or may be
+		}
 		e, err := eve.Amend(source, eve.Amendment{
 			CharacterID: r.CharacterID, Section: eve.SectionCalendar, FetchedAt: r.FetchedAt, Moment: gone.day,
 			Item: object(field{"event_id", []byte(gone.key)}, field{"listed", []byte("false")}),
@@ -163,7 +171,6 @@ func calendarChanges(r Reading) (Changes, error) {
 		changes.Events, cursor.Last = append(changes.Events, e), e.ID
 		// Should it come back, it is told anew.
 		known.Forget(gone.key)
-		changes.Settled = append(changes.Settled, FollowUp{Kind: followCalendarEvent, ItemID: idOf(gone.key)})
 	}
 	changes.Cursor, err = cursor.write(known)
 	return changes, err

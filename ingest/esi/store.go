@@ -142,11 +142,22 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 	return nil
 }
 
-// queueFollowUps adds follow-ups and drops those that are settled. One that is
+// dormant is when a follow-up is due that is settled.
+const dormant = "9999-01-01T00:00:00Z"
+
+// queueFollowUps adds follow-ups and puts those to rest that are settled. One that is
 // there already is due at once.
 func queueFollowUps(batch *pgx.Batch, character int64, section eve.Section, add, settled []FollowUp) {
-	for _, f := range settled {
-		batch.Queue(`DELETE FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND kind = $3 AND item_id = $4`, character, string(section), f.Kind, f.ItemID)
+	if len(settled) > 0 {
+		kinds, ids := make([]string, len(settled)), make([]int64, len(settled))
+		for i, f := range settled {
+			kinds[i], ids[i] = f.Kind, f.ItemID
+		}
+		// The row stays for its ETag: what is settled may come back.
+		batch.Queue(`
+			UPDATE ingest.follow_up f SET due_at = '`+dormant+`', fetched_at = coalesce(f.fetched_at, now()), failures = 0, class = '', status = 0, message = '', since = NULL
+			FROM unnest($3::text[], $4::bigint[]) AS s (kind, item_id)
+			WHERE f.character_id = $1 AND f.section = $2 AND f.kind = s.kind AND f.item_id = s.item_id`, character, string(section), kinds, ids)
 	}
 	if len(add) == 0 {
 		return
@@ -157,10 +168,10 @@ func queueFollowUps(batch *pgx.Batch, character int64, section eve.Section, add,
 	}
 	batch.Queue(`
 		INSERT INTO ingest.follow_up AS f (character_id, section, kind, item_id, extra, moment, once, due_at)
-		SELECT DISTINCT ON (kind, item_id) $1, $2, kind, item_id, extra, moment, once, '-infinity'::timestamptz
+		SELECT DISTINCT ON (kind, item_id) $1, $2, kind, item_id, extra, moment, once, 'epoch'::timestamptz
 		FROM unnest($3::text[], $4::bigint[], $5::text[], $6::timestamptz[], $7::boolean[]) AS n (kind, item_id, extra, moment, once)
 		ON CONFLICT (character_id, section, kind, item_id) DO UPDATE SET extra = excluded.extra, moment = excluded.moment, once = excluded.once,
-		    due_at = CASE WHEN f.failures = 0 THEN coalesce(f.not_before, '-infinity'::timestamptz) ELSE f.due_at END`,
+		    due_at = CASE WHEN f.failures = 0 THEN coalesce(f.not_before, 'epoch'::timestamptz) ELSE f.due_at END`,
 		character, string(section), kinds, ids, extras, moments, once)
 }
 
@@ -203,16 +214,10 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 			printable(f.message), timeOrNull(f.since), timeOrNull(f.notBefore))
 	}
 	var next *time.Time
-	batch.Queue(`SELECT nullif(min(due_at), '-infinity') FROM ingest.follow_up WHERE character_id = $1 AND section = $2`, character, string(section)).
+	batch.Queue(`SELECT min(due_at) FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`'`, character, string(section)).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
-	waiting := false
-	batch.Queue(`SELECT EXISTS (SELECT FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at = '-infinity')`, character, string(section)).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&waiting) })
 	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() }); err != nil {
 		return time.Time{}, fmt.Errorf("writing down the follow-ups of section %s of character %d: %w", section, character, err)
-	}
-	if waiting {
-		return time.Unix(0, 0).UTC(), nil
 	}
 	return orZero(next), nil
 }

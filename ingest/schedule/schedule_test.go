@@ -261,7 +261,7 @@ func TestFollowUpsAreAJobOfTheirOwn(t *testing.T) {
 func TestFollowUpsThatLostTheirJobGetAnother(t *testing.T) {
 	r := newRig(t, 1)
 	r.login(t, 1)
-	r.exec(t, `INSERT INTO ingest.follow_up (character_id, section, kind, item_id, moment, once, due_at) VALUES (1, 'mails', 'mail-body', 7, now(), true, '-infinity')`)
+	r.exec(t, `INSERT INTO ingest.follow_up (character_id, section, kind, item_id, moment, once, due_at) VALUES (1, 'mails', 'mail-body', 7, now(), true, 'epoch')`)
 	run(t, r.scheduler(t))
 	eventually(t, "they are fetched", func() bool {
 		r.syncer.mu.Lock()

@@ -124,7 +124,7 @@ func queueStates(batch *pgx.Batch, character int64, byName map[eve.Section]*Sect
 func queueOutstanding(batch *pgx.Batch, character int64, byName map[eve.Section]*SectionStatus) {
 	query := batch.Queue(`
 		SELECT section, class, count(*), count(*) FILTER (WHERE failures > 0)
-		FROM ingest.follow_up WHERE $1 = 0 OR character_id = $1 GROUP BY 1, 2`, character)
+		FROM ingest.follow_up WHERE ($1 = 0 OR character_id = $1) AND due_at < '9999-01-01T00:00:00Z' GROUP BY 1, 2`, character)
 	each(query, byName, func(rows pgx.Rows) (eve.Section, func(*SectionStatus), error) {
 		var name eve.Section
 		var class eve.FailureClass

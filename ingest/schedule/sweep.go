@@ -192,9 +192,9 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 // program died between the two.
 func (s *Scheduler) unfollowed(ctx context.Context, characters []int64) ([]river.InsertManyParams, error) {
 	rows, err := s.config.Pool.Query(ctx, `
-		SELECT f.character_id, f.section, min(f.due_at) = '-infinity', nullif(min(f.due_at), '-infinity') FROM ingest.follow_up f
+		SELECT f.character_id, f.section, min(f.due_at) FROM ingest.follow_up f
 		JOIN ingest.token t ON t.character_id = f.character_id AND t.state = 'active'
-		WHERE f.character_id = ANY ($1::bigint[])
+		WHERE f.character_id = ANY ($1::bigint[]) AND f.due_at < '9999-01-01T00:00:00Z'
 		  AND NOT EXISTS (SELECT FROM ingest.pause p WHERE p.character_id IN (0, f.character_id) AND p.section IN ('', f.section))
 		  AND (f.character_id, f.section) NOT IN (
 		    SELECT (args->>'character_id')::bigint, args->>'section' FROM ingest.river_job
@@ -205,12 +205,11 @@ func (s *Scheduler) unfollowed(ctx context.Context, characters []int64) ([]river
 	}
 	jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (river.InsertManyParams, error) {
 		var args followArgs
-		var now bool
-		var due *time.Time
-		if err := row.Scan(&args.CharacterID, &args.Section, &now, &due); err != nil {
+		var due time.Time
+		if err := row.Scan(&args.CharacterID, &args.Section, &due); err != nil {
 			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
 		}
-		return river.InsertManyParams{Args: args, InsertOpts: followOpts(later(orZero(due), time.Now()))}, nil
+		return river.InsertManyParams{Args: args, InsertOpts: followOpts(later(due, time.Now()))}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for follow-ups without a job: %w", err)
