@@ -31,7 +31,7 @@ type servedRecord struct {
 // heldCharacter is what Muster holds of a character.
 type heldCharacter struct {
 	// CutOff is set if the process that read it was killed at least once.
-	CutOff bool
+	CutOff   bool
 	Sections map[eve.Section]json.RawMessage
 	Records  map[eve.Section]map[string]map[string]json.RawMessage
 }
