@@ -254,17 +254,12 @@ func (x *exchange) accept(c *character, snap snapshot, answer content, argument 
 		etag: answer.etag, made: snap.made, expires: snap.expires,
 	})
 	switch {
-	case section == sectionJournal:
-		joined, grew := c.journal.add(answer.lo, answer.hi)
-		if !grew {
-			return nil
-		}
-		c.journal = joined
-		return x.sim.state.Append(record{Character: x.id, Section: sectionNames[section], Lo: &answer.lo, Hi: &answer.hi})
 	case section == sectionIndustryJobs && argument == 0:
 		return nil // not all of them
 	case x.rt.paged && !c.complete(section, snap.made, answer.pages):
 		return nil
+	case section == sectionJournal:
+		return x.bookJournal(c, snap.world)
 	case x.rt.cursor != "":
 		return x.book(c, snap.world, keysOf(section, answer.data))
 	case c.dirty&(1<<section) == 0 && c.served[section] != 0:
@@ -277,6 +272,19 @@ func (x *exchange) accept(c *character, snap snapshot, answer content, argument 
 	default:
 		return x.book(c, snap.world, keysOf(section, answer.data))
 	}
+}
+
+// bookJournal notes the entries of a complete set of pages. Those of a set that was
+// torn are not booked: a correct client throws it away, and at the next reading the
+// oldest may be too old to be listed.
+func (x *exchange) bookJournal(c *character, world int64) error {
+	lo, hi := x.sim.world.journalOf(x.id).window(time.UnixMilli(world).UTC())
+	joined, grew := c.journal.add(lo, hi)
+	if !grew {
+		return nil
+	}
+	c.journal = joined
+	return x.sim.state.Append(record{Character: x.id, Section: sectionNames[sectionJournal], Lo: &lo, Hi: &hi})
 }
 
 // complete tells whether the client has all pages of one moment.

@@ -122,7 +122,7 @@ func TestATornSetCanBeToldByLastModifiedAndIsNotServed(t *testing.T) {
 	_, modified := readJournal(t, c, id)
 	require.NotEqual(t, modified[0], modified[1])
 	served, _ := c.sim.Served(id)
-	require.Len(t, served.Journal, 100, "only the first page was sound when it was served")
+	require.Empty(t, served.Journal, "a correct client throws all of a torn set away")
 	c.clock.advance(time.Hour)
 	c.tokens = map[int64]string{}
 	_, modified = readJournal(t, c, id)
