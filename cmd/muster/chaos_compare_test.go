@@ -122,7 +122,7 @@ func (c *chaos) held(ctx context.Context) (map[int64]heldCharacter, error) {
 	reader := pgviews.NewCharacterReader(c.watch.pool, live.New(c.watch.control))
 	held := map[int64]heldCharacter{}
 	for _, id := range ids {
-		h := heldCharacter{CutOff: c.kills["ingest"] > 0, Sections: map[eve.Section]json.RawMessage{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}}
+		h := heldCharacter{Sections: map[eve.Section]json.RawMessage{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}}
 		for _, shape := range eve.Shapes() {
 			if !shape.Valued {
 				continue

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/internal/engine"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 )
@@ -197,8 +198,8 @@ func (c *chaos) awaitFirstReading() {
 	c.t.Helper()
 	c.eventually("every section is read once", func(ctx context.Context) error {
 		var missing int
-		err := c.watch.pool.QueryRow(ctx, `SELECT $1 * 4 - count(*) FROM ingest.section_state WHERE validated_at IS NOT NULL AND pending IS NULL`,
-			chaosCharacters).Scan(&missing)
+		err := c.watch.pool.QueryRow(ctx, `SELECT $1 - count(*) FROM ingest.section_state WHERE validated_at IS NOT NULL AND pending IS NULL`,
+			chaosCharacters*len(eve.Shapes())).Scan(&missing)
 		if err == nil && missing > 0 {
 			err = fmt.Errorf("%d sections were not read yet", missing)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/procfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -35,7 +36,6 @@ type day struct {
 	hours      float64
 	speed      float64
 	stores     *stores
-	peak       int64 // of the ingest process's memory, in bytes
 }
 
 // TestDayOfSync keeps characters in step through hours of a fast world in which
@@ -129,30 +129,7 @@ func (d *day) intervals() string {
 func (d *day) wait() {
 	d.t.Helper()
 	until := time.Now().Add(time.Duration(d.hours / d.speed * float64(time.Hour)))
-	for time.Now().Before(until) {
-		d.measure()
-		time.Sleep(time.Second) //nolint:forbidigo // The world's clock runs by the wall clock.
-	}
-}
-
-// measure looks at the memory of the ingest process.
-func (d *day) measure() {
-	d.ingest.mu.Lock()
-	cmd := d.ingest.cmd
-	d.ingest.mu.Unlock()
-	if cmd == nil || cmd.Process == nil {
-		return
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		return
-	}
-	for line := range strings.SplitSeq(string(status), "\n") {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmHWM:" {
-			kilobytes, _ := strconv.ParseInt(fields[1], 10, 64)
-			d.peak = max(d.peak, kilobytes<<10)
-		}
-	}
+	time.Sleep(time.Until(until)) //nolint:forbidigo // The world's clock runs by the wall clock.
 }
 
 // settle stops the world and what goes wrong in it, and waits until each section
@@ -277,7 +254,6 @@ func (d *day) apply(model *eve.Model, r eventlog.Record) error {
 // report says what it cost.
 func (d *day) report() {
 	d.t.Helper()
-	d.measure()
 	var books struct {
 		Tokens   map[string]int64 `json:"tokens"`
 		Requests []struct {
@@ -293,13 +269,47 @@ func (d *day) report() {
 		requests += r.Count
 	}
 	days := float64(d.characters) * d.hours / 24
-	d.t.Logf("%d characters, %.1f hours at %.0f times the clock: %d requests (%.0f a character-day), %d tokens (%.0f a character-day), ingest at most %d MiB",
-		d.characters, d.hours, d.speed, requests, float64(requests)/days, tokens, float64(tokens)/days, d.peak>>20)
+	d.t.Logf("%d characters, %.1f hours at %.0f times the clock: %d requests (%.0f a character-day), %d tokens (%.0f a character-day)",
+		d.characters, d.hours, d.speed, requests, float64(requests)/days, tokens, float64(tokens)/days)
 	d.t.Logf("tokens by group: %v", books.Tokens)
+	for _, p := range []*service{d.ingest, d.project, d.postgres, d.clickhouse, d.kafka, d.esi} {
+		spent := p.spent(d.t)
+		d.t.Logf("%-10s %7.1f s of CPU, %4.0f us a request, %5.2f s a character-day, %4.0f MiB at most",
+			p.name, spent.Seconds(), float64(spent.Microseconds())/float64(requests), spent.Seconds()/days, p.peakMemory(d.t))
+	}
 }
 
 func (d *day) stopDay() {
 	for _, p := range []*service{d.serve, d.ingest, d.project, d.clickhouse, d.postgres, d.kafka, d.esi} {
 		require.NoError(d.t, p.stop(), "stopping %s", p.name)
 	}
+}
+
+// spent is the processor time that the process and all its descendants have used,
+// those that have ended included.
+func (s *service) spent(t testing.TB) time.Duration {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	require.NotNil(t, s.cmd, "%s does not run", s.name)
+	all, err := procfs.AllProcs()
+	require.NoError(t, err)
+	stats := map[int]procfs.ProcStat{}
+	for _, p := range all {
+		// A process that has ended meanwhile is counted by its parent.
+		if stat, err := p.Stat(); err == nil {
+			stats[p.PID] = stat
+		}
+	}
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
+	ticks := uint(0)
+	for pid, stat := range stats {
+		for at := pid; at > 1; at = stats[at].PPID {
+			if at == s.cmd.Process.Pid {
+				ticks += stat.UTime + stat.STime + uint(stat.CUTime) + uint(stat.CSTime)
+				break
+			}
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond
 }

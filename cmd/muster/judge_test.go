@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/muster-sync/muster/domain/eve"
 )
@@ -30,8 +29,6 @@ type servedRecord struct {
 
 // heldCharacter is what Muster holds of a character.
 type heldCharacter struct {
-	// CutOff is set if the process that read it was killed at least once.
-	CutOff   bool
 	Sections map[eve.Section]json.RawMessage
 	Records  map[eve.Section]map[string]map[string]json.RawMessage
 }
@@ -62,9 +59,6 @@ func judge(served servedCharacter, held heldCharacter) []error {
 			if section == eve.SectionKillmails && !slices.Contains(record.Details, "details") {
 				continue // an id and a hash are no killmail
 			}
-			if held.CutOff && held.Records[section][record.Key] == nil && olderThanAll(record.Key, held.Records[section]) {
-				continue
-			}
 			told++
 			differ = append(differ, judgeRecord(served.ID, section, record, held.Records[section][record.Key])...)
 		}
@@ -94,21 +88,4 @@ func judgeRecord(id int64, section eve.Section, want servedRecord, got map[strin
 		}
 	}
 	return differ
-}
-
-// olderThanAll tells whether a record's number is below those of all that are
-// held: the end of a list, the newest first, that was served to a process killed
-// before it could store it, and that newer records had pushed out of the list when
-// the next one asked.
-func olderThanAll(key string, held map[string]map[string]json.RawMessage) bool {
-	id, err := strconv.ParseInt(key, 10, 64)
-	if err != nil || len(held) == 0 {
-		return false
-	}
-	for other := range held {
-		if n, err := strconv.ParseInt(other, 10, 64); err != nil || n < id {
-			return false
-		}
-	}
-	return true
 }
