@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -239,6 +240,30 @@ func (c *chaos) settle() {
 		return settled(ctx, c.watch.pool, frozen)
 	})
 	c.run("sweep", "--consortium", chaosConsortium, "--once")
+}
+
+// settled fails while a section was not read since a moment.
+func settled(ctx context.Context, pool *pgxpool.Pool, frozen time.Time) error {
+	rows, err := pool.Query(ctx, `
+		SELECT section, count(*) FROM ingest.section_state
+		WHERE validated_at <= $1 OR validated_at IS NULL OR failing_since IS NOT NULL OR pending IS NOT NULL GROUP BY 1 ORDER BY 1`, frozen)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var behind []string
+	for rows.Next() {
+		var section string
+		var n int
+		if err := rows.Scan(&section, &n); err != nil {
+			return err
+		}
+		behind = append(behind, fmt.Sprintf("%s %d", section, n))
+	}
+	if len(behind) > 0 {
+		return fmt.Errorf("not read since: %s", strings.Join(behind, ", "))
+	}
+	return rows.Err()
 }
 
 // drained fails while the outbox or a projection is behind.

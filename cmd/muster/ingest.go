@@ -188,7 +188,7 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
 		Pool: r.pool, Client: client, Appender: r.appender, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
-		Options: esi.Options{Mails: r.worlds.MaxMails},
+		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals))},
 	})
 	if err != nil {
 		return nil, err

@@ -48,7 +48,8 @@ func (a *attempt) read(ctx context.Context) error {
 	}
 	err := enrich.Ask(ctx, a.ask, &a.reading)
 	if event.CodeOf(err) == event.CodeInvalid {
-		return a.unreadable(err)
+		// The parts are as they should be.
+		return a.malformed(err)
 	}
 	return err
 }
@@ -284,25 +285,33 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
 }
 
-// unreadable is the failure of an answer that is JSON, but not what it should be.
+// unreadable is the failure of an answer that is JSON, but not what it should be:
+// it is not trusted to be the same the next time. What else came is good, and need
+// not be sent again.
 func (a *attempt) unreadable(err error) *transport.Failure {
+	var part *partError
+	var page *eve.PageError
+	for i := range a.came {
+		if errors.As(err, &part) && part.part != i {
+			continue
+		}
+		if whole := a.came[i]; len(whole) > 1 && errors.As(err, &page) && page.Page <= len(whole) {
+			a.came[i] = slices.Clone(whole)
+			a.came[i][page.Page-1] = transport.Page{}
+		} else {
+			a.came[i] = nil
+		}
+	}
+	return a.malformed(err)
+}
+
+// malformed is the failure of an answer that cannot be read.
+func (a *attempt) malformed(err error) *transport.Failure {
 	reason := err.Error()
 	route := a.section.route()
 	var pages []transport.Page
 	for _, part := range a.reading.Parts {
 		pages = append(pages, part.Pages...)
-	}
-	// What came is not as it should be, so none of it is trusted to be the same
-	// the next time. But for one bad page of several: the others are good, and
-	// need not be sent again.
-	var bad *eve.PageError
-	main := len(a.reading.Parts) - 1
-	if whole := a.reading.Parts[main].Pages; len(whole) > 1 && errors.As(err, &bad) && bad.Page <= len(whole) {
-		kept := slices.Clone(whole)
-		kept[bad.Page-1] = transport.Page{}
-		a.came[main] = kept
-	} else {
-		a.came = make([][]transport.Page, len(a.came))
 	}
 	return &transport.Failure{
 		Class:   eve.FailureMalformed,

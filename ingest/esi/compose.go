@@ -3,6 +3,7 @@ package esi
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -82,10 +83,10 @@ func orders() Section {
 func mailboxValue(labels, lists []byte) (json.RawMessage, error) {
 	labels = bytes.TrimSpace(labels)
 	if len(labels) < 2 || labels[0] != '{' {
-		return nil, event.Errorf(event.CodeInvalid, "section %s: labels must be a JSON object", eve.SectionMails)
+		return nil, badPart(mailLabels, fmt.Errorf("section %s: labels must be a JSON object", eve.SectionMails))
 	}
 	if _, err := elementsOf(lists); err != nil {
-		return nil, event.Errorf(event.CodeInvalid, "section %s: mailing lists: %w", eve.SectionMails, err)
+		return nil, badPart(mailLists, fmt.Errorf("section %s: mailing lists: %w", eve.SectionMails, err))
 	}
 	inner := bytes.TrimSpace(labels[1 : len(labels)-1])
 	if len(inner) == 0 {

@@ -50,8 +50,9 @@ type followKind struct {
 	item func(f followUp, body []byte) (json.RawMessage, error)
 	// once: it does not change.
 	once bool
-	// again is how often what changes is fetched; until tells when it is over.
-	again time.Duration
+	// again is after how many intervals of the section what changes is fetched
+	// again; until tells when it is settled.
+	again int
 	until func(f followUp) bool
 	// records tells that the answer is the record itself.
 	records bool
@@ -81,7 +82,7 @@ func followKinds() map[string]followKind {
 		followMailBody:      {route: catalogue.CharacterMail(), params: named("mail_id"), item: mailBody, once: true, missing: true},
 		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
 		followContractBids: {
-			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 235 * time.Minute,
+			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 1,
 			until: func(f followUp) bool { return f.Once },
 		},
 		followKillmail: {
@@ -91,7 +92,7 @@ func followKinds() map[string]followKind {
 			},
 		},
 		followCalendarEvent: {
-			route: catalogue.CharacterCalendarEvent(), params: named("event_id"), item: calendarEvent, again: 24 * time.Hour,
+			route: catalogue.CharacterCalendarEvent(), params: named("event_id"), item: calendarEvent, again: 6,
 		},
 	}
 }
@@ -177,8 +178,13 @@ type followed struct {
 	message string
 }
 
-// followAtOnce bounds how many follow-ups one call fetches.
-const followAtOnce = 25
+const (
+	// followAtOnce bounds how many follow-ups one call fetches.
+	followAtOnce = 25
+	// finishWithin bounds how long what has come is written down after a call was
+	// given up.
+	finishWithin = 5 * time.Second
+)
 
 // FollowOutcome is what a call of [Syncer.FollowUp] came to.
 type FollowOutcome struct {
@@ -205,10 +211,17 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	var outcome FollowOutcome
 	var events []event.Event
 	var done []followed
+	var broken error
 	for _, f := range due {
 		result, e, failure, err := s.follow(ctx, character, name, f)
 		if err != nil {
-			return outcome, err
+			// What came before it must not be asked for again, also if the program
+			// is about to stop.
+			broken = err
+			var done context.CancelFunc
+			ctx, done = context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+			defer done()
+			break
 		}
 		if failure != nil {
 			outcome.Failure = failure
@@ -233,7 +246,10 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	outcome.Events = len(events)
 	s.events.WithLabelValues(string(name)).Add(float64(len(events)))
 	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done); err != nil {
-		return outcome, err
+		return outcome, errors.Join(broken, err)
+	}
+	if broken != nil {
+		return outcome, broken
 	}
 	if f := outcome.Failure; f != nil && f.Deferred && f.RetryAt.After(outcome.NextAt) {
 		outcome.NextAt = f.RetryAt
@@ -260,13 +276,17 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 		if failure.Status == http.StatusNotFound && kind.missing && f.failures+1 >= missingAfter {
 			return s.followMissing(character, name, kind, result, now)
 		}
-		return s.followFailed(ctx, result, failure, now), nil, failure, nil
+		return s.followFailed(ctx, name, result, failure, now), nil, failure, nil
 	case err != nil:
 		return result, nil, nil, err //nolint:wrapcheck // The client says what failed.
 	}
 	result.failures, result.class, result.since = 0, "", time.Time{}
-	result.dueAt, result.notBefore = later(now.Add(kind.again), answer.ExpiresAt), answer.ExpiresAt
-	result.over = kind.once || kind.until != nil && kind.until(f)
+	result.dueAt, result.notBefore = later(now.Add(time.Duration(kind.again)*s.config.Options.interval(name)), answer.ExpiresAt), answer.ExpiresAt
+	result.over = kind.once
+	if kind.until != nil && kind.until(f) {
+		// The row stays for its ETag: what is over may come back.
+		result.dueAt = dormantAt()
+	}
 	if answer.NotModified {
 		return result, nil, nil, nil
 	}
@@ -281,7 +301,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 			},
 		}
 		result.followUp = f
-		return s.followFailed(ctx, result, failure, now), nil, failure, nil
+		return s.followFailed(ctx, name, result, failure, now), nil, failure, nil
 	}
 	result.etag = answer.Pages[0].ETag
 	return result, e, nil, err
@@ -328,25 +348,29 @@ func (s *Syncer) followMissing(character int64, name eve.Section, kind followKin
 // before it is not asked for any more.
 const giveUpAfter = 10
 
-// Bounds of the wait after a failed follow-up.
+// The wait after a failed follow-up, in parts of the section's interval: a minute at
+// first, doubled each time, and about a day at most.
 const (
-	followPatience    = time.Minute
-	followMaxPatience = 24 * time.Hour
+	patienceParts = 235
+	patienceMost  = 6
+	// stubborn is what that is multiplied with where trying again seldom helps.
+	stubborn = 10
 )
 
 // followFailed counts a failure. What failed so often is tried ever more seldom.
-func (s *Syncer) followFailed(ctx context.Context, result followed, failure *transport.Failure, now time.Time) followed {
+func (s *Syncer) followFailed(ctx context.Context, name eve.Section, result followed, failure *transport.Failure, now time.Time) followed {
 	if failure.Sample != nil {
 		if err := s.store.keep(ctx, *failure.Sample); err != nil {
 			s.config.Logger.ErrorContext(ctx, "an unreadable answer could not be kept aside", "error", err)
 		}
 	}
-	wait := followPatience
+	interval := s.config.Options.interval(name)
+	wait := max(interval/patienceParts, time.Second)
 	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound || failure.Class == eve.FailureMalformed {
-		wait = 10 * followPatience
+		wait *= stubborn
 	}
 	for range min(result.failures, 20) {
-		wait = min(2*wait, followMaxPatience)
+		wait = min(2*wait, patienceMost*interval)
 	}
 	if result.failures == 0 || result.since.IsZero() {
 		result.since = now

@@ -56,14 +56,14 @@ func elements(name eve.Section, r Reading, part int) ([]json.RawMessage, error) 
 		}
 		var records []json.RawMessage
 		if _, err := elementsOf(page.Body); err != nil {
-			return nil, eve.BadPage(i+1, err)
+			return nil, badPart(part, eve.BadPage(i+1, err))
 		}
 		if err := json.Unmarshal(page.Body, &records); err != nil {
-			return nil, eve.BadPage(i+1, err)
+			return nil, badPart(part, eve.BadPage(i+1, err))
 		}
 		for n, record := range records {
 			if err := eve.CheckRecord(name, record); err != nil {
-				return nil, eve.BadPage(i+1, fmt.Errorf("record %d: %w", n+1, err))
+				return nil, badPart(part, eve.BadPage(i+1, fmt.Errorf("record %d: %w", n+1, err)))
 			}
 		}
 		all = append(all, records...)

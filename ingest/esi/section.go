@@ -129,17 +129,37 @@ func (r Reading) body(part int) []byte {
 	return r.Parts[part].Pages[0].Body
 }
 
+// partError says which part of a reading cannot be read.
+type partError struct {
+	part int
+	err  error
+}
+
+// Error implements error.
+func (e *partError) Error() string { return e.err.Error() }
+
+// Unwrap is what is wrong with the part.
+func (e *partError) Unwrap() error { return e.err }
+
+// badPart is an error with [event.CodeInvalid] that says which part cannot be read.
+func badPart(part int, err error) error {
+	return event.Errorf(event.CodeInvalid, "%w", &partError{part: part, err: err})
+}
+
 // list joins the pages of a part, each a JSON list, to one list.
 func (r Reading) list(part int) ([]byte, error) {
 	pages := r.Parts[part].Pages
 	if len(pages) == 1 {
+		if _, err := elementsOf(pages[0].Body); err != nil {
+			return nil, badPart(part, err)
+		}
 		return pages[0].Body, nil
 	}
 	joined := []byte{'['}
 	for i, page := range pages {
 		inner, err := elementsOf(page.Body)
 		if err != nil {
-			return nil, eve.BadPage(i+1, err)
+			return nil, badPart(part, eve.BadPage(i+1, err))
 		}
 		if len(inner) == 0 {
 			continue
@@ -210,7 +230,13 @@ func observe(name eve.Section, r Reading, value json.RawMessage) (*event.Event, 
 }
 
 // only is the value of a section with a single answer.
-func only(r Reading) (json.RawMessage, error) { return r.list(0) }
+func only(r Reading) (json.RawMessage, error) {
+	if len(r.Parts[0].Pages) == 1 {
+		// It may be an object or a number.
+		return r.body(0), nil
+	}
+	return r.list(0)
+}
 
 // lastModified is nil if ESI sent none or none that can be read.
 func lastModified(page transport.Page) *time.Time {

@@ -2,6 +2,7 @@ package esi
 
 import (
 	"net/url"
+	"time"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
@@ -13,7 +14,23 @@ type Options struct {
 	// Mails is how many headers of mails are read, rounded up to whole pages of
 	// 50: 250, as Member Audit does.
 	Mails int
+	// Intervals are the times between two readings of sections. The pace of what is
+	// fetched apart follows from them: a section that is not named has Member Audit's
+	// middle ring, 235 minutes.
+	Intervals map[eve.Section]time.Duration
 }
+
+// interval is the time between two readings of a section.
+func (o Options) interval(section eve.Section) time.Duration {
+	if d, ok := o.Intervals[section]; ok {
+		return d
+	}
+	return middleRing
+}
+
+// middleRing is Member Audit's MEMBERAUDIT_UPDATE_STALE_RING_2 of 240 minutes less
+// the offset of five.
+const middleRing = 235 * time.Minute
 
 // defaultMails is Member Audit's MEMBERAUDIT_MAX_MAILS.
 const defaultMails = 250

@@ -1,6 +1,7 @@
 package esi_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -184,6 +185,14 @@ func TestMailsAreReadToTheLimitAndThenOnlyWhenSomethingHintsAtAChange(t *testing
 	require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
 	require.Equal(t, "false", r.record(t, eve.SectionMails, "221")["is_read"])
 
+	t.Run("pages that did not change are not sent again", func(t *testing.T) {
+		statuses := map[int]int{}
+		for _, request := range r.world.Requests(path("/mail?"))[walked:] {
+			statuses[request.Status]++
+		}
+		require.Equal(t, map[int]int{http.StatusOK: 1, http.StatusNotModified: 3}, statuses)
+	})
+
 	t.Run("defect 7: no unread mails are a count too", func(t *testing.T) {
 		box.mails[99], box.unread = mailHeader(221, true), 0
 		box.serve()
@@ -191,6 +200,49 @@ func TestMailsAreReadToTheLimitAndThenOnlyWhenSomethingHintsAtAChange(t *testing
 		require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
 		require.Contains(t, string(r.fold(t).Character(pilot).Sections[eve.SectionMails].Value), `"total_unread_count":0`)
 	})
+}
+
+// conditional are the headers If-None-Match of the requests for an address.
+func (r *rig) conditional(address string) []string {
+	var sent []string
+	for _, request := range r.world.Requests(address) {
+		sent = append(sent, request.Header.Get("If-None-Match"))
+	}
+	return sent
+}
+
+func TestAPartThatCannotBeReadLeavesTheOthersAsTheyCame(t *testing.T) {
+	r := newRig(t)
+	r.mailbox(t, 120)
+	lists := r.world.Serve(path("/mail/lists"), 2*time.Minute, `{"items":"none"}`)
+	outcome := r.sync(t, eve.SectionMails)
+	require.Equal(t, esi.Failed, outcome.Result)
+	require.Equal(t, eve.FailureMalformed, outcome.Failure.Class)
+	lists.Set(`[{"mailing_list_id":145,"name":"Fleets"}]`)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
+	require.Len(t, r.fold(t).Character(pilot).Records[eve.SectionMails], 120)
+	for _, address := range []string{path("/mail/labels"), path("/mail"), path("/mail?last_mail_id=71"), path("/mail?last_mail_id=21")} {
+		sent := r.conditional(address)
+		require.NotEmpty(t, sent[len(sent)-1], address)
+	}
+	sent := r.conditional(path("/mail/lists"))
+	require.Empty(t, sent[len(sent)-1], "what could not be read is not relied on")
+}
+
+func TestAWalkThatIsCutShortGoesOnFromThePagesThatCame(t *testing.T) {
+	r := newRig(t)
+	box := r.mailbox(t, 120)
+	whole := box.mails
+	box.mails = append(append([]string{}, whole[:100]...), `{"mail_id":"what"}`)
+	box.serve()
+	require.Equal(t, esi.Failed, r.sync(t, eve.SectionMails).Result)
+	box.mails = whole
+	box.serve()
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
+	require.Len(t, r.fold(t).Character(pilot).Records[eve.SectionMails], 120)
+	require.NotEmpty(t, r.conditional(path("/mail?last_mail_id=71"))[1])
 }
 
 func TestDefect8AFailedBodyIsFetchedAgain(t *testing.T) {
@@ -213,6 +265,31 @@ func TestDefect8AFailedBodyIsFetchedAgain(t *testing.T) {
 		require.True(t, r.follow(t, eve.SectionMails).NextAt.IsZero())
 		require.Len(t, r.world.Requests(path("/mail/1")), 1, "bodies do not change")
 	})
+}
+
+func TestWhatWasFetchedApartBeforeTheProgramStopsIsNotAskedForAgain(t *testing.T) {
+	r := newRig(t)
+	r.mailbox(t, 2)
+	r.sync(t, eve.SectionMails)
+	ctx, stop := context.WithCancel(t.Context())
+	asked := 0
+	body := http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if asked++; asked == 2 {
+			stop()
+			<-request.Context().Done()
+			return
+		}
+		ingesttest.Page(r.world, 30*time.Second, `{"body":"b"}`).ServeHTTP(w, request)
+	})
+	r.world.Handle(path("/mail/1"), body)
+	r.world.Handle(path("/mail/2"), body)
+	_, err := r.syncer.FollowUp(ctx, pilot, eve.SectionMails)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, r.follow(t, eve.SectionMails).Events)
+	require.Equal(t, 3, asked)
+	for _, id := range []string{"1", "2"} {
+		require.Equal(t, `"b"`, r.record(t, eve.SectionMails, id)["body"])
+	}
 }
 
 func TestABodyThatESIDoesNotHaveIsToldOnlyAfterItSaidSoOftenEnough(t *testing.T) {
@@ -303,6 +380,7 @@ func TestDefect16ItemsAndBidsOfContractsAreTriedAgainAndAskedForOnce(t *testing.
 		require.Equal(t, `"outstanding"`, r.record(t, eve.SectionContracts, "1")["status"])
 		r.follow(t, eve.SectionContracts)
 		require.True(t, r.follow(t, eve.SectionContracts).NextAt.IsZero(), "nobody can bid any more")
+		require.NotContains(t, r.conditional(path("/contracts/2/bids"))[1:], "", "what is settled keeps its ETag")
 	})
 }
 

@@ -50,7 +50,7 @@ func (s store) load(ctx context.Context, character int64, section Section) (stat
 		names[i] = section.part(i)
 	}
 	batch.Queue(`
-		SELECT section, page, etag, last_modified, body FROM ingest.page_etag
+		SELECT section, page, etag, last_modified, body, from_id FROM ingest.page_etag
 		WHERE character_id = $1 AND section = ANY ($2) ORDER BY section, page`, character, names,
 	).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -111,7 +111,7 @@ func (s *state) scan(row pgx.Row) error {
 func scanPage(row pgx.Row, name *string, number *int) (transport.Page, error) {
 	var p transport.Page
 	var packed []byte
-	if err := row.Scan(name, number, &p.ETag, &p.LastModified, &packed); err != nil {
+	if err := row.Scan(name, number, &p.ETag, &p.LastModified, &packed, &p.From); err != nil {
 		return p, err //nolint:wrapcheck // The caller says what was read.
 	}
 	if packed == nil {
@@ -144,6 +144,9 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 
 // dormant is when a follow-up is due that is settled.
 const dormant = "9999-01-01T00:00:00Z"
+
+// dormantAt is the moment of [dormant].
+func dormantAt() time.Time { return time.Date(9999, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // queueFollowUps adds follow-ups and puts those to rest that are settled. One that is
 // there already is due at once.
@@ -249,7 +252,8 @@ func (s store) commit(ctx context.Context, character int64, section Section, rev
 		return nil
 	})
 	for i, pages := range t.parts {
-		section.queuePages(batch, character, i, pages)
+		complete := i < len(t.next.PartsComplete) && t.next.PartsComplete[i] > 0
+		section.queuePages(batch, character, i, pages, complete)
 	}
 	queueFollowUps(batch, character, section.Name, t.followUps, t.settled)
 	write := func(q batcher) error { return q.SendBatch(ctx, batch).Close() }
@@ -304,10 +308,10 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 // queuePages replaces the kept pages of a part. Their content is only needed where
 // something else of the section may change and they do not. Pages that are gone
 // stay: they come back when there is more to list.
-func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages []transport.Page) {
+func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages []transport.Page, complete bool) {
 	keep := s.keepsBodies(len(pages))
-	if s.Parts[part].Walk != nil && len(pages) > 1 {
-		// The pages of a walk have other addresses each time, but for the first.
+	if walk := s.Parts[part].Walk; walk != nil && walk.Known != nil && complete && len(pages) > 1 {
+		// What is known is not asked for again.
 		pages = pages[:1]
 	}
 	for i, page := range pages {
@@ -316,11 +320,11 @@ func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages [
 			packed = compress(page.Body)
 		}
 		batch.Queue(`
-			INSERT INTO ingest.page_etag AS p (character_id, section, page, etag, last_modified, body)
-			VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT (character_id, section, page) DO UPDATE SET etag = $4, last_modified = $5, body = $6
-			WHERE p.etag <> $4 OR p.last_modified <> $5 OR (p.body IS NULL) <> ($6::bytea IS NULL)`,
-			character, s.part(part), i+1, page.ETag, page.LastModified, packed)
+			INSERT INTO ingest.page_etag AS p (character_id, section, page, etag, last_modified, body, from_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (character_id, section, page) DO UPDATE SET etag = $4, last_modified = $5, body = $6, from_id = $7
+			WHERE p.etag <> $4 OR p.last_modified <> $5 OR p.from_id <> $7 OR (p.body IS NULL) <> ($6::bytea IS NULL)`,
+			character, s.part(part), i+1, page.ETag, page.LastModified, packed, page.From)
 	}
 }
 

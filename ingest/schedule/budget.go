@@ -81,6 +81,10 @@ func PredictBudget(ctx context.Context, pool *pgxpool.Pool, intervals map[eve.Se
 	p := plan{intervals: intervals}
 	for _, section := range esi.Sections(esi.Options{}) {
 		for _, part := range section.Parts {
+			if part.Walk != nil && known.asked(part.Route.Operation) {
+				// How far it is walked follows from what is new.
+				continue
+			}
 			byClock[part.Route.Operation] = true
 			requests := float64(known.jobs[string(section.Name)]) * perDay(p, section.Name, part.Route) * known.pagesOf(section.Name, part)
 			l := line(part.Route.Group)
@@ -133,10 +137,18 @@ type used struct {
 	requests, notModified, tokens int64
 }
 
+// asked tells whether a route was asked in the whole days before.
+func (e experience) asked(route string) bool {
+	return slices.ContainsFunc(e.used, func(u used) bool { return !u.today && u.route == route && u.requests > 0 })
+}
+
 func (e experience) pagesOf(section eve.Section, part esi.Part) float64 {
 	name := string(section)
 	if part.Name != "" {
 		name += "/" + part.Name
+	}
+	if part.Walk != nil {
+		return 1
 	}
 	return max(1, e.pages[name])
 }

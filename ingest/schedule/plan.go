@@ -125,10 +125,13 @@ func jitter(most time.Duration) time.Duration {
 }
 
 // DefaultIntervals are how often each section is read if nothing else is set.
-func DefaultIntervals() map[eve.Section]time.Duration {
+func DefaultIntervals() map[eve.Section]time.Duration { return Intervals(nil) }
+
+// Intervals are how often each section is read where some are set.
+func Intervals(set map[eve.Section]time.Duration) map[eve.Section]time.Duration {
 	intervals := map[eve.Section]time.Duration{}
 	for _, section := range esi.Sections(esi.Options{}) {
-		intervals[section.Name] = defaultInterval(section.Name)
+		intervals[section.Name] = plan{intervals: set}.interval(section.Name)
 	}
 	return intervals
 }

@@ -28,6 +28,9 @@ type Page struct {
 	// Body is the page's JSON. For the next reading it is needed only if there
 	// is more than one page.
 	Body []byte
+	// From is the id that a page of a walk was asked to go on from; 0 for its first
+	// page, and for pages of other kinds.
+	From int64
 }
 
 // Request asks for one complete reading of a route.

@@ -12,8 +12,9 @@ import (
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
-// WalkRequest asks for a list that is paged by the ids of its records. Only its
-// first page is conditional: the addresses of the others change with what is new.
+// WalkRequest asks for a list that is paged by the ids of its records. A page is
+// conditional if one of Prior was asked from the same id and has its body: with what
+// is new the ids that pages begin at change.
 type WalkRequest struct {
 	Request
 
@@ -58,32 +59,32 @@ func (c *Client) Walk(ctx context.Context, w WalkRequest) (Answer, error) {
 	answer.Pages = []Page{page}
 	last := walker{WalkRequest: w, seen: map[int64]bool{}}
 	for {
-		next, more, err := last.after(answer.Pages[len(answer.Pages)-1].Body)
+		came := len(answer.Pages) - 1
+		next, err := last.after(answer.Pages[came].Body)
 		if err != nil {
-			f := r.malformed(nil, &http.Response{StatusCode: http.StatusOK}, answer.Pages[len(answer.Pages)-1].Body, err.Error())
-			f.RetryAt = answer.ExpiresAt
-			return Answer{}, f
+			f := r.malformed(nil, &http.Response{StatusCode: http.StatusOK}, answer.Pages[came].Body, err.Error())
+			return Answer{}, keepWalked(f, answer, answer.Pages[:came])
 		}
-		if !more || len(answer.Pages) >= maxPages {
+		if next == 0 || len(answer.Pages) >= maxPages {
 			return answer, nil
 		}
-		page, err := r.page(ctx, next, "")
+		page, err := last.page(ctx, r, next)
 		if err != nil {
-			return Answer{}, keepFirst(err, answer)
+			return Answer{}, keepWalked(err, answer, answer.Pages)
 		}
-		answer.Pages = append(answer.Pages, Page{Body: bytes.TrimSpace(page.body)})
+		answer.Pages = append(answer.Pages, page)
 		answer.FetchedAt = c.config.Now().UTC()
 	}
 }
 
-// keepFirst has a walk that failed keep its first page, and not be repeated
-// before that expires.
-func keepFirst(err error, answer Answer) error {
+// keepWalked has a walk that failed keep the pages that came, and not be repeated
+// before the first one expires.
+func keepWalked(err error, answer Answer, came []Page) error {
 	f, ok := err.(*Failure) //nolint:errorlint // page returns its own failures bare
 	if !ok {
 		return err
 	}
-	f.Kept = answer.Pages[:1]
+	f.Kept = came
 	if answer.ExpiresAt.After(f.RetryAt) {
 		f.RetryAt = answer.ExpiresAt
 	}
@@ -97,18 +98,37 @@ type walker struct {
 	seen map[int64]bool
 }
 
-// after are the parameters of the page that follows one; false if none does.
-func (w *walker) after(body []byte) (url.Values, bool, error) {
+// page asks for the page that goes on from an id.
+func (w *walker) page(ctx context.Context, r *reading, from int64) (Page, error) {
+	parameter := map[catalogue.Paging]string{catalogue.FromID: "from_id", catalogue.LastMailID: "last_mail_id", catalogue.FromEvent: "from_event"}[w.Route.Paging]
+	var prior Page
+	for _, p := range w.Prior {
+		if p.From == from && p.Body != nil {
+			prior = p
+		}
+	}
+	answer, err := r.page(ctx, url.Values{parameter: {strconv.FormatInt(from, 10)}}, prior.ETag)
+	if err != nil {
+		return Page{}, err
+	}
+	if answer.status == http.StatusNotModified {
+		return prior, nil
+	}
+	return Page{ETag: answer.header.Get("ETag"), LastModified: answer.header.Get("Last-Modified"), Body: bytes.TrimSpace(answer.body), From: from}, nil
+}
+
+// after is the id from which the page goes on that follows one; 0 if none does.
+func (w *walker) after(body []byte) (int64, error) {
 	var records []map[string]json.RawMessage
 	if err := json.Unmarshal(body, &records); err != nil {
-		return nil, false, failed(eve.FailureMalformed, http.StatusOK, "must be a list of records: %w", err)
+		return 0, failed(eve.FailureMalformed, http.StatusOK, "must be a list of records: %w", err)
 	}
 	var last int64
 	fresh, known := false, false
 	for _, record := range records {
 		id, err := strconv.ParseInt(string(record[w.ID]), 10, 64)
 		if err != nil {
-			return nil, false, failed(eve.FailureMalformed, http.StatusOK, "a record lacks %s", w.ID)
+			return 0, failed(eve.FailureMalformed, http.StatusOK, "a record lacks %s", w.ID)
 		}
 		if !w.seen[id] {
 			w.seen[id], fresh = true, true
@@ -126,8 +146,7 @@ func (w *walker) after(body []byte) (url.Values, bool, error) {
 	}
 	short := w.Route.Paging != catalogue.FromID && len(records) < walkPage
 	if !fresh || known || short || w.Max > 0 && len(w.seen) >= w.Max {
-		return nil, false, nil
+		return 0, nil
 	}
-	parameter := map[catalogue.Paging]string{catalogue.FromID: "from_id", catalogue.LastMailID: "last_mail_id", catalogue.FromEvent: "from_event"}[w.Route.Paging]
-	return url.Values{parameter: {strconv.FormatInt(last, 10)}}, true, nil
+	return last, nil
 }
