@@ -245,6 +245,29 @@ func TestAWalkThatIsCutShortGoesOnFromThePagesThatCame(t *testing.T) {
 	require.NotEmpty(t, r.conditional(path("/mail?last_mail_id=71"))[1])
 }
 
+func TestTheFirstPageOfAWalkThatWasCutShortIsNotSentAgain(t *testing.T) {
+	r := newRig(t)
+	second := `{"items":"none"}`
+	var first []string
+	for id := 80; id > 40; id-- {
+		first = append(first, transaction(id))
+	}
+	r.world.Handle(path("/wallet/transactions"), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		page := second
+		if request.URL.RawQuery == "" {
+			page = "[" + strings.Join(first, ",") + "]"
+		}
+		ingesttest.Page(r.world, time.Hour, page).ServeHTTP(w, request)
+	}))
+	require.Equal(t, esi.Failed, r.sync(t, eve.SectionWalletTransactions).Result)
+	second = "[" + transaction(41) + "]"
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWalletTransactions).Result)
+	require.Len(t, r.fold(t).Character(pilot).Records[eve.SectionWalletTransactions], 40)
+	requests := r.world.Requests(path("/wallet/transactions"))
+	require.Equal(t, http.StatusNotModified, requests[2].Status)
+}
+
 func TestDefect8AFailedBodyIsFetchedAgain(t *testing.T) {
 	r := newRig(t)
 	r.mailbox(t, 2)

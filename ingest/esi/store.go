@@ -306,10 +306,11 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 }
 
 // queuePages replaces the kept pages of a part. Their content is only needed where
-// something else of the section may change and they do not. Pages that are gone
+// something else of the section may change and they do not, or where they were not
+// taken over because the rest did not come. Pages that are gone
 // stay: they come back when there is more to list.
 func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages []transport.Page, complete bool) {
-	keep := s.keepsBodies(len(pages))
+	keep := s.keepsBodies(len(pages)) || !complete
 	if walk := s.Parts[part].Walk; walk != nil && walk.Known != nil && complete && len(pages) > 1 {
 		// What is known is not asked for again.
 		pages = pages[:1]
