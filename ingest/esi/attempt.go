@@ -47,11 +47,13 @@ func (a *attempt) read(ctx context.Context) error {
 		return nil
 	}
 	err := enrich.Ask(ctx, a.ask, &a.reading)
-	if event.CodeOf(err) == event.CodeInvalid {
-		// The parts are as they should be.
-		return a.malformed(err)
+	if event.CodeOf(err) != event.CodeInvalid {
+		return err
 	}
-	return err
+	if _, ofPart := errors.AsType[*partError](err); ofPart {
+		return a.unreadable(err)
+	}
+	return a.malformed(err)
 }
 
 func (a *attempt) readPart(ctx context.Context, i int) error {
@@ -289,17 +291,20 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 // it is not trusted to be the same the next time. What else came is good, and need
 // not be sent again.
 func (a *attempt) unreadable(err error) *transport.Failure {
-	var part *partError
-	var page *eve.PageError
-	for i := range a.came {
-		if errors.As(err, &part) && part.part != i {
-			continue
-		}
-		if whole := a.came[i]; len(whole) > 1 && errors.As(err, &page) && page.Page <= len(whole) {
+	anything := slices.ContainsFunc(a.came, func(pages []transport.Page) bool { return pages != nil })
+	part, named := errors.AsType[*partError](err)
+	page, ofPage := errors.AsType[*eve.PageError](err)
+	for i, whole := range a.came {
+		switch {
+		case named && part.part != i:
+		case len(whole) > 1 && ofPage && page.Page <= len(whole):
 			a.came[i] = slices.Clone(whole)
 			a.came[i][page.Page-1] = transport.Page{}
-		} else {
+		case whole != nil:
 			a.came[i] = nil
+		case named || !anything:
+			// ESI confirms what cannot be read: it must not be asked for by its ETag.
+			a.came[i] = make([]transport.Page, len(a.prior[i]))
 		}
 	}
 	return a.malformed(err)

@@ -69,7 +69,7 @@ func askNames(ctx context.Context, ask Asker, r *Reading) error {
 	}
 	content, err := eve.Dissect(eve.SectionAssets, list)
 	if err != nil {
-		return err
+		return badPart(0, err)
 	}
 	var ids []int64
 	for _, item := range content.Lists[0].Items {
@@ -82,37 +82,60 @@ func askNames(ctx context.Context, ask Asker, r *Reading) error {
 			ids = append(ids, id)
 		}
 	}
-	names := map[string]string{}
+	asked := naming{ask: ask, names: map[string]string{}}
 	for chunk := range slices.Chunk(ids, maxNames) {
-		if err := askNamesOf(ctx, ask, chunk, names); err != nil {
+		if err := asked.of(ctx, chunk); err != nil {
 			return err
 		}
 	}
-	r.Extra = names
+	r.Extra = asked.names
 	return nil
 }
 
-// askNamesOf asks for some names. ESI refuses all of them if it does not know one,
-// which is then found by halves and left without a name.
-func askNamesOf(ctx context.Context, ask Asker, ids []int64, names map[string]string) error {
+// naming asks for names and collects them.
+type naming struct {
+	ask   Asker
+	names map[string]string
+	// refused and answered count the requests that ESI refused and those that it
+	// answered.
+	refused, answered int
+}
+
+const (
+	// refusedInARow is how many refusals are paid for before ESI has answered at
+	// all: it finds an odd id among a thousand. More are no odd ids but an ESI that
+	// knows nothing for the time being.
+	refusedInARow = 11
+	// refusedAtMost is how many refusals one reading pays for. The list may be an
+	// hour old, and what was sold since is not known any more.
+	refusedAtMost = 100
+)
+
+// of asks for some names. ESI refuses all of them if it does not know one, which is
+// then found by halves and left without a name.
+func (n *naming) of(ctx context.Context, ids []int64) error {
 	body, err := json.Marshal(ids)
 	if err != nil {
 		return fmt.Errorf("asking for the names of assets: %w", err)
 	}
-	answer, err := ask(ctx, catalogue.CharacterAssetNames(), body)
+	answer, err := n.ask(ctx, catalogue.CharacterAssetNames(), body)
 	var failure *transport.Failure
 	if errors.As(err, &failure) && (failure.Status == http.StatusNotFound || failure.Status == http.StatusBadRequest) {
+		if n.refused++; n.refused > refusedAtMost || n.answered == 0 && n.refused > refusedInARow {
+			return err
+		}
 		if len(ids) == 1 {
 			return nil
 		}
-		if err := askNamesOf(ctx, ask, ids[:len(ids)/2], names); err != nil {
+		if err := n.of(ctx, ids[:len(ids)/2]); err != nil {
 			return err
 		}
-		return askNamesOf(ctx, ask, ids[len(ids)/2:], names)
+		return n.of(ctx, ids[len(ids)/2:])
 	}
 	if err != nil {
 		return err
 	}
+	n.answered++
 	var said []struct {
 		ID   int64  `json:"item_id"`
 		Name string `json:"name"`
@@ -123,7 +146,7 @@ func askNamesOf(ctx context.Context, ask Asker, ids []int64, names map[string]st
 	for _, s := range said {
 		// ESI's word for no name.
 		if s.Name != "" && s.Name != "None" {
-			names[strconv.FormatInt(s.ID, 10)] = s.Name
+			n.names[strconv.FormatInt(s.ID, 10)] = s.Name
 		}
 	}
 	return nil
@@ -141,7 +164,7 @@ func namedAssets(r Reading) (json.RawMessage, error) {
 	}
 	content, err := eve.Dissect(eve.SectionAssets, list)
 	if err != nil {
-		return nil, err
+		return nil, badPart(0, err)
 	}
 	items := content.Lists[0].Items
 	for i, item := range items {

@@ -92,6 +92,45 @@ func TestAssetsCarryTheNamesThatTheirOwnerGaveThem(t *testing.T) {
 	require.Equal(t, esi.Changed, r.sync(t, eve.SectionAssets).Result, "a ship can be renamed while the list stays the same")
 }
 
+func TestAListOfAssetsThatCannotBeReadIsNotReliedOn(t *testing.T) {
+	r := newRig(t)
+	list := r.world.Serve(path("/assets"), time.Hour, `{"items":"none"}`)
+	r.names(map[int64]string{1: "Old Faithful"})
+	for range 2 {
+		outcome := r.sync(t, eve.SectionAssets)
+		require.Equal(t, esi.Failed, outcome.Result)
+		require.Equal(t, eve.FailureMalformed, outcome.Failure.Class)
+		r.world.Clock.Advance(time.Hour)
+	}
+	require.Equal(t, []string{"", ""}, r.conditional(path("/assets")))
+	list.Set("[" + asset(1, 60003760, "") + "]")
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionAssets).Result)
+}
+
+func TestNamesOfAssetsAreNotAskedForOneByOneOfAnESIThatKnowsNothing(t *testing.T) {
+	r := newRig(t)
+	var list []string
+	for id := range int64(500) {
+		list = append(list, asset(id+1, 60003760, ""))
+	}
+	r.world.Serve(path("/assets"), time.Hour, "["+strings.Join(list, ",")+"]")
+	r.names(nil)
+	outcome := r.sync(t, eve.SectionAssets)
+	require.Equal(t, esi.Failed, outcome.Result)
+	require.Equal(t, eve.FailureNotFound, outcome.Failure.Class)
+	require.Len(t, r.world.Requests(path("/assets/names")), 11+1)
+	known := map[int64]string{}
+	for id := range int64(500) {
+		known[id+1] = "None"
+	}
+	delete(known, 77)
+	known[78] = "Old Faithful"
+	r.names(known)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionAssets).Result)
+	require.Contains(t, string(r.fold(t).Character(pilot).Sections[eve.SectionAssets].Value), "Old Faithful")
+}
+
 func TestDefect1TheHashIsNotTakenOverBeforeTheData(t *testing.T) {
 	r := newRig(t)
 	r.world.Serve(path("/assets"), time.Hour, "["+asset(1, 60003760, "")+"]")
