@@ -32,11 +32,19 @@ import (
 // by the simulator's own books.
 type day struct {
 	*stack
+	daySize
 
+	stores *stores
+}
+
+// daySize is how big a run is.
+type daySize struct {
 	characters int
 	hours      float64
 	speed      float64
-	stores     *stores
+	// assets is how many each character has; 0 draws it for each.
+	assets int
+	faults []string
 }
 
 // TestDayOfSync keeps characters in step through hours of a fast world in which
@@ -48,7 +56,13 @@ func TestDayOfSync(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
-	d := startDay(t)
+	d := startDay(t, daySize{
+		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 8)),
+		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
+		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 3600),
+		assets:     int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0)),
+		faults:     strings.Fields(os.Getenv("MUSTER_DAY_FAULTS")),
+	})
 	d.wait()
 	d.settle()
 	d.requireNoBreach()
@@ -68,14 +82,12 @@ func floatFromEnvironment(t *testing.T, name string, otherwise float64) float64 
 	return v
 }
 
-func startDay(t *testing.T) *day {
+func startDay(t testing.TB, size daySize) *day {
 	t.Helper()
 	requireEngines(t)
 	d := &day{
-		stack:      &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()},
-		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 8)),
-		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
-		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 3600),
+		stack:   &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()},
+		daySize: size,
 	}
 	t.Cleanup(d.requireNothingLeft)
 	ports, err := freeport.Find(t.Context(), 5)
@@ -94,9 +106,9 @@ func startDay(t *testing.T) *day {
 	simulate := []string{
 		"simulate", "esi", "--address", "127.0.0.1:" + port(3), "--characters", strconv.Itoa(d.characters), "--speed", fmt.Sprint(d.speed),
 		"--epoch", time.Now().Add(-60 * 24 * time.Hour).UTC().Format(time.RFC3339), "--token-lifetime", "20m", "--organisation", d.file("org.json"),
-		"--assets", strconv.Itoa(int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0))),
+		"--assets", strconv.Itoa(d.assets),
 	}
-	for f := range strings.FieldsSeq(os.Getenv("MUSTER_DAY_FAULTS")) {
+	for _, f := range d.faults {
 		simulate = append(simulate, "--fault", f)
 	}
 	d.esi = start("esi", simulate...)
