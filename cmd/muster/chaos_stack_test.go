@@ -136,9 +136,14 @@ func (s *stack) eventually(what string, holds func(context.Context) error) {
 // waitUntil asks again and again until the condition holds. It fails with the
 // last reason when time is up.
 func waitUntil(ctx context.Context, limit time.Duration, holds func(context.Context) error) error {
+	return waitPolling(ctx, poll, limit, holds)
+}
+
+// waitPolling is [waitUntil] with a time between two looks.
+func waitPolling(ctx context.Context, every, limit time.Duration, holds func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	tick := time.NewTicker(poll)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var last error
 	for {

@@ -154,7 +154,7 @@ func (d *day) settle() {
 		require.NoError(d.t, d.ask(d.t.Context(), ask[0], d.esiURL+"/_simulator/"+ask[1], nil))
 	}
 	limit := recoverWithin + time.Duration(30*float64(time.Hour)/d.speed)
-	require.NoError(d.t, waitUntil(d.t.Context(), limit, func(ctx context.Context) error {
+	require.NoError(d.t, waitPolling(d.t.Context(), time.Second, limit, func(ctx context.Context) error {
 		if err := d.calm(ctx); err != nil {
 			return err
 		}
