@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 2,
+		Version: 3,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{

@@ -117,12 +117,16 @@ func (c *conditions) sql(limit int) (where, limited string) {
 }
 
 // Elements lists the elements of a list of a section in the order of their keys,
-// shorter ones first, which is that of numbers.
+// shorter ones first, which is that of numbers. Among the assets is the ship that
+// the character is in, also while ESI does not list it; [CharacterReader.Section]
+// has only what ESI lists.
 func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([]Element, error) {
 	schema, err := r.schema(ctx)
 	if err != nil {
 		return nil, err
 	}
+	// Of assets with the ship that ESI does not list.
+	from := schema + "." + elementsOf(filter.Section)
 	var c conditions
 	c.add(`character_id = ? AND section = ? AND list = ?`, filter.CharacterID, string(filter.Section), filter.List)
 	c.fields(filter.Where)
@@ -130,7 +134,7 @@ func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([
 		c.add(`(length(key), key) > (length(?::text), ?)`, filter.After.Key, filter.After.Key)
 	}
 	where, limit := c.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT key, value FROM `+schema+`.elements WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT key, value FROM `+from+` WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
 	if err != nil {
 		return nil, queryError("listing elements", err)
 	}
