@@ -412,6 +412,7 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 	for _, item := range items {
 		for _, field := range spec.apart {
 			delete(item, field)
+			delete(item, plainField(field))
 		}
 	}
 	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}
