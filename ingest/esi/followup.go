@@ -52,7 +52,10 @@ type followKind struct {
 	once bool
 	// again is how often what changes is fetched; until tells when it is over.
 	again time.Duration
-	until func(f followUp) bool
+	until func(f followUp, now time.Time) bool
+	// shared: the answer is the same for all characters, so that ESI is asked once
+	// for all of them while it is fresh.
+	shared bool
 	// records tells that the answer is the record itself.
 	records bool
 	// missing tells that its absence is told once ESI has said so often enough.
@@ -62,6 +65,11 @@ type followKind struct {
 // missingAfter is how many times in a row ESI must say that something is not
 // there before that is believed: it has said so of everything during maintenance.
 const missingAfter = 3
+
+// bidsLast is how long after it was issued an auction is looked at, should ESI stop
+// listing it before it says that it is over: auctions run two weeks at most, and
+// ESI lists a month.
+const bidsLast = 31 * 24 * time.Hour
 
 func followKinds() map[string]followKind {
 	named := func(name string) func(followUp) map[string]string {
@@ -82,10 +90,10 @@ func followKinds() map[string]followKind {
 		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
 		followContractBids: {
 			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 235 * time.Minute,
-			until: func(f followUp) bool { return f.Once },
+			until: func(f followUp, now time.Time) bool { return f.Once || !now.Before(f.Moment.Add(bidsLast)) },
 		},
 		followKillmail: {
-			route: catalogue.Killmail(), records: true, once: true, item: killmail,
+			route: catalogue.Killmail(), records: true, once: true, shared: true, item: killmail,
 			params: func(f followUp) map[string]string {
 				return map[string]string{"killmail_id": strconv.FormatInt(f.ItemID, 10), "killmail_hash": f.Extra}
 			},
@@ -252,7 +260,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	if f.etag != "" {
 		request.Prior, request.Complete = []transport.Page{{ETag: f.etag}}, 1
 	}
-	answer, err := s.config.Client.Get(ctx, request)
+	answer, err := s.fetch(ctx, kind, request)
 	var failure *transport.Failure
 	now := s.config.Now().UTC()
 	switch {
@@ -266,7 +274,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	}
 	result.failures, result.class, result.since = 0, "", time.Time{}
 	result.dueAt, result.notBefore = later(now.Add(kind.again), answer.ExpiresAt), answer.ExpiresAt
-	result.over = kind.once || kind.until != nil && kind.until(f)
+	result.over = kind.once || kind.until != nil && kind.until(f, now)
 	if answer.NotModified {
 		return result, nil, nil, nil
 	}
@@ -285,6 +293,47 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	}
 	result.etag = answer.Pages[0].ETag
 	return result, e, nil, err
+}
+
+// fetch asks ESI, unless the answer is one for all characters and still fresh.
+func (s *Syncer) fetch(ctx context.Context, kind followKind, request transport.Request) (transport.Answer, error) {
+	if !kind.shared {
+		return s.config.Client.Get(ctx, request) //nolint:wrapcheck // The client says what failed.
+	}
+	path, err := request.Route.Resolve(request.Character, request.Params)
+	if err != nil {
+		return transport.Answer{}, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
+	}
+	for {
+		var mine bool
+		result := s.flights.DoChan(path, func() (any, error) {
+			mine = true
+			return s.fetchShared(ctx, path, request)
+		})
+		select {
+		case r := <-result:
+			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
+				// The call that was joined was given up, this one was not.
+				continue
+			}
+			answer, _ := r.Val.(transport.Answer)
+			return answer, r.Err
+		case <-ctx.Done():
+			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, context.Cause(ctx))
+		}
+	}
+}
+
+func (s *Syncer) fetchShared(ctx context.Context, path string, request transport.Request) (transport.Answer, error) {
+	kept, there, err := s.store.shared(ctx, path, s.config.Now())
+	if err != nil || there {
+		return kept, err
+	}
+	answer, err := s.config.Client.Get(ctx, request)
+	if err != nil {
+		return answer, err //nolint:wrapcheck // The client says what failed.
+	}
+	return answer, s.store.share(ctx, path, answer)
 }
 
 // tell makes the event of an answer, unless it says what the last one said.

@@ -36,11 +36,7 @@ func mails(most int) Section {
 				Route: catalogue.CharacterMailHeaders(),
 				Walk: &Walk{
 					ID: "mail_id", Max: most,
-					Again: func(r Reading) bool {
-						var cursor recordsCursor
-						_, err := cursor.read(r.Cursor)
-						return err != nil || !r.Parts[mailLabels].NotModified || r.FetchedAt.Sub(cursor.WalkedAt) >= rewalkMails
-					},
+					Again: func(r Reading) bool { return !r.Parts[mailLabels].NotModified || walkedBefore(r, rewalkMails) },
 				},
 			},
 		},

@@ -40,8 +40,9 @@ const (
 	// RuleEarlyRequest: nothing is asked again before it has expired. A client
 	// that was killed after an answer cannot know; see [Simulator.Forgive].
 	RuleEarlyRequest = "early-request"
-	// RuleUnconditional: what was served before is asked for with
-	// If-None-Match.
+	// RuleUnconditional: what was served before is asked for with If-None-Match,
+	// but for the later pages of a walk by ids, whose addresses change with what is
+	// new so that nobody has to keep them.
 	RuleUnconditional = "unconditional-request"
 	// RuleBucket: no request is sent to a bucket that is empty.
 	RuleBucket = "bucket-overrun"

@@ -97,7 +97,10 @@ func (x *exchange) fromCache(c *character, argument int64, buffer *[]byte) (cont
 		return content{}, false
 	}
 	if known := c.toldOf(x.rt.section, argument); known != nil {
-		x.judgeRepeat(int64(known.expires), known.etag)
+		x.judgeEarly(int64(known.expires))
+		if x.rt.cursor == "" || argument == 0 {
+			x.judgeCondition(known.etag)
+		}
 	}
 	if x.flawed() {
 		return answer, true
@@ -241,9 +244,17 @@ func (x *exchange) argument() (int64, bool) {
 
 // judgeRepeat looks at what the client was told about the URL before.
 func (x *exchange) judgeRepeat(expires int64, etag uint64) {
+	x.judgeEarly(expires)
+	x.judgeCondition(etag)
+}
+
+func (x *exchange) judgeEarly(expires int64) {
 	if now := x.now.Unix(); now < expires {
 		x.report(RuleEarlyRequest, "it was told that the answer is good for another %d s", expires-now)
 	}
+}
+
+func (x *exchange) judgeCondition(etag uint64) {
 	if x.r.Header.Get("If-None-Match") == "" {
 		x.report(RuleUnconditional, "it was told an ETag, such as %s", x.tag(etag))
 	}
