@@ -128,6 +128,37 @@ func TestDefect21WhatKeepsFailingIsTriedEverMoreSeldom(t *testing.T) {
 	require.Equal(t, 24*time.Hour, waits[len(waits)-1], "and never given up")
 }
 
+// A mail, a contract or a killmail that came as something else once is not lost.
+func TestWhatWasFetchedApartAndCannotBeReadIsFetchedAgain(t *testing.T) {
+	r := newRig(t)
+	r.mailbox(t, 1)
+	r.world.Serve(path("/contracts"), 5*time.Minute, "["+contract(1, "item_exchange", "outstanding")+"]")
+	r.world.Serve(path("/killmails/recent"), 5*time.Minute, `[{"killmail_id":77,"killmail_hash":"abc"}]`)
+	apart := map[eve.Section]struct {
+		resource  *ingesttest.Resource
+		good, key string
+		field     string
+	}{
+		eve.SectionMails:     {r.world.Serve(path("/mail/1"), 30*time.Second, `["what",42,null]`), `{"body":"b"}`, "1", "body"},
+		eve.SectionContracts: {r.world.Serve(path("/contracts/1/items"), time.Hour, `{"items":"none"}`), `[{"record_id":1}]`, "1", "items"},
+		eve.SectionKillmails: {r.world.Serve("/killmails/77/abc", 30*24*time.Hour, `{"killmail_id":"77"}`), `{"killmail_id":77,"killmail_time":"2026-08-25T12:00:00Z","victim":{}}`, "77", "victim"},
+	}
+	for section, a := range apart {
+		require.True(t, r.sync(t, section).FollowUps)
+		failed := r.follow(t, section)
+		require.Equal(t, 1, failed.Failed, section)
+		require.Equal(t, eve.FailureMalformed, failed.Failure.Class)
+		require.False(t, failed.NextAt.IsZero(), "%s: it is tried again", section)
+		require.LessOrEqual(t, failed.NextAt.Sub(r.world.Clock.Now()), time.Minute, "%s: what never changes is not waited for", section)
+		a.resource.Set(a.good)
+	}
+	r.world.Clock.Advance(31 * 24 * time.Hour)
+	for section, a := range apart {
+		require.Equal(t, 1, r.follow(t, section).Events, section)
+		require.NotEmpty(t, r.record(t, section, a.key)[a.field], section)
+	}
+}
+
 func TestBidsOfAnAuctionThatIsListedNoMoreAreNotAskedForEver(t *testing.T) {
 	r := newRig(t)
 	contracts := r.world.Serve(path("/contracts"), 5*time.Minute, "["+contract(2, "auction", "outstanding")+"]")

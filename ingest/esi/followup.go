@@ -260,7 +260,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	if f.etag != "" {
 		request.Prior, request.Complete = []transport.Page{{ETag: f.etag}}, 1
 	}
-	answer, err := s.fetch(ctx, kind, request)
+	answer, err := s.fetch(ctx, kind, f, request)
 	var failure *transport.Failure
 	now := s.config.Now().UTC()
 	switch {
@@ -280,23 +280,29 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	}
 	e, err := s.tell(character, name, kind, &result, answer.Pages[0].Body, answer.FetchedAt)
 	if event.CodeOf(err) == event.CodeInvalid {
+		retry := answer.ExpiresAt
+		if kind.once {
+			// How long it is good says of what never changes only that it never
+			// changes, and not that a spoilt copy is right.
+			retry = time.Time{}
+		}
 		failure := &transport.Failure{
-			Class: eve.FailureMalformed, Status: http.StatusOK, RetryAt: answer.ExpiresAt,
+			Class: eve.FailureMalformed, Status: http.StatusOK, RetryAt: retry,
 			Message: fmt.Sprintf("%s of character %d, number %d: %v; the answer is kept in quarantine", kind.route.Operation, character, f.ItemID, err),
 			Sample: &transport.Sample{
 				CharacterID: character, Operation: kind.route.Operation, Path: kind.route.Path(character), Status: http.StatusOK,
 				ContentType: "application/json", Reason: err.Error(), Body: sampleOf(answer.Pages), At: answer.FetchedAt,
 			},
 		}
-		result.followUp = f
-		return s.followFailed(ctx, result, failure, now), nil, failure, nil
+		// It is not over: it is asked for again, without the ETag of what cannot be read.
+		return s.followFailed(ctx, followed{followUp: f, notBefore: retry}, failure, now), nil, failure, nil
 	}
 	result.etag = answer.Pages[0].ETag
 	return result, e, nil, err
 }
 
 // fetch asks ESI, unless the answer is one for all characters and still fresh.
-func (s *Syncer) fetch(ctx context.Context, kind followKind, request transport.Request) (transport.Answer, error) {
+func (s *Syncer) fetch(ctx context.Context, kind followKind, f followUp, request transport.Request) (transport.Answer, error) {
 	if !kind.shared {
 		return s.config.Client.Get(ctx, request) //nolint:wrapcheck // The client says what failed.
 	}
@@ -308,7 +314,10 @@ func (s *Syncer) fetch(ctx context.Context, kind followKind, request transport.R
 		var mine bool
 		result := s.flights.DoChan(path, func() (any, error) {
 			mine = true
-			return s.fetchShared(ctx, path, request)
+			return s.fetchShared(ctx, path, request, func(answer transport.Answer) bool {
+				_, err := kind.item(f, answer.Pages[0].Body)
+				return err == nil
+			})
 		})
 		select {
 		case r := <-result:
@@ -324,7 +333,8 @@ func (s *Syncer) fetch(ctx context.Context, kind followKind, request transport.R
 	}
 }
 
-func (s *Syncer) fetchShared(ctx context.Context, path string, request transport.Request) (transport.Answer, error) {
+// fetchShared keeps what is usable.
+func (s *Syncer) fetchShared(ctx context.Context, path string, request transport.Request, usable func(transport.Answer) bool) (transport.Answer, error) {
 	kept, there, err := s.store.shared(ctx, path, s.config.Now())
 	if err != nil || there {
 		return kept, err
@@ -332,6 +342,9 @@ func (s *Syncer) fetchShared(ctx context.Context, path string, request transport
 	answer, err := s.config.Client.Get(ctx, request)
 	if err != nil {
 		return answer, err //nolint:wrapcheck // The client says what failed.
+	}
+	if !usable(answer) {
+		return answer, nil
 	}
 	return answer, s.store.share(ctx, path, answer)
 }
@@ -391,7 +404,7 @@ func (s *Syncer) followFailed(ctx context.Context, result followed, failure *tra
 		}
 	}
 	wait := followPatience
-	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound || failure.Class == eve.FailureMalformed {
+	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound {
 		wait = 10 * followPatience
 	}
 	for range min(result.failures, 20) {
