@@ -208,7 +208,8 @@ func (f FieldSet) columns(from string) string {
 		case FieldNumber, FieldISK:
 			read += "::numeric"
 		case FieldBool:
-			read += "::boolean"
+			// ESI leaves out what is false.
+			read = "coalesce(" + read + "::boolean, false)"
 		case FieldTime:
 			read += "::timestamptz"
 		case FieldDate:

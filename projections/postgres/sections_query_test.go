@@ -285,6 +285,18 @@ func TestTheShipThatIsFlownIsAnAssetThoughESIDoesNotListIt(t *testing.T) {
 	require.Len(t, assets(), 1)
 }
 
+func TestTruthsThatESILeavesOutAreFalse(t *testing.T) {
+	v := organisation(t)
+	v.fold(event.Character(5), at(1), observed(eve.SectionOrders, `{"orders": [{"order_id": 1}, {"order_id": 2, "is_buy_order": true}], "history": []}`),
+		observed(eve.SectionContacts, `{"contacts": [{"contact_id": 9}], "labels": []}`))
+	var buy, sell int
+	v.rows("SELECT count(*) FILTER (WHERE is_buy_order), count(*) FILTER (WHERE NOT is_buy_order) FROM orders", &buy, &sell)
+	require.Equal(t, []int{1, 1}, []int{buy, sell})
+	var watched bool
+	v.rows("SELECT is_watched OR is_blocked FROM contacts", &watched)
+	require.False(t, watched)
+}
+
 func TestIDsAreOf64Bits(t *testing.T) {
 	v := organisation(t)
 	v.fold(event.Character(5), at(1), observed(eve.SectionContacts, `{"contacts": [], "labels": [{"label_id": 9223372036854775807}, {"label_id": 4611686018427387904}, {"label_id": 9223372036854775808}]}`),
