@@ -137,6 +137,7 @@ func TestTheJudgeSeesWhateverIsLost(t *testing.T) {
 	all := asked(t, 40)
 	require.Empty(t, unserved(all...), "all sections are judged")
 	require.Contains(t, unserved(all[0:0]...), "wallet-journal")
+	require.NotEmpty(t, judge(servedCharacter{ID: 1}, heldCharacter{}), "who was served nothing proves nothing")
 	seen := map[string]bool{}
 	// noticed takes something away and requires that this is seen.
 	noticed := func(served servedCharacter, what string, take func(*heldCharacter)) {

@@ -89,6 +89,10 @@ func unserved(served ...servedCharacter) []string {
 // judge tells in what Muster differs from what it was served.
 func judge(served servedCharacter, held heldCharacter) []error {
 	var differ []error
+	if len(served.Sections) == 0 {
+		// Who was served nothing agrees with everybody.
+		differ = append(differ, fmt.Errorf("no section of %d was ever served", served.ID))
+	}
 	for name, want := range served.Sections {
 		section := eve.Section(name)
 		wantHash, err := eve.ContentHash(section, want)

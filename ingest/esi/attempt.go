@@ -284,26 +284,37 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
 }
 
+// besideParts stands for an answer that was asked for beside the parts.
+const besideParts = -1
+
+// partError says which answer of a section cannot be read; it has the code
+// [event.CodeInvalid].
+type partError struct {
+	// part is the number of the part, or besideParts with the route and the body.
+	part  int
+	route catalogue.Route
+	body  []byte
+
+	err error
+}
+
+func badPart(part int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &partError{part: part, err: event.Errorf(event.CodeInvalid, "%w", err)}
+}
+
+// Error implements error.
+func (e *partError) Error() string { return e.err.Error() }
+
+// Unwrap is what is wrong with the answer.
+func (e *partError) Unwrap() error { return e.err }
+
 // unreadable is the failure of an answer that is JSON, but not what it should be.
 func (a *attempt) unreadable(err error) *transport.Failure {
 	reason := err.Error()
-	route := a.section.route()
-	var pages []transport.Page
-	for _, part := range a.reading.Parts {
-		pages = append(pages, part.Pages...)
-	}
-	// What came is not as it should be, so none of it is trusted to be the same
-	// the next time. But for one bad page of several: the others are good, and
-	// need not be sent again.
-	var bad *eve.PageError
-	main := len(a.reading.Parts) - 1
-	if whole := a.reading.Parts[main].Pages; len(whole) > 1 && errors.As(err, &bad) && bad.Page <= len(whole) {
-		kept := slices.Clone(whole)
-		kept[bad.Page-1] = transport.Page{}
-		a.came[main] = kept
-	} else {
-		a.came = make([][]transport.Page, len(a.came))
-	}
+	route, body := a.blame(err)
 	return &transport.Failure{
 		Class:   eve.FailureMalformed,
 		Status:  200,
@@ -316,10 +327,39 @@ func (a *attempt) unreadable(err error) *transport.Failure {
 			Status:      200,
 			ContentType: "application/json",
 			Reason:      reason,
-			Body:        sampleOf(pages),
+			Body:        body,
 			At:          a.reading.FetchedAt,
 		},
 	}
+}
+
+// blame finds the answer that is not as it should be, which is not trusted to be
+// the same the next time. The others are good, and need not be sent again.
+func (a *attempt) blame(err error) (route catalogue.Route, sample []byte) {
+	part := len(a.reading.Parts) - 1
+	bad, known := errors.AsType[*partError](err)
+	switch {
+	case known && bad.part == besideParts:
+		return bad.route, bad.body[:min(len(bad.body), transport.MaxSample)]
+	case known:
+		part = bad.part
+	case len(a.reading.Parts) > 1:
+		// Nobody knows which.
+		a.came = make([][]transport.Page, len(a.came))
+		var pages []transport.Page
+		for _, part := range a.reading.Parts {
+			pages = append(pages, part.Pages...)
+		}
+		return a.section.route(), sampleOf(pages)
+	}
+	pages := a.reading.Parts[part].Pages
+	var kept []transport.Page
+	if page, ok := errors.AsType[*eve.PageError](err); ok && len(pages) > 1 && page.Page <= len(pages) {
+		kept = slices.Clone(pages)
+		kept[page.Page-1] = transport.Page{}
+	}
+	a.came[part] = kept
+	return a.section.Parts[part].Route, sampleOf(pages)
 }
 
 // sampleOf is the beginning of all pages, one a line.

@@ -65,11 +65,11 @@ func nameable(singleton bool, flag string) bool {
 func askNames(ctx context.Context, ask Asker, r *Reading) error {
 	list, err := r.list(0)
 	if err != nil {
-		return err
+		return badPart(0, err)
 	}
 	content, err := eve.Dissect(eve.SectionAssets, list)
 	if err != nil {
-		return err
+		return badPart(0, err)
 	}
 	var ids []int64
 	for _, item := range content.Lists[0].Items {
@@ -118,7 +118,10 @@ func askNamesOf(ctx context.Context, ask Asker, ids []int64, names map[string]st
 		Name string `json:"name"`
 	}
 	if err := json.Unmarshal(answer, &said); err != nil {
-		return event.Errorf(event.CodeInvalid, "the names of assets: %w", err)
+		return &partError{
+			part: besideParts, route: catalogue.CharacterAssetNames(), body: answer,
+			err: event.Errorf(event.CodeInvalid, "the names of assets: %w", err),
+		}
 	}
 	for _, s := range said {
 		// ESI's word for no name.
