@@ -7,6 +7,7 @@ import (
 	"time"
 
 	domainanvil "github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/esi"
@@ -188,7 +189,7 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
 		Pool: r.pool, Client: client, Appender: r.appender, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
-		Options: esi.Options{Mails: r.worlds.MaxMails},
+		Options: esi.Options{Mails: r.worlds.MaxMails, Bids: r.worlds.Intervals[string(eve.SectionContracts)]},
 	})
 	if err != nil {
 		return nil, err

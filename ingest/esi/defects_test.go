@@ -159,6 +159,21 @@ func TestWhatWasFetchedApartAndCannotBeReadIsFetchedAgain(t *testing.T) {
 	}
 }
 
+func TestBidsAreLookedAtAsOftenAsContracts(t *testing.T) {
+	r := newRig(t)
+	var err error
+	r.syncer, err = esi.NewSyncer(esi.Config{
+		Pool: r.pool, Client: r.client, Appender: r.log, Logins: r.vault, Registerer: prometheus.NewRegistry(), Now: r.world.Clock.Now,
+		Options: esi.Options{Bids: time.Hour},
+	})
+	require.NoError(t, err)
+	r.world.Serve(path("/contracts"), 5*time.Minute, "["+contract(2, "auction", "outstanding")+"]")
+	r.world.Serve(path("/contracts/2/items"), time.Hour, `[]`)
+	r.world.Serve(path("/contracts/2/bids"), 5*time.Minute, `[]`)
+	r.sync(t, eve.SectionContracts)
+	require.Equal(t, r.world.Clock.Now().Add(time.Hour), r.follow(t, eve.SectionContracts).NextAt.UTC())
+}
+
 func TestBidsOfAnAuctionThatIsListedNoMoreAreNotAskedForEver(t *testing.T) {
 	r := newRig(t)
 	contracts := r.world.Serve(path("/contracts"), 5*time.Minute, "["+contract(2, "auction", "outstanding")+"]")

@@ -2,6 +2,7 @@ package esi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,7 @@ const missingAfter = 3
 // ESI lists a month.
 const bidsLast = 31 * 24 * time.Hour
 
-func followKinds() map[string]followKind {
+func followKinds(options Options) map[string]followKind {
 	named := func(name string) func(followUp) map[string]string {
 		return func(f followUp) map[string]string {
 			return map[string]string{name: strconv.FormatInt(f.ItemID, 10)}
@@ -89,7 +90,7 @@ func followKinds() map[string]followKind {
 		followMailBody:      {route: catalogue.CharacterMail(), params: named("mail_id"), item: mailBody, once: true, missing: true},
 		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
 		followContractBids: {
-			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 235 * time.Minute,
+			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: cmp.Or(max(0, options.Bids), defaultBids),
 			until: func(f followUp, now time.Time) bool { return f.Once || !now.Before(f.Moment.Add(bidsLast)) },
 		},
 		followKillmail: {

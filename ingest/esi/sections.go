@@ -2,6 +2,7 @@ package esi
 
 import (
 	"net/url"
+	"time"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
@@ -13,10 +14,15 @@ type Options struct {
 	// Mails is how many headers of mails are read, rounded up to whole pages of
 	// 50: 250, as Member Audit does.
 	Mails int
+	// Bids is how often the bids on an auction are looked at while it runs: 235
+	// minutes, as the contracts.
+	Bids time.Duration
 }
 
 // defaultMails is Member Audit's MEMBERAUDIT_MAX_MAILS.
 const defaultMails = 250
+
+const defaultBids = 235 * time.Minute
 
 // Sections lists the sections that are synced.
 func Sections(options Options) []Section {
