@@ -175,6 +175,18 @@ CREATE TABLE recorded (
     PRIMARY KEY (character_id, section)
 );
 
+-- The mailing lists that characters are or were subscribed to: old mails name the
+-- left ones, and nothing else resolves them.
+CREATE TABLE mailing_list_names (
+    character_id    bigint NOT NULL,
+    mailing_list_id bigint NOT NULL,
+    name            text NOT NULL,
+    event_id        uuid NOT NULL,
+    log_partition   integer NOT NULL,
+    log_offset      bigint NOT NULL,
+    PRIMARY KEY (character_id, mailing_list_id)
+);
+
 CREATE TABLE failures (
     character_id  bigint NOT NULL,
     section       text NOT NULL,

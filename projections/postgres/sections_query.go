@@ -278,6 +278,29 @@ func (r *CharacterReader) Names(ctx context.Context, ids NameRequest) (Names, er
 	return names, nil
 }
 
+// MailingLists are the names of the mailing lists that a character is or was
+// subscribed to, by their ids.
+func (r *CharacterReader) MailingLists(ctx context.Context, id int64) (map[int64]string, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, `SELECT mailing_list_id, name FROM `+schema+`.mailing_list_names WHERE character_id = $1`, id)
+	if err != nil {
+		return nil, queryError("reading the names of mailing lists", err)
+	}
+	names := map[int64]string{}
+	var list int64
+	var name string
+	if _, err = pgx.ForEachRow(rows, []any{&list, &name}, func() error {
+		names[list] = name
+		return nil
+	}); err != nil {
+		return nil, queryError("reading the names of mailing lists", err)
+	}
+	return names, nil
+}
+
 // AssetsValue is what all assets of a character are worth at the average prices,
 // in ISK; nil if there are no prices. Copies of blueprints and what has no price
 // count as nothing.

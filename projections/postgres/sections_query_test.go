@@ -285,6 +285,23 @@ func TestTheShipThatIsFlownIsAnAssetThoughESIDoesNotListIt(t *testing.T) {
 	require.Len(t, assets(), 1)
 }
 
+func TestMailingListsThatWereLeftKeepTheirNames(t *testing.T) {
+	v := organisation(t)
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	names := func() map[int64]string {
+		t.Helper()
+		names, err := reader.MailingLists(t.Context(), 5)
+		require.NoError(t, err)
+		return names
+	}
+	require.Empty(t, names())
+	v.fold(event.Character(5), at(1), observed(eve.SectionMails, `{"lists": [{"mailing_list_id": 1, "name": "Fleets"}, {"mailing_list_id": 2, "name": "Intel"}, {"mailing_list_id": 3}]}`))
+	v.fold(event.Character(5), at(2), observed(eve.SectionMails, `{"lists": [{"mailing_list_id": 2, "name": "Röd"}]}`))
+	require.Equal(t, map[int64]string{1: "Fleets", 2: "Röd"}, names())
+	v.fold(event.Character(5), at(3), eve.CharacterForgotten{CharacterID: 5, Reason: "asked"}, register(5, "Again", "u1", 1, 0))
+	require.Empty(t, names())
+}
+
 func TestTruthsThatESILeavesOutAreFalse(t *testing.T) {
 	v := organisation(t)
 	v.fold(event.Character(5), at(1), observed(eve.SectionOrders, `{"orders": [{"order_id": 1}, {"order_id": 2, "is_buy_order": true}], "history": []}`),

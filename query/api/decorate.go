@@ -208,19 +208,6 @@ func idOf(v any) (int64, bool) {
 	return id, err == nil && id > 0
 }
 
-// namesOf are the names of items by their ids.
-func namesOf(items []Item, key string) map[int64]string {
-	names := map[int64]string{}
-	for _, item := range items {
-		if id, ok := idOf(item[key]); ok {
-			if name, ok := item["name"].(string); ok {
-				names[id] = name
-			}
-		}
-	}
-	return names
-}
-
 func hasName(k postgres.FieldKind) bool {
 	return k == postgres.FieldType || k == postgres.FieldLocation || k == postgres.FieldEntity
 }

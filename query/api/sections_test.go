@@ -62,10 +62,10 @@ func TestMoneyOfSectionsIsText(t *testing.T) {
 func TestMailsHaveTheirListsBesideThem(t *testing.T) {
 	c := newClient(t)
 	c.world.section.Value = json.RawMessage(`{"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3}`)
-	c.world.record = `{"mail_id":7,"from":98000001,"recipients":[{"recipient_id":9,"recipient_type":"mailing_list"}],"body":"secret"}`
+	c.world.record = `{"mail_id":7,"from":98000001,"recipients":[{"recipient_id":9,"recipient_type":"mailing_list"},{"recipient_id":8,"recipient_type":"mailing_list"}],"body":"secret"}`
 	a := c.get(character + "mails?unread=true&from_id=98000001")
 	require.Contains(t, a.text, `"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3`)
-	require.Contains(t, a.text, `{"from":98000001,"from_name":"Wayne Enterprises","mail_id":7,"recipients":[{"recipient_id":9,"recipient_name":"Fleet","recipient_type":"mailing_list"}]}`)
+	require.Contains(t, a.text, `{"from":98000001,"from_name":"Wayne Enterprises","mail_id":7,"recipients":[{"recipient_id":9,"recipient_name":"Fleet","recipient_type":"mailing_list"},{"recipient_id":8,"recipient_name":"A list that was left","recipient_type":"mailing_list"}]}`)
 	require.NotContains(t, a.text, "secret")
 	require.Equal(t, map[string]string{"is_read": "false", "from": "98000001"}, c.world.records.Where)
 	require.Contains(t, c.get(character+"mails/7").text, `"body":"secret"`)
