@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -103,6 +104,9 @@ func (c *chaos) compareSections(ctx context.Context, served map[int64]servedChar
 	for id, s := range served {
 		differ = append(differ, judge(s, held[id])...)
 	}
+	if missing := unserved(slices.Collect(maps.Values(served))...); len(missing) > 0 {
+		differ = append(differ, fmt.Errorf("nothing was ever served of %v", missing))
+	}
 	if len(held) != chaosCharacters {
 		differ = append(differ, fmt.Errorf("%d characters in Postgres, %d were imported", len(held), chaosCharacters))
 	}
@@ -119,10 +123,17 @@ func (c *chaos) held(ctx context.Context) (map[int64]heldCharacter, error) {
 	if err != nil {
 		return nil, err
 	}
+	followUps, err := followUpsOf(ctx, c.watch.pool)
+	if err != nil {
+		return nil, err
+	}
 	reader := pgviews.NewCharacterReader(c.watch.pool, live.New(c.watch.control))
 	held := map[int64]heldCharacter{}
 	for _, id := range ids {
-		h := heldCharacter{Sections: map[eve.Section]json.RawMessage{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}}
+		h := heldCharacter{Sections: map[eve.Section]json.RawMessage{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}, FollowUps: followUps[id]}
+		if h.FollowUps == nil {
+			h.FollowUps = map[string]bool{}
+		}
 		for _, shape := range eve.Shapes() {
 			if !shape.Valued {
 				continue

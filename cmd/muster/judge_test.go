@@ -4,9 +4,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/eve"
 )
@@ -25,17 +29,67 @@ type servedRecord struct {
 	Key     string          `json:"key"`
 	Item    json.RawMessage `json:"item"`
 	Details []string        `json:"details"`
+	// Due names the details that the world has and that were never served.
+	Due []string `json:"due"`
 }
 
 // heldCharacter is what Muster holds of a character.
 type heldCharacter struct {
 	Sections map[eve.Section]json.RawMessage
 	Records  map[eve.Section]map[string]map[string]json.RawMessage
+	// Journal has the entries by their ids; nil if they are judged elsewhere.
+	Journal map[int64]eve.JournalLine
+	// FollowUps are what is known to be still fetched apart, as section/id/detail;
+	// nil if nobody looked.
+	FollowUps map[string]bool
+}
+
+// detailOfFollowUp is what the oracle calls what a kind of follow-up fetches.
+var detailOfFollowUp = map[string]string{
+	"mail-body": "body", "contract-items": "items", "contract-bids": "bids", "killmail": "details", "calendar-event": "details",
+}
+
+// followUpsOf lists what is still fetched apart, by character.
+func followUpsOf(ctx context.Context, pool *pgxpool.Pool) (map[int64]map[string]bool, error) {
+	rows, err := pool.Query(ctx, `SELECT character_id, section, kind, item_id FROM ingest.follow_up`)
+	if err != nil {
+		return nil, err
+	}
+	open := map[int64]map[string]bool{}
+	var character, id int64
+	var section, kind string
+	_, err = pgx.ForEachRow(rows, []any{&character, &section, &kind, &id}, func() error {
+		if open[character] == nil {
+			open[character] = map[string]bool{}
+		}
+		open[character][fmt.Sprintf("%s/%d/%s", section, id, detailOfFollowUp[kind])] = true
+		return nil
+	})
+	return open, err
+}
+
+// unserved names the sections of which nobody was ever served anything: a run in
+// which there is one proves nothing of it.
+func unserved(served ...servedCharacter) []string {
+	var missing []string
+	for _, shape := range eve.Shapes() {
+		name := string(shape.Section)
+		if !slices.ContainsFunc(served, func(c servedCharacter) bool {
+			return c.Sections[name] != nil || len(c.Records[name]) > 0 || shape.Section == eve.SectionWalletJournal && len(c.Journal) > 0
+		}) {
+			missing = append(missing, name)
+		}
+	}
+	return missing
 }
 
 // judge tells in what Muster differs from what it was served.
 func judge(served servedCharacter, held heldCharacter) []error {
 	var differ []error
+	if len(served.Sections) == 0 {
+		// Who was served nothing agrees with everybody.
+		differ = append(differ, fmt.Errorf("no section of %d was ever served", served.ID))
+	}
 	for name, want := range served.Sections {
 		section := eve.Section(name)
 		wantHash, err := eve.ContentHash(section, want)
@@ -52,10 +106,21 @@ func judge(served servedCharacter, held heldCharacter) []error {
 			differ = append(differ, fmt.Errorf("%s of %d is %.300s, last served was %.300s (%w)", name, served.ID, got, want, err))
 		}
 	}
+	for section := range held.Sections {
+		if served.Sections[string(section)] == nil {
+			differ = append(differ, fmt.Errorf("%s of %d is held and was never served", section, served.ID))
+		}
+	}
+	for section, records := range held.Records {
+		if len(records) > 0 && served.Records[string(section)] == nil {
+			differ = append(differ, fmt.Errorf("%d records of %s of %d are held, none was ever served", len(records), section, served.ID))
+		}
+	}
 	for name, records := range served.Records {
 		section := eve.Section(name)
 		told := 0
 		for _, record := range records {
+			differ = append(differ, judgeDue(served.ID, section, record, held)...)
 			if section == eve.SectionKillmails && !slices.Contains(record.Details, "details") {
 				continue // an id and a hash are no killmail
 			}
@@ -65,6 +130,42 @@ func judge(served servedCharacter, held heldCharacter) []error {
 		if got := len(held.Records[section]); got != told {
 			differ = append(differ, fmt.Errorf("%d records of %s of %d are held, %d were served", got, name, served.ID, told))
 		}
+	}
+	if held.Journal != nil {
+		differ = append(differ, judgeJournal(served, held.Journal)...)
+	}
+	return differ
+}
+
+// judgeDue tells what nobody has fetched and nobody is going to.
+func judgeDue(id int64, section eve.Section, record servedRecord, held heldCharacter) []error {
+	if held.FollowUps == nil {
+		return nil
+	}
+	var differ []error
+	for _, detail := range record.Due {
+		if !held.FollowUps[string(section)+"/"+record.Key+"/"+detail] && string(held.Records[section][record.Key]["body_missing"]) != "true" {
+			differ = append(differ, fmt.Errorf("the %s of %s %s of %d was never fetched, and is not going to be", detail, section, record.Key, id))
+		}
+	}
+	return differ
+}
+
+// judgeJournal compares entry by entry.
+func judgeJournal(served servedCharacter, held map[int64]eve.JournalLine) []error {
+	var differ []error
+	for _, e := range served.Journal {
+		line, there := held[e.ID]
+		if !there {
+			differ = append(differ, fmt.Errorf("journal entry %d of %d was served and is not held", e.ID, served.ID))
+			continue
+		}
+		if int64(line.Amount) != e.Amount || line.Balance == nil || int64(*line.Balance) != e.Balance || line.RefType != e.RefType || !line.Date.Equal(e.Date) {
+			differ = append(differ, fmt.Errorf("journal entry %d of %d is %+v, %+v was served", e.ID, served.ID, line, e))
+		}
+	}
+	if len(held) != len(served.Journal) {
+		differ = append(differ, fmt.Errorf("%d journal entries of %d are held, %d were served", len(held), served.ID, len(served.Journal)))
 	}
 	return differ
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -43,8 +44,8 @@ type simulateESI struct {
 	PageSize        int           `help:"The most records on a page; 0 is ESI's own for each route." placeholder:"COUNT"`
 	ExclusiveFromID bool          `name:"exclusive-from-id" help:"Transactions from an id on leave that one out."`
 	PartialScopes   float64       `help:"Share of characters that consented to little." placeholder:"SHARE"`
-	Downtime        time.Duration `help:"How long the world is down from 11:00 of each of its days on; 0 is never."`
-	Faults          []string      `name:"fault" sep:"none" help:"What goes wrong, such as server-error:character-assets,rate=0.01; 'all' is some of everything. May be repeated." placeholder:"FAULT"`
+	Downtime        time.Duration `help:"How long the world is down from 11:00 of each of its days on; 0 is never, or 15m with all faults."`
+	Faults          []string      `name:"fault" sep:"none" help:"What goes wrong, such as server-error:character-assets,rate=0.01; 'all' is some of everything, the daily downtime included. May be repeated." placeholder:"FAULT"`
 	State           string        `help:"Folder that remembers what was served over restarts." placeholder:"DIR"`
 	Organisation    string        `help:"Write an organisation file for muster import, and go on." placeholder:"FILE"`
 }
@@ -65,6 +66,9 @@ func (c *simulateESI) Run(ctx context.Context, env *environment) error {
 	faults, err := simesi.ParseFaults(c.Faults...)
 	if err != nil {
 		return event.Errorf(event.CodeInvalid, "--fault: %w", err)
+	}
+	if slices.Contains(c.Faults, "all") && c.Downtime == 0 {
+		c.Downtime = simesi.AllDowntime
 	}
 	simulator, err := simesi.New(simesi.Config{
 		Seed: c.Seed, Characters: c.Characters, Activity: c.Activity, Assets: c.Assets, Epoch: c.Epoch, Speed: c.Speed, StateDir: c.State,

@@ -39,6 +39,9 @@ type Character struct {
 	Failing map[Section]SectionFailed
 	// Journal has the entries by their ids.
 	Journal map[int64]JournalLine
+	// MailingLists are the names of the mailing lists that the character is or was
+	// subscribed to, by their ids, each as it was last called.
+	MailingLists map[int64]string
 }
 
 // SectionState is the last observation of a section.
@@ -95,6 +98,8 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 			Records:  map[Section]map[string]map[string]json.RawMessage{},
 			Failing:  map[Section]SectionFailed{},
 			Journal:  map[int64]JournalLine{},
+
+			MailingLists: map[int64]string{},
 		}
 	}
 	if err := c.apply(e, p); err != nil {
@@ -195,6 +200,9 @@ func (c *Character) observe(e event.Event, p SectionObserved) error {
 			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
 		}
 		c.Name = details.Name
+	}
+	if p.Section == SectionMails {
+		maps.Copy(c.MailingLists, MailingLists(state.Value))
 	}
 	c.Sections[p.Section] = state
 	return nil

@@ -37,7 +37,7 @@ func TestModelFollowsTheLifeOfACharacter(t *testing.T) {
 	apply(t, m, tell(t, eve.CharacterRegistered{CharacterID: pilot, Name: "Old", UserID: "u1", OwnerHash: "h1", Scopes: []string{"s"}}))
 	require.Equal(t, eve.Character{
 		ID: pilot, Name: "Old", UserID: "u1", OwnerHash: "h1", Scopes: []string{"s"}, Registered: true,
-		Sections: map[eve.Section]eve.SectionState{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}, Failing: map[eve.Section]eve.SectionFailed{}, Journal: map[int64]eve.JournalLine{},
+		Sections: map[eve.Section]eve.SectionState{}, Records: map[eve.Section]map[string]map[string]json.RawMessage{}, Failing: map[eve.Section]eve.SectionFailed{}, Journal: map[int64]eve.JournalLine{}, MailingLists: map[int64]string{},
 	}, *m.Character(pilot))
 
 	apply(t, m,
@@ -104,4 +104,18 @@ func TestRepeatedEventsCountOnce(t *testing.T) {
 		apply(t, m, slices.Concat(facts, facts[again:])...)
 		require.Equal(t, sum, m.Character(pilot).JournalSum())
 	})
+}
+
+func TestMailingListsThatWereLeftKeepTheirNames(t *testing.T) {
+	m := eve.NewModel()
+	for _, lists := range []string{`[{"mailing_list_id":1,"name":"Fleets"},{"mailing_list_id":2,"name":"Intel"}]`, `[{"mailing_list_id":2,"name":"Red"},{"mailing_list_id":3},7]`} {
+		value := json.RawMessage(`{"labels":[],"lists":` + lists + `}`)
+		if lists[len(lists)-2] == '7' {
+			require.Equal(t, map[int64]string{2: "Red"}, eve.MailingLists(value), "what cannot be read is passed over")
+			value = json.RawMessage(`{"labels":[],"lists":[{"mailing_list_id":2,"name":"Red"}]}`)
+		}
+		apply(t, m, tell(t, eve.SectionObserved{CharacterID: pilot, Section: eve.SectionMails, Encoding: eve.EncodingFull, FetchedAt: fetched, ContentHash: lists, Value: value}))
+	}
+	require.Equal(t, map[int64]string{1: "Fleets", 2: "Red"}, m.Character(pilot).MailingLists)
+	require.Empty(t, eve.MailingLists([]byte(`[]`)))
 }

@@ -89,6 +89,28 @@ func DecodeWallet(value []byte) (ISK, error) {
 	return balance, nil
 }
 
+// MailingLists are the names of the mailing lists in a value of the section mails,
+// by their ids. Lists that cannot be read are passed over.
+func MailingLists(value []byte) map[int64]string {
+	var box struct {
+		Lists []json.RawMessage `json:"lists"`
+	}
+	names := map[int64]string{}
+	if json.Unmarshal(value, &box) != nil {
+		return names
+	}
+	for _, raw := range box.Lists {
+		var list struct {
+			ID   int64  `json:"mailing_list_id"`
+			Name string `json:"name"`
+		}
+		if json.Unmarshal(raw, &list) == nil && list.ID != 0 && list.Name != "" {
+			names[list.ID] = list.Name
+		}
+	}
+	return names
+}
+
 func decodeObject(s Section, value []byte, into any) error {
 	if trimmed := bytes.TrimSpace(value); len(trimmed) == 0 || trimmed[0] != '{' {
 		return event.Errorf(event.CodeInvalid, "section %s: must be a JSON object", s)

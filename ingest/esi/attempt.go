@@ -47,13 +47,10 @@ func (a *attempt) read(ctx context.Context) error {
 		return nil
 	}
 	err := enrich.Ask(ctx, a.ask, &a.reading)
-	if event.CodeOf(err) != event.CodeInvalid {
-		return err
-	}
-	if _, ofPart := errors.AsType[*partError](err); ofPart {
+	if event.CodeOf(err) == event.CodeInvalid {
 		return a.unreadable(err)
 	}
-	return a.malformed(err)
+	return err
 }
 
 func (a *attempt) readPart(ctx context.Context, i int) error {
@@ -287,37 +284,37 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
 }
 
-// unreadable is the failure of an answer that is JSON, but not what it should be:
-// it is not trusted to be the same the next time. What else came is good, and need
-// not be sent again.
-func (a *attempt) unreadable(err error) *transport.Failure {
-	anything := slices.ContainsFunc(a.came, func(pages []transport.Page) bool { return pages != nil })
-	part, named := errors.AsType[*partError](err)
-	page, ofPage := errors.AsType[*eve.PageError](err)
-	for i, whole := range a.came {
-		switch {
-		case named && part.part != i:
-		case len(whole) > 1 && ofPage && page.Page <= len(whole):
-			a.came[i] = slices.Clone(whole)
-			a.came[i][page.Page-1] = transport.Page{}
-		case whole != nil:
-			a.came[i] = nil
-		case named || !anything:
-			// ESI confirms what cannot be read: it must not be asked for by its ETag.
-			a.came[i] = make([]transport.Page, len(a.prior[i]))
-		}
-	}
-	return a.malformed(err)
+// besideParts stands for an answer that was asked for beside the parts.
+const besideParts = -1
+
+// partError says which answer of a section cannot be read; it has the code
+// [event.CodeInvalid].
+type partError struct {
+	// part is the number of the part, or besideParts with the route and the body.
+	part  int
+	route catalogue.Route
+	body  []byte
+
+	err error
 }
 
-// malformed is the failure of an answer that cannot be read.
-func (a *attempt) malformed(err error) *transport.Failure {
-	reason := err.Error()
-	route := a.section.route()
-	var pages []transport.Page
-	for _, part := range a.reading.Parts {
-		pages = append(pages, part.Pages...)
+func badPart(part int, err error) error {
+	if err == nil {
+		return nil
 	}
+	return &partError{part: part, err: event.Errorf(event.CodeInvalid, "%w", err)}
+}
+
+// Error implements error.
+func (e *partError) Error() string { return e.err.Error() }
+
+// Unwrap is what is wrong with the answer.
+func (e *partError) Unwrap() error { return e.err }
+
+// unreadable is the failure of an answer that is JSON, but not what it should be.
+func (a *attempt) unreadable(err error) *transport.Failure {
+	reason := err.Error()
+	route, body := a.blame(err)
 	return &transport.Failure{
 		Class:   eve.FailureMalformed,
 		Status:  200,
@@ -330,10 +327,44 @@ func (a *attempt) malformed(err error) *transport.Failure {
 			Status:      200,
 			ContentType: "application/json",
 			Reason:      reason,
-			Body:        sampleOf(pages),
+			Body:        body,
 			At:          a.reading.FetchedAt,
 		},
 	}
+}
+
+// blame finds the answer that is not as it should be, which is not trusted to be
+// the same the next time. The others are good, and need not be sent again.
+func (a *attempt) blame(err error) (route catalogue.Route, sample []byte) {
+	part := len(a.reading.Parts) - 1
+	bad, known := errors.AsType[*partError](err)
+	switch {
+	case known && bad.part == besideParts:
+		return bad.route, bad.body[:min(len(bad.body), transport.MaxSample)]
+	case known:
+		part = bad.part
+	case len(a.reading.Parts) > 1:
+		// Nobody knows which.
+		a.came = make([][]transport.Page, len(a.came))
+		var pages []transport.Page
+		for _, part := range a.reading.Parts {
+			pages = append(pages, part.Pages...)
+		}
+		return a.section.route(), sampleOf(pages)
+	}
+	pages := a.reading.Parts[part].Pages
+	var kept []transport.Page
+	page, ofPage := errors.AsType[*eve.PageError](err)
+	switch {
+	case ofPage && len(pages) > 1 && page.Page <= len(pages):
+		kept = slices.Clone(pages)
+		kept[page.Page-1] = transport.Page{}
+	case a.came[part] == nil:
+		// ESI confirms what cannot be read: it must not be asked for by its ETag.
+		kept = make([]transport.Page, len(a.prior[part]))
+	}
+	a.came[part] = kept
+	return a.section.Parts[part].Route, sampleOf(pages)
 }
 
 // sampleOf is the beginning of all pages, one a line.

@@ -3,7 +3,6 @@ package esi
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -38,19 +37,35 @@ func object(fields ...field) json.RawMessage {
 	return append(out, '}')
 }
 
-// lists composes the value of a section whose parts are all lists, each named as
-// in fields.
-func lists(names ...string) func(Reading) (json.RawMessage, error) {
-	return func(r Reading) (json.RawMessage, error) {
+// lists makes the Changes of a section whose parts are all lists, each named as in
+// fields.
+func lists(section eve.Section, names ...string) func(Reading) (Changes, error) {
+	compose := func(r Reading) (json.RawMessage, error) {
 		fields := make([]field, len(names))
 		for i, name := range names {
 			list, err := r.list(i)
 			if err != nil {
-				return nil, err
+				return nil, badPart(i, err)
 			}
 			fields[i] = field{name, list}
 		}
 		return object(fields...), nil
+	}
+	return func(r Reading) (Changes, error) {
+		changes, err := value(section, compose)(r)
+		if event.CodeOf(err) != event.CodeInvalid {
+			return changes, err
+		}
+		for i, name := range names {
+			list, alone := r.list(i)
+			if alone == nil {
+				alone = eve.Check(section, object(field{name, list}))
+			}
+			if alone != nil {
+				return changes, badPart(i, alone)
+			}
+		}
+		return changes, err
 	}
 }
 
@@ -62,7 +77,7 @@ func contacts() Section {
 			{Name: "labels", Route: catalogue.CharacterContactLabels()},
 			{Route: catalogue.CharacterContacts()},
 		},
-		Changes: value(eve.SectionContacts, lists("labels", "contacts")),
+		Changes: lists(eve.SectionContacts, "labels", "contacts"),
 	}
 }
 
@@ -74,7 +89,7 @@ func orders() Section {
 			{Name: "history", Route: catalogue.CharacterOrderHistory()},
 			{Route: catalogue.CharacterOrders()},
 		},
-		Changes: value(eve.SectionOrders, lists("history", "orders")),
+		Changes: lists(eve.SectionOrders, "history", "orders"),
 	}
 }
 
@@ -83,10 +98,10 @@ func orders() Section {
 func mailboxValue(labels, lists []byte) (json.RawMessage, error) {
 	labels = bytes.TrimSpace(labels)
 	if len(labels) < 2 || labels[0] != '{' {
-		return nil, badPart(mailLabels, fmt.Errorf("section %s: labels must be a JSON object", eve.SectionMails))
+		return nil, badPart(mailLabels, event.Errorf(event.CodeInvalid, "section %s: labels must be a JSON object", eve.SectionMails))
 	}
 	if _, err := elementsOf(lists); err != nil {
-		return nil, badPart(mailLists, fmt.Errorf("section %s: mailing lists: %w", eve.SectionMails, err))
+		return nil, badPart(mailLists, event.Errorf(event.CodeInvalid, "section %s: mailing lists: %w", eve.SectionMails, err))
 	}
 	inner := bytes.TrimSpace(labels[1 : len(labels)-1])
 	if len(inner) == 0 {

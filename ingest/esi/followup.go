@@ -53,7 +53,10 @@ type followKind struct {
 	// again is after how many intervals of the section what changes is fetched
 	// again; until tells when it is settled.
 	again int
-	until func(f followUp) bool
+	until func(f followUp, now time.Time) bool
+	// shared: the answer is the same for all characters, so that ESI is asked once
+	// for all of them while it is fresh.
+	shared bool
 	// records tells that the answer is the record itself.
 	records bool
 	// missing tells that its absence is told once ESI has said so often enough.
@@ -64,7 +67,12 @@ type followKind struct {
 // there before that is believed: it has said so of everything during maintenance.
 const missingAfter = 3
 
-func followKinds() map[string]followKind {
+// bidsLast is how long after it was issued an auction is looked at, should ESI stop
+// listing it before it says that it is over: auctions run two weeks at most, and
+// ESI lists a month.
+const bidsLast = 31 * 24 * time.Hour
+
+func followKinds(options Options) map[string]followKind {
 	named := func(name string) func(followUp) map[string]string {
 		return func(f followUp) map[string]string {
 			return map[string]string{name: strconv.FormatInt(f.ItemID, 10)}
@@ -83,10 +91,10 @@ func followKinds() map[string]followKind {
 		followContractItems: {route: catalogue.CharacterContractItems(), params: named("contract_id"), item: listOf("contract_id", "items"), once: true},
 		followContractBids: {
 			route: catalogue.CharacterContractBids(), params: named("contract_id"), item: listOf("contract_id", "bids"), again: 1,
-			until: func(f followUp) bool { return f.Once },
+			until: func(f followUp, now time.Time) bool { return f.Once || !now.Before(f.Moment.Add(bidsLast)) },
 		},
 		followKillmail: {
-			route: catalogue.Killmail(), records: true, once: true, item: killmail,
+			route: catalogue.Killmail(), records: true, once: true, shared: true, item: killmail,
 			params: func(f followUp) map[string]string {
 				return map[string]string{"killmail_id": strconv.FormatInt(f.ItemID, 10), "killmail_hash": f.Extra}
 			},
@@ -268,7 +276,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	if f.etag != "" {
 		request.Prior, request.Complete = []transport.Page{{ETag: f.etag}}, 1
 	}
-	answer, err := s.config.Client.Get(ctx, request)
+	answer, err := s.fetch(ctx, kind, f, request)
 	var failure *transport.Failure
 	now := s.config.Now().UTC()
 	switch {
@@ -283,7 +291,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	result.failures, result.class, result.since = 0, "", time.Time{}
 	result.dueAt, result.notBefore = later(now.Add(time.Duration(kind.again)*s.config.Options.interval(name)), answer.ExpiresAt), answer.ExpiresAt
 	result.over = kind.once
-	if kind.until != nil && kind.until(f) {
+	if kind.until != nil && kind.until(f, now) {
 		// The row stays for its ETag: what is over may come back.
 		result.dueAt = dormantAt()
 	}
@@ -292,19 +300,73 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	}
 	e, err := s.tell(character, name, kind, &result, answer.Pages[0].Body, answer.FetchedAt)
 	if event.CodeOf(err) == event.CodeInvalid {
+		retry := answer.ExpiresAt
+		if kind.once {
+			// How long it is good says of what never changes only that it never
+			// changes, and not that a spoilt copy is right.
+			retry = time.Time{}
+		}
 		failure := &transport.Failure{
-			Class: eve.FailureMalformed, Status: http.StatusOK, RetryAt: answer.ExpiresAt,
+			Class: eve.FailureMalformed, Status: http.StatusOK, RetryAt: retry,
 			Message: fmt.Sprintf("%s of character %d, number %d: %v; the answer is kept in quarantine", kind.route.Operation, character, f.ItemID, err),
 			Sample: &transport.Sample{
 				CharacterID: character, Operation: kind.route.Operation, Path: kind.route.Path(character), Status: http.StatusOK,
 				ContentType: "application/json", Reason: err.Error(), Body: sampleOf(answer.Pages), At: answer.FetchedAt,
 			},
 		}
-		result.followUp = f
-		return s.followFailed(ctx, name, result, failure, now), nil, failure, nil
+		// It is not over: it is asked for again, without the ETag of what cannot be read.
+		return s.followFailed(ctx, name, followed{followUp: f, notBefore: retry}, failure, now), nil, failure, nil
 	}
 	result.etag = answer.Pages[0].ETag
 	return result, e, nil, err
+}
+
+// fetch asks ESI, unless the answer is one for all characters and still fresh.
+func (s *Syncer) fetch(ctx context.Context, kind followKind, f followUp, request transport.Request) (transport.Answer, error) {
+	if !kind.shared {
+		return s.config.Client.Get(ctx, request) //nolint:wrapcheck // The client says what failed.
+	}
+	path, err := request.Route.Resolve(request.Character, request.Params)
+	if err != nil {
+		return transport.Answer{}, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
+	}
+	for {
+		var mine bool
+		result := s.flights.DoChan(path, func() (any, error) {
+			mine = true
+			return s.fetchShared(ctx, path, request, func(answer transport.Answer) bool {
+				_, err := kind.item(f, answer.Pages[0].Body)
+				return err == nil
+			})
+		})
+		select {
+		case r := <-result:
+			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
+				// The call that was joined was given up, this one was not.
+				continue
+			}
+			answer, _ := r.Val.(transport.Answer)
+			return answer, r.Err
+		case <-ctx.Done():
+			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, context.Cause(ctx))
+		}
+	}
+}
+
+// fetchShared keeps what is usable.
+func (s *Syncer) fetchShared(ctx context.Context, path string, request transport.Request, usable func(transport.Answer) bool) (transport.Answer, error) {
+	kept, there, err := s.store.shared(ctx, path, s.config.Now())
+	if err != nil || there {
+		return kept, err
+	}
+	answer, err := s.config.Client.Get(ctx, request)
+	if err != nil {
+		return answer, err //nolint:wrapcheck // The client says what failed.
+	}
+	if !usable(answer) {
+		return answer, nil
+	}
+	return answer, s.store.share(ctx, path, answer)
 }
 
 // tell makes the event of an answer, unless it says what the last one said.
@@ -366,7 +428,7 @@ func (s *Syncer) followFailed(ctx context.Context, name eve.Section, result foll
 	}
 	interval := s.config.Options.interval(name)
 	wait := max(interval/patienceParts, time.Second)
-	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound || failure.Class == eve.FailureMalformed {
+	if failure.Class == eve.FailureForbidden || failure.Class == eve.FailureNotFound {
 		wait *= stubborn
 	}
 	for range min(result.failures, 20) {

@@ -46,6 +46,14 @@ func (c *recordsCursor) write(known *eve.KnownRecords) ([]byte, error) {
 	return stored, nil
 }
 
+// walkedBefore tells whether the whole list was last walked so long before the
+// reading, or nobody knows when.
+func walkedBefore(r Reading, long time.Duration) bool {
+	var cursor recordsCursor
+	_, err := cursor.read(r.Cursor)
+	return err != nil || r.FetchedAt.Sub(cursor.WalkedAt) >= long
+}
+
 // elements are the records of a part, each checked.
 func elements(name eve.Section, r Reading, part int) ([]json.RawMessage, error) {
 	var all []json.RawMessage

@@ -129,23 +129,6 @@ func (r Reading) body(part int) []byte {
 	return r.Parts[part].Pages[0].Body
 }
 
-// partError says which part of a reading cannot be read.
-type partError struct {
-	part int
-	err  error
-}
-
-// Error implements error.
-func (e *partError) Error() string { return e.err.Error() }
-
-// Unwrap is what is wrong with the part.
-func (e *partError) Unwrap() error { return e.err }
-
-// badPart is an error with [event.CodeInvalid] that says which part cannot be read.
-func badPart(part int, err error) error {
-	return event.Errorf(event.CodeInvalid, "%w", &partError{part: part, err: err})
-}
-
 // list joins the pages of a part, each a JSON list, to one list.
 func (r Reading) list(part int) ([]byte, error) {
 	pages := r.Parts[part].Pages

@@ -65,7 +65,7 @@ func nameable(singleton bool, flag string) bool {
 func askNames(ctx context.Context, ask Asker, r *Reading) error {
 	list, err := r.list(0)
 	if err != nil {
-		return err
+		return badPart(0, err)
 	}
 	content, err := eve.Dissect(eve.SectionAssets, list)
 	if err != nil {
@@ -141,7 +141,10 @@ func (n *naming) of(ctx context.Context, ids []int64) error {
 		Name string `json:"name"`
 	}
 	if err := json.Unmarshal(answer, &said); err != nil {
-		return event.Errorf(event.CodeInvalid, "the names of assets: %w", err)
+		return &partError{
+			part: besideParts, route: catalogue.CharacterAssetNames(), body: answer,
+			err: event.Errorf(event.CodeInvalid, "the names of assets: %w", err),
+		}
 	}
 	for _, s := range said {
 		// ESI's word for no name.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
@@ -36,11 +37,7 @@ func mails(most int) Section {
 				Route: catalogue.CharacterMailHeaders(),
 				Walk: &Walk{
 					ID: "mail_id", Max: most,
-					Again: func(r Reading) bool {
-						var cursor recordsCursor
-						_, err := cursor.read(r.Cursor)
-						return err != nil || !r.Parts[mailLabels].NotModified || r.FetchedAt.Sub(cursor.WalkedAt) >= rewalkMails
-					},
+					Again: func(r Reading) bool { return !r.Parts[mailLabels].NotModified || walkedBefore(r, rewalkMails) },
 				},
 			},
 		},
@@ -51,6 +48,9 @@ func mails(most int) Section {
 func mailChanges(r Reading) (Changes, error) {
 	// Nothing of the headers is known to have changed if their part did not.
 	changes, err := records(eve.SectionMails, mailHeaders, followMail)(r)
+	if event.CodeOf(err) == event.CodeInvalid {
+		err = badPart(mailHeaders, err)
+	}
 	if err != nil {
 		return changes, err
 	}
@@ -67,13 +67,20 @@ func mailChanges(r Reading) (Changes, error) {
 	}
 	lists, err := r.list(mailLists)
 	if err != nil {
-		return Changes{}, err
+		return Changes{}, badPart(mailLists, err)
 	}
 	box, err := mailboxValue(r.body(mailLabels), lists)
 	if err != nil {
 		return Changes{}, err
 	}
 	observed, series, err := observe(eve.SectionMails, r, box)
+	if event.CodeOf(err) == event.CodeInvalid {
+		part := mailLabels
+		if eve.Check(eve.SectionMails, object(field{"lists", lists})) != nil {
+			part = mailLists
+		}
+		err = badPart(part, err)
+	}
 	if err != nil {
 		return Changes{}, err
 	}

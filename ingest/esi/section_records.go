@@ -85,6 +85,9 @@ func killmails() Section {
 	return Section{Name: eve.SectionKillmails, Parts: []Part{{Route: catalogue.CharacterRecentKillmails()}}, Changes: killmailChanges}
 }
 
+// forgetKillmails is how long a killmail is remembered that is not listed any more.
+const forgetKillmails = 400 * 24 * time.Hour
+
 func killmailChanges(r Reading) (Changes, error) {
 	changes := Changes{Series: r.Series, Cursor: r.Cursor}
 	items, err := elements(eve.SectionKillmails, r, 0)
@@ -96,6 +99,7 @@ func killmailChanges(r Reading) (Changes, error) {
 	if err != nil {
 		return Changes{}, err
 	}
+	listed := map[string]bool{}
 	for _, item := range items {
 		var k struct {
 			ID   int64  `json:"killmail_id"`
@@ -104,11 +108,18 @@ func killmailChanges(r Reading) (Changes, error) {
 		if err := readFields(item, &k); err != nil {
 			return Changes{}, err
 		}
+		listed[recordKey(k.ID)] = true
 		if known.Has(recordKey(k.ID)) {
 			continue
 		}
 		known.Note(recordKey(k.ID), r.FetchedAt)
 		changes.FollowUps = append(changes.FollowUps, FollowUp{Kind: followKillmail, ItemID: k.ID, Extra: k.Hash, Moment: r.FetchedAt})
+	}
+	// ESI lists 90 days; what was noted long before cannot come again.
+	for key, day := range known.All() {
+		if !listed[key] && r.FetchedAt.Sub(day) > forgetKillmails {
+			known.Forget(key)
+		}
 	}
 	changes.Cursor, err = cursor.write(known)
 	return changes, err
@@ -121,11 +132,19 @@ func calendar() Section {
 		Name: eve.SectionCalendar,
 		Parts: []Part{{
 			Route: catalogue.CharacterCalendar(),
-			Walk:  &Walk{ID: "event_id"},
+			Walk: &Walk{
+				ID: "event_id",
+				// The first page tells nothing of the events on the later ones.
+				Again: func(r Reading) bool { return walkedBefore(r, rewalkCalendar) },
+			},
 		}},
 		Changes: calendarChanges,
 	}
 }
+
+// rewalkCalendar is how long the events beyond the first page are trusted to be as
+// they were while that stays the same.
+const rewalkCalendar = 24 * time.Hour
 
 // settleWithin is for how long after its day an event that is not listed any more
 // is looked for among those whose details are fetched.
@@ -155,6 +174,7 @@ func calendarChanges(r Reading) (Changes, error) {
 		}
 		listed[recordKey(e.ID)] = true
 	}
+	cursor.WalkedAt = r.FetchedAt
 	today := r.FetchedAt.UTC().Truncate(24 * time.Hour)
 	for _, gone := range unlisted(known, listed, today.Add(-settleWithin)) {
 		changes.Settled = append(changes.Settled, FollowUp{Kind: followCalendarEvent, ItemID: idOf(gone.key)})

@@ -329,6 +329,44 @@ func (s Section) queuePages(batch *pgx.Batch, character int64, part int, pages [
 	}
 }
 
+// shared is an answer that is the same for all characters and still fresh; false if
+// there is none.
+func (s store) shared(ctx context.Context, path string, now time.Time) (transport.Answer, bool, error) {
+	var answer transport.Answer
+	var page transport.Page
+	var packed []byte
+	err := s.pool.QueryRow(ctx, `SELECT etag, body, fetched_at, expires_at FROM ingest.shared_answer WHERE path = $1 AND expires_at > $2`, path, now).
+		Scan(&page.ETag, &packed, &answer.FetchedAt, &answer.ExpiresAt)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return answer, false, nil
+	case err != nil:
+		return answer, false, fmt.Errorf("looking for a kept answer of %s: %w", path, err)
+	}
+	if page.Body, err = decompress(packed); err != nil {
+		return answer, false, fmt.Errorf("reading the kept answer of %s: %w", path, err)
+	}
+	answer.FetchedAt, answer.ExpiresAt, answer.Pages = answer.FetchedAt.UTC(), answer.ExpiresAt.UTC(), []transport.Page{page}
+	return answer, true, nil
+}
+
+// share keeps an answer for all characters, and drops a few that are not fresh any
+// more.
+func (s store) share(ctx context.Context, path string, answer transport.Answer) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`
+		INSERT INTO ingest.shared_answer (path, etag, body, fetched_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (path) DO UPDATE SET etag = $2, body = $3, fetched_at = $4, expires_at = $5`,
+		path, answer.Pages[0].ETag, compress(answer.Pages[0].Body), answer.FetchedAt, answer.ExpiresAt)
+	batch.Queue(`
+		DELETE FROM ingest.shared_answer WHERE path IN (
+		    SELECT path FROM ingest.shared_answer WHERE expires_at <= $1 ORDER BY expires_at LIMIT 10)`, answer.FetchedAt)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("keeping the answer of %s: %w", path, err)
+	}
+	return nil
+}
+
 // Bounds of the quarantine.
 const (
 	keepSamplesEach = 3

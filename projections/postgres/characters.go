@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 2,
+		Version: 3,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{
@@ -43,6 +43,7 @@ func Characters() runner.Projection {
 			{Name: "misfits", Key: "character_id, section"},
 			{Name: "records", Key: "character_id, section, key"},
 			{Name: "recorded", Key: "character_id, section"},
+			{Name: "mailing_list_names", Key: "character_id, mailing_list_id"},
 			{Name: "failures", Key: "character_id, section"},
 		},
 		Bare:     []event.Type{eve.TypeJournalRecorded},
@@ -96,6 +97,15 @@ type recordedRow struct {
 	place
 }
 
+type listKey struct{ id, list int64 }
+
+// listRow is the name of a mailing list.
+type listRow struct {
+	listKey
+	name string
+	place
+}
+
 type failureRow struct {
 	sectionKey
 	failing bool
@@ -115,6 +125,7 @@ type charactersBatch struct {
 	sections      observations
 	records       facts
 	recorded      table[sectionKey, recordedRow]
+	lists         table[listKey, listRow]
 	failures      table[sectionKey, failureRow]
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
@@ -163,6 +174,10 @@ func newCharactersShape() *charactersBatch {
 			col("character_id", "bigint[]", func(r *recordedRow) int64 { return r.id }),
 			col("section", "text[]", func(r *recordedRow) string { return string(r.section) }),
 			col("observed_at", "timestamptz[]", func(r *recordedRow) time.Time { return r.observedAt })),
+		lists: newTable[listKey]("mailing_list_names", []string{"character_id", "mailing_list_id"}, func(r *listRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *listRow) int64 { return r.id }),
+			col("mailing_list_id", "bigint[]", func(r *listRow) int64 { return r.list }),
+			col("name", "text[]", func(r *listRow) string { return r.name })),
 		failures: newTable[sectionKey]("failures", bySection, func(r *failureRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *failureRow) int64 { return r.id }),
 			col("section", "text[]", func(r *failureRow) string { return string(r.section) }),
@@ -178,7 +193,7 @@ func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
 		users: b.users.empty(), mains: b.mains.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
-		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), failures: b.failures.empty(),
+		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
 		forgotten: map[int64]place{},
 	}
 }
@@ -256,6 +271,7 @@ func (b *charactersBatch) forget(id int64, at place) {
 	b.sections.drop(ofSection)
 	b.records.drop(ofSection)
 	b.recorded.drop(ofSection)
+	b.lists.drop(func(key listKey) bool { return key.id == id })
 	b.failures.drop(ofSection)
 	b.forgotten[id] = at
 }
@@ -275,7 +291,16 @@ func (b *charactersBatch) observe(e runner.Event, p eve.SectionObserved) error {
 		}
 		b.identities.put(p.CharacterID, registrationRow{p.CharacterID, d.Name, d.CorporationID, d.AllianceID, at})
 	}
-	return b.sections.add(p, at)
+	if err := b.sections.add(p, at); err != nil {
+		return err
+	}
+	if p.Section == eve.SectionMails {
+		for id, name := range eve.MailingLists(p.Value) {
+			key := listKey{p.CharacterID, id}
+			b.lists.put(key, listRow{key, name, at})
+		}
+	}
+	return nil
 }
 
 // Write implements [runner.PostgresBatch].
@@ -287,7 +312,7 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	return send(ctx, tx, &b.users, &b.mains, &b.owners, &b.registrations, &b.orphans, &b.switches, &b.identities,
-		&b.sections, &b.records, &b.recorded, &b.failures)
+		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures)
 }
 
 // writeForgotten deletes what came before characters were forgotten.
@@ -301,7 +326,7 @@ func (b *charactersBatch) writeForgotten(ctx context.Context, tx pgx.Tx) error {
 	}
 	batch := &pgx.Batch{}
 	for _, name := range []string{
-		"owners", "registrations", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "failures",
+		"owners", "registrations", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
 	} {
 		batch.Queue("DELETE FROM "+name+` t USING unnest($1::bigint[], $2::bigint[]) AS f(character_id, log_offset)
 			WHERE t.character_id = f.character_id AND t.log_offset < f.log_offset`, ids, offsets)

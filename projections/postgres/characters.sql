@@ -72,10 +72,12 @@ CREATE TABLE identities (
     log_offset     bigint NOT NULL
 );
 
--- A number of a JSON object; null for what is none that fits. Unlike a cast it
--- cannot fail, so that an index on it cannot stop the projection.
+-- A number of a JSON object; null for what is none that fits into 64 bits. Unlike a
+-- cast it cannot fail, so that an index on it cannot stop the projection.
 CREATE FUNCTION number_of(value json, field text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
-$$ SELECT CASE WHEN value ->> field ~ '^-?[0-9]{1,18}$' THEN (value ->> field)::bigint END $$;
+$$ SELECT CASE WHEN value ->> field ~ '^-?[0-9]{1,18}$' THEN (value ->> field)::bigint
+    WHEN value ->> field ~ '^-?[0-9]{19}$' THEN CASE WHEN (value ->> field)::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
+        THEN (value ->> field)::bigint END END $$;
 
 CREATE TABLE sections (
     character_id  bigint NOT NULL,
@@ -173,6 +175,18 @@ CREATE TABLE recorded (
     PRIMARY KEY (character_id, section)
 );
 
+-- The mailing lists that characters are or were subscribed to: old mails name the
+-- left ones, and nothing else resolves them.
+CREATE TABLE mailing_list_names (
+    character_id    bigint NOT NULL,
+    mailing_list_id bigint NOT NULL,
+    name            text NOT NULL,
+    event_id        uuid NOT NULL,
+    log_partition   integer NOT NULL,
+    log_offset      bigint NOT NULL,
+    PRIMARY KEY (character_id, mailing_list_id)
+);
+
 CREATE TABLE failures (
     character_id  bigint NOT NULL,
     section       text NOT NULL,
@@ -214,3 +228,36 @@ UNION ALL
 SELECT c.character_id, c.section, c.list, c.key, c.value, c.log_partition, c.log_offset
 FROM changes c
 WHERE NOT c.gone;
+
+-- The ship that a character is in, as an asset, where ESI does not list it among
+-- the assets: it does not while the ship is in space. A capsule is none. (Member
+-- Audit 5.1.0 adds it likewise, with the flag Hangar.)
+CREATE VIEW current_ships AS
+SELECT s.character_id, 'assets' AS section, '' AS list, number_of(s.value, 'ship_item_id')::text COLLATE "C" AS key,
+       json_strip_nulls(json_build_object(
+           'is_current_ship', true,
+           'is_singleton', true,
+           'item_id', number_of(s.value, 'ship_item_id'),
+           'location_flag', 'Hangar',
+           'location_id', coalesce(number_of(l.value, 'station_id'), number_of(l.value, 'structure_id'), number_of(l.value, 'solar_system_id')),
+           'location_type', CASE WHEN number_of(l.value, 'station_id') IS NOT NULL THEN 'station'
+               WHEN number_of(l.value, 'structure_id') IS NOT NULL THEN 'item'
+               WHEN number_of(l.value, 'solar_system_id') IS NOT NULL THEN 'solar_system' END,
+           'name', s.value -> 'ship_name',
+           'quantity', 1,
+           'type_id', number_of(s.value, 'ship_type_id'))) AS value,
+       s.log_partition, s.log_offset
+FROM sections s
+JOIN sections a ON a.character_id = s.character_id AND a.section = 'assets'
+LEFT JOIN sections l ON l.character_id = s.character_id AND l.section = 'location'
+WHERE s.section = 'ship' AND number_of(s.value, 'ship_item_id') IS NOT NULL
+  -- The two types of the group Capsule.
+  AND number_of(s.value, 'ship_type_id') NOT IN (670, 33328)
+  AND NOT EXISTS (SELECT FROM elements e WHERE e.character_id = s.character_id AND e.section = 'assets' AND e.list = ''
+      AND length(e.key) = length(number_of(s.value, 'ship_item_id')::text) AND e.key = number_of(s.value, 'ship_item_id')::text);
+
+-- The elements of all lists as they are shown.
+CREATE VIEW shown AS
+SELECT character_id, section, list, key, value, log_partition, log_offset FROM elements
+UNION ALL
+SELECT character_id, section, list, key, value, log_partition, log_offset FROM current_ships;

@@ -45,7 +45,7 @@ const (
 	// SectionNotConsented: the owner has not given the scope it needs.
 	SectionNotConsented SectionStatus = "not_consented"
 	// SectionIncomplete: it was read, but some of what is fetched apart, such as
-	// the bodies of mails, could not be.
+	// the bodies of mails, is not there yet.
 	SectionIncomplete SectionStatus = "incomplete"
 )
 
@@ -175,7 +175,8 @@ type SectionState struct {
 	// Outstanding counts what is fetched apart and is not there yet, such as the
 	// bodies of mails.
 	Outstanding int
-	// Failure is set while the section is failing or incomplete.
+	// Failure is set while the section is failing, or incomplete because of a
+	// failure.
 	Failure *SectionFailure
 }
 
@@ -415,7 +416,7 @@ func statusOf(s SectionState, c Character, scope string) SectionStatus {
 	switch {
 	case s.Failure != nil && s.Failure.Class == eve.FailureToken && !consented:
 		return SectionNotConsented
-	case s.Failure != nil && s.Failure.incomplete:
+	case (s.Failure == nil || s.Failure.incomplete) && s.Outstanding > 0:
 		return SectionIncomplete
 	case s.Failure != nil:
 		return SectionFailing
@@ -497,7 +498,7 @@ func (r *CharacterReader) SectionCounts(ctx context.Context) ([]SectionCount, er
 			SELECT n.place, n.section, i.validated_at, coalesce(u.outstanding, 0) AS outstanding, CASE
 				WHEN f.failing AND f.class = 'token' AND NOT consented THEN 'not_consented'
 				WHEN f.failing OR m.section IS NOT NULL THEN 'failing'
-				WHEN u.failing > 0 THEN 'incomplete'
+				WHEN u.outstanding > 0 THEN 'incomplete'
 				WHEN s.observed_at IS NOT NULL OR r.observed_at IS NOT NULL OR i.validated_at IS NOT NULL THEN 'ok'
 				WHEN NOT consented THEN 'not_consented'
 				ELSE 'not_yet' END AS status

@@ -89,6 +89,7 @@ func facts() [][2]event.Payload {
 		{eve.CharacterDisabled{CharacterID: 5, Reason: "asked"}, eve.CharacterEnabled{CharacterID: 5, Reason: "asked again"}},
 		{section("h1", `{"name":"a","corporation_id":1}`, 1), section("h2", `{"name":"b","corporation_id":2}`, 2)},
 		{implants(`[1, 2]`), implants(`[3]`)},
+		{mailingList("a"), mailingList("b")},
 		{transaction(1), transaction(2)},
 		{misfit(1), misfit(2)},
 		{
@@ -100,6 +101,13 @@ func facts() [][2]event.Payload {
 
 func implants(value string) event.Payload {
 	return eve.SectionObserved{CharacterID: 5, Section: eve.SectionImplants, Encoding: eve.EncodingFull, ContentHash: value, FetchedAt: at(1), Value: json.RawMessage(value)}
+}
+
+func mailingList(name string) event.Payload {
+	return eve.SectionObserved{
+		CharacterID: 5, Section: eve.SectionMails, Encoding: eve.EncodingFull, ContentHash: name, FetchedAt: at(1),
+		Value: json.RawMessage(`{"lists": [{"mailing_list_id": 9, "name": "` + name + `"}]}`),
+	}
 }
 
 func transaction(n int) event.Payload {

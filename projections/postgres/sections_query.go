@@ -117,12 +117,16 @@ func (c *conditions) sql(limit int) (where, limited string) {
 }
 
 // Elements lists the elements of a list of a section in the order of their keys,
-// shorter ones first, which is that of numbers.
+// shorter ones first, which is that of numbers. Among the assets is the ship that
+// the character is in, also while ESI does not list it; [CharacterReader.Section]
+// has only what ESI lists.
 func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([]Element, error) {
 	schema, err := r.schema(ctx)
 	if err != nil {
 		return nil, err
 	}
+	// Of assets with the ship that ESI does not list.
+	from := schema + "." + elementsOf(filter.Section)
 	var c conditions
 	c.add(`character_id = ? AND section = ? AND list = ?`, filter.CharacterID, string(filter.Section), filter.List)
 	c.fields(filter.Where)
@@ -130,7 +134,7 @@ func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([
 		c.add(`(length(key), key) > (length(?::text), ?)`, filter.After.Key, filter.After.Key)
 	}
 	where, limit := c.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT key, value FROM `+schema+`.elements WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT key, value FROM `+from+` WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
 	if err != nil {
 		return nil, queryError("listing elements", err)
 	}
@@ -270,6 +274,29 @@ func (r *CharacterReader) Names(ctx context.Context, ids NameRequest) (Names, er
 	})
 	if err != nil {
 		return names, queryError("looking names up", err)
+	}
+	return names, nil
+}
+
+// MailingLists are the names of the mailing lists that a character is or was
+// subscribed to, by their ids.
+func (r *CharacterReader) MailingLists(ctx context.Context, id int64) (map[int64]string, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, `SELECT mailing_list_id, name FROM `+schema+`.mailing_list_names WHERE character_id = $1`, id)
+	if err != nil {
+		return nil, queryError("reading the names of mailing lists", err)
+	}
+	names := map[int64]string{}
+	var list int64
+	var name string
+	if _, err = pgx.ForEachRow(rows, []any{&list, &name}, func() error {
+		names[list] = name
+		return nil
+	}); err != nil {
+		return nil, queryError("reading the names of mailing lists", err)
 	}
 	return names, nil
 }

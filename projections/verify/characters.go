@@ -59,7 +59,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.failureRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}

@@ -237,3 +237,31 @@ func (c characterRows) recordRows(ctx context.Context) error {
 	missing(c, "record", log, seen, func(k recordOf) event.Stream { return k.stream() })
 	return err
 }
+
+// listRows compares the names of mailing lists.
+func (c characterRows) listRows(ctx context.Context) error {
+	type listOf struct{ id, list int64 }
+	log, seen := map[listOf]bool{}, map[listOf]bool{}
+	for _, id := range c.model.IDs() {
+		for list := range c.model.Character(id).MailingLists {
+			log[listOf{id, list}] = true
+		}
+	}
+	var id, list int64
+	var name string
+	err := c.each(ctx, `SELECT character_id, mailing_list_id, name FROM {schema}.mailing_list_names WHERE log_partition = $1`, []any{&id, &list, &name}, func() {
+		key := listOf{id, list}
+		if !c.wanted(event.Character(id)) {
+			return
+		}
+		seen[key] = true
+		c.report.Rows[c.Projection()]++
+		want := ""
+		if ch := c.model.Character(id); ch != nil {
+			want = strings.ReplaceAll(ch.MailingLists[list], "\x00", "\uFFFD")
+		}
+		c.report.same(c.Projection(), event.Character(id), fmt.Sprintf("mailing list %d", list), want, name)
+	})
+	missing(c, "mailing list", log, seen, func(k listOf) event.Stream { return event.Character(k.id) })
+	return err
+}

@@ -176,6 +176,11 @@ func fill(t *testing.T, o *organisation) {
 	for _, e := range facts.Events {
 		require.NoError(t, o.appender.Append(t.Context(), e))
 	}
+	for _, lists := range []string{`{"lists":[{"mailing_list_id":1,"name":"Fleets"},{"mailing_list_id":2,"name":"x"}]}`, `{"lists":[{"mailing_list_id":2,"name":"y\u0000"}]}`} {
+		o.append(t, event.Character(5), eve.SectionObserved{
+			CharacterID: 5, Section: eve.SectionMails, Encoding: eve.EncodingFull, ContentHash: lists, FetchedAt: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC), Value: json.RawMessage(lists),
+		})
+	}
 	body := eve.Facts{CharacterID: 5, Section: eve.SectionMails, Day: "2026-11-01", Items: list(t, `[{"mail_id":3,"body":"x"}]`)}
 	o.append(t, event.Character(5), eve.MailChanged{Facts: body})
 	group := anvil.ManagedGroup{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}
@@ -242,6 +247,7 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		"UPDATE " + characters.Namespace + ".changes SET gone = true WHERE key = '99'",
 		"UPDATE " + characters.Namespace + `.records SET value = '{"mail_id":3,"body":"y"}' WHERE key = '3'`,
 		"DELETE FROM " + characters.Namespace + ".records WHERE key = '7'",
+		"DELETE FROM " + characters.Namespace + ".mailing_list_names WHERE mailing_list_id = 1",
 		"UPDATE " + consortia.Namespace + ".findings SET open = false",
 	} {
 		tag, err := o.pool.Exec(t.Context(), sql)
@@ -251,5 +257,5 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	report := o.verify(t, 100)
-	require.EqualValues(t, 11, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 12, report.Count, "%+v", report.Differences)
 }

@@ -191,6 +191,10 @@ func (w *world) Names(ctx context.Context, ids postgres.NameRequest) (postgres.N
 	}, w.enter(ctx)
 }
 
+func (w *world) MailingLists(ctx context.Context, _ int64) (map[int64]string, error) {
+	return map[int64]string{9: "Fleet", 8: "A list that was left"}, w.enter(ctx)
+}
+
 func (w *world) AssetsValue(ctx context.Context, _ int64) (*decimal.Decimal, error) {
 	return new(decimal.New(1234567, -3)), w.enter(ctx)
 }

@@ -22,6 +22,7 @@ type Characters interface {
 	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
 	Sections
 	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
+	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
 	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
 }
 

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -59,8 +60,21 @@ func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawM
 		if err := d.decorate(item); err != nil {
 			return nil, fmt.Errorf("reading section %s: %w", section, internal(err))
 		}
+		if section == eve.SectionSkillQueue {
+			item[eve.TrainingState] = eve.TrainingOf(timeOf(item["start_date"]), timeOf(item["finish_date"]), s.config.Now())
+		}
 	}
 	return items, nil
+}
+
+// timeOf is a moment as ESI writes it; zero for what is none.
+func timeOf(v any) time.Time {
+	text, _ := v.(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return at
 }
 
 // decodeItem reads an element. What is no object becomes one.
@@ -140,6 +154,12 @@ func (d *decorator) decorate(v any) error {
 }
 
 func (d *decorator) field(object map[string]any, name string) error {
+	if text, is := object[name].(string); is && d.kinds[name] == postgres.FieldMarkup {
+		if _, there := object[plainField(name)]; !there {
+			object[plainField(name)] = plainText(text)
+		}
+		return nil
+	}
 	number, is := object[name].(json.Number)
 	if !is {
 		return d.decorate(object[name])
@@ -176,6 +196,9 @@ func (d *decorator) field(object map[string]any, name string) error {
 // nameField is the field with the name of what another field has the id of.
 func nameField(name string) string { return strings.TrimSuffix(name, "_id") + "_name" }
 
+// plainField is the field with the plain text of one that holds markup.
+func plainField(name string) string { return name + "_plain" }
+
 func idOf(v any) (int64, bool) {
 	number, ok := v.(json.Number)
 	if !ok {
@@ -185,31 +208,21 @@ func idOf(v any) (int64, bool) {
 	return id, err == nil && id > 0
 }
 
-// namesOf are the names of items by their ids.
-func namesOf(items []Item, key string) map[int64]string {
-	names := map[int64]string{}
-	for _, item := range items {
-		if id, ok := idOf(item[key]); ok {
-			if name, ok := item["name"].(string); ok {
-				names[id] = name
-			}
-		}
-	}
-	return names
-}
-
 func hasName(k postgres.FieldKind) bool {
 	return k == postgres.FieldType || k == postgres.FieldLocation || k == postgres.FieldEntity
 }
 
 // columnNames are the columns of CSV: the fields in ESI's order, each id followed
-// by its name.
+// by its name, each text with markup by the plain text.
 func columnNames(fields []postgres.Field) []string {
 	var columns []string
 	for _, f := range fields {
 		columns = append(columns, f.Name)
 		if hasName(f.Kind) {
 			columns = append(columns, nameField(f.Name))
+		}
+		if f.Kind == postgres.FieldMarkup {
+			columns = append(columns, plainField(f.Name))
 		}
 	}
 	return columns
@@ -230,6 +243,9 @@ func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, field
 		object.Properties[f.Name] = schemaOf(f.Kind)
 		if hasName(f.Kind) {
 			object.Properties[nameField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "If it is known."}
+		}
+		if f.Kind == postgres.FieldMarkup {
+			object.Properties[plainField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "The text without markup."}
 		}
 	}
 	if at == "items" {
@@ -263,6 +279,8 @@ func schemaOf(kind postgres.FieldKind) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeNumber, Nullable: true}
 	case postgres.FieldISK:
 		return &huma.Schema{Type: huma.TypeString, Description: "ISK with two decimals", Examples: []any{"1234.50"}, Nullable: true}
+	case postgres.FieldMarkup:
+		return &huma.Schema{Type: huma.TypeString, Description: "As its writer made it, with whatever markup: never show it to people as HTML.", Nullable: true}
 	case postgres.FieldJSON:
 		return &huma.Schema{}
 	default:

@@ -412,6 +412,7 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 	for _, item := range items {
 		for _, field := range spec.apart {
 			delete(item, field)
+			delete(item, plainField(field))
 		}
 	}
 	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}
@@ -442,9 +443,13 @@ func (s *Server) beside(ctx context.Context, out *ListSection, section postgres.
 }
 
 func (s *Server) besideMails(ctx context.Context, out *ListSection, id int64) (map[int64]string, error) {
+	known, err := s.config.Characters.MailingLists(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	section, err := s.config.Characters.Section(ctx, id, eve.SectionMails)
 	if err != nil || section.Value == nil {
-		return nil, err
+		return known, err
 	}
 	var value struct {
 		Labels           []json.RawMessage `json:"labels"`
@@ -461,7 +466,7 @@ func (s *Server) besideMails(ctx context.Context, out *ListSection, id int64) (m
 		return nil, err
 	}
 	out.TotalUnreadCount = value.TotalUnreadCount
-	return namesOf(out.Lists, "mailing_list_id"), nil
+	return known, nil
 }
 
 // registerRecord serves one record of a section, with all that is known of it.

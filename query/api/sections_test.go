@@ -62,10 +62,10 @@ func TestMoneyOfSectionsIsText(t *testing.T) {
 func TestMailsHaveTheirListsBesideThem(t *testing.T) {
 	c := newClient(t)
 	c.world.section.Value = json.RawMessage(`{"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3}`)
-	c.world.record = `{"mail_id":7,"from":98000001,"recipients":[{"recipient_id":9,"recipient_type":"mailing_list"}],"body":"secret"}`
+	c.world.record = `{"mail_id":7,"from":98000001,"recipients":[{"recipient_id":9,"recipient_type":"mailing_list"},{"recipient_id":8,"recipient_type":"mailing_list"}],"body":"secret"}`
 	a := c.get(character + "mails?unread=true&from_id=98000001")
 	require.Contains(t, a.text, `"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3`)
-	require.Contains(t, a.text, `{"from":98000001,"from_name":"Wayne Enterprises","mail_id":7,"recipients":[{"recipient_id":9,"recipient_name":"Fleet","recipient_type":"mailing_list"}]}`)
+	require.Contains(t, a.text, `{"from":98000001,"from_name":"Wayne Enterprises","mail_id":7,"recipients":[{"recipient_id":9,"recipient_name":"Fleet","recipient_type":"mailing_list"},{"recipient_id":8,"recipient_name":"A list that was left","recipient_type":"mailing_list"}]}`)
 	require.NotContains(t, a.text, "secret")
 	require.Equal(t, map[string]string{"is_read": "false", "from": "98000001"}, c.world.records.Where)
 	require.Contains(t, c.get(character+"mails/7").text, `"body":"secret"`)
@@ -89,6 +89,46 @@ func TestSectionsCanBeHadAsCSV(t *testing.T) {
 		row[name] = lines[1][i]
 	}
 	require.Equal(t, []string{"5", "34", "Tritanium", "-1.50", "'=A1", ""}, []string{row["order_id"], row["type_id"], row["type_name"], row["price"], row["range"], row["issued"]})
+}
+
+// Defect 19 of Member Audit (before 1.14.4): biographies and mails are shown as the
+// HTML that their writers made.
+func TestDefect19WhatPeopleWroteIsNeverHTML(t *testing.T) {
+	c := newClient(t)
+	const wicked = `<b>o7</b><script>alert(1)</script>`
+	text, err := json.Marshal(wicked)
+	require.NoError(t, err)
+	c.world.section.Value = json.RawMessage(`{"name":"x","corporation_id":1,"description":` + string(text) + `}`)
+	c.world.record = `{"mail_id":7,"body":` + string(text) + `}`
+	for _, path := range []string{"details", "mails/7"} {
+		a := c.get(character + path)
+		require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+		require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
+		require.Contains(t, a.text, `_plain":"o7"`)
+		require.Contains(t, a.text, wicked, "what was written is kept")
+	}
+}
+
+func TestTitlesAreShownWithoutTheirTagsAndKept(t *testing.T) {
+	c := newClient(t)
+	c.world.element = `{"title_id":1,"name":"<color=0xFF00FF00>Fleet</color> Commander"}`
+	require.Contains(t, c.get(character+"titles").text, `{"name":"<color=0xFF00FF00>Fleet</color> Commander","name_plain":"Fleet Commander","title_id":1}`)
+	require.Contains(t, c.get(character+"titles", "Accept", "text/csv").text, "title_id,name,name_plain")
+}
+
+// Defect 20 of Member Audit: it takes the skill at position 0 for the one that is
+// trained.
+func TestDefect20TheQueueTellsWhatIsTrained(t *testing.T) {
+	c := newClient(t)
+	for dates, want := range map[string]string{
+		``: "paused",
+		`,"start_date":"2026-05-01T10:00:00Z","finish_date":"2026-05-01T12:00:00Z"`: "finished",
+		`,"start_date":"2026-05-01T12:00:00Z","finish_date":"2026-05-01T12:00:01Z"`: "training",
+		`,"start_date":"2026-05-01T12:00:01Z","finish_date":"2026-05-01T13:00:00Z"`: "queued",
+	} {
+		c.world.element = `{"queue_position":0,"skill_id":3300` + dates + `}`
+		require.Contains(t, c.get(character+"skill-queue").text, `"training_state":"`+want+`"`)
+	}
 }
 
 func TestWhatIsOutstandingIsShown(t *testing.T) {

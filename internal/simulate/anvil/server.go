@@ -68,7 +68,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	f, drawn := s.faults.Draw(c.route, fault.Torn, fault.ErrorLimited)
+	f, drawn := s.faults.Draw(c.route, fault.Torn, fault.ErrorLimited, fault.Forbidden, fault.Throttled, fault.BareNotModified)
 	if drawn && s.failInstead(w, r, c, f) {
 		return
 	}

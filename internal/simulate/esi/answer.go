@@ -40,8 +40,9 @@ const (
 	// RuleEarlyRequest: nothing is asked again before it has expired. A client
 	// that was killed after an answer cannot know; see [Simulator.Forgive].
 	RuleEarlyRequest = "early-request"
-	// RuleUnconditional: what was served before is asked for with
-	// If-None-Match.
+	// RuleUnconditional: what was served before is asked for with If-None-Match,
+	// but for the later pages of a walk by ids, whose addresses change with what is
+	// new so that nobody has to keep them.
 	RuleUnconditional = "unconditional-request"
 	// RuleBucket: no request is sent to a bucket that is empty.
 	RuleBucket = "bucket-overrun"
@@ -312,6 +313,14 @@ func (x *exchange) admitFaults() bool {
 		fault.RetryAfter(x.w.Header())
 		x.refuse(http.StatusServiceUnavailable, "The datasource tranquility is temporarily unavailable")
 		return false
+	case fault.HTML:
+		if f.Status == 0 {
+			x.flaw = f
+			return true
+		}
+		x.settle(f.Status)
+		fault.WriteHTML(x.w, f.Status)
+		return false
 	case fault.RateLimited:
 		if x.rt.group != "" {
 			s.ledger.refuse(x.key, x.now, injectedWait)
@@ -334,21 +343,24 @@ func (x *exchange) admitFaults() bool {
 		x.answer420(left)
 		return false
 	default:
-		// Truncated, cut off, HTML, wrong types, torn: the answer is made first.
+		// Truncated, cut off, wrong types, torn, bare: the answer is made first.
 		x.flaw = f
 	}
 	return true
 }
 
-var onlyLaterPages = []fault.Kind{fault.Torn}
-
 // senseless lists the faults that cannot happen to this request: only later
-// pages can be torn from the first.
+// pages can be torn from the first, and only who has an answer can be told that
+// it has not changed.
 func (x *exchange) senseless() []fault.Kind {
-	if x.rt.paged && x.r.URL.RawQuery != "" && x.r.URL.RawQuery != "page=1" {
-		return nil
+	var kinds []fault.Kind
+	if !x.rt.paged || x.r.URL.RawQuery == "" || x.r.URL.RawQuery == "page=1" {
+		kinds = append(kinds, fault.Torn)
 	}
-	return onlyLaterPages
+	if x.r.Header.Get("If-None-Match") == "" {
+		kinds = append(kinds, fault.BareNotModified)
+	}
+	return kinds
 }
 
 // refuse answers with an error of ESI's shape.

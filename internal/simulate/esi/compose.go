@@ -150,7 +150,7 @@ func (s *Simulator) composeRecords(id int64, which section, b books) ([]ServedRe
 	}
 	out := make([]ServedRecord, 0, len(held))
 	for _, h := range held {
-		r := ServedRecord{Key: recordKey(which, h), Item: h.raw, Details: []string{}}
+		r := ServedRecord{Key: recordKey(which, h), Item: h.raw, Details: []string{}, Due: []string{}}
 		if err := s.addDetails(&r, id, which, h.key, b); err != nil {
 			return nil, fmt.Errorf("record %s: %w", r.Key, err)
 		}
@@ -170,16 +170,22 @@ func recordKey(which section, h heldRecord) string {
 
 // addDetails lays the details that were served over a record.
 func (s *Simulator) addDetails(r *ServedRecord, id int64, which section, key int64, b books) error {
+	now := s.clock.World()
 	add := func(kind detailKind, name, field string) error {
-		d := b.detailOf(kind, key)
-		if d == nil {
-			return nil
+		at, d := now, b.detailOf(kind, key)
+		if d != nil {
+			at = d.world()
 		}
-		body, ok := detailContents[kind](s.world, nil, id, key, d.world())
-		if !ok {
+		body, ok := detailContents[kind](s.world, nil, id, key, at)
+		switch {
+		case !ok:
 			return nil
+		case d == nil:
+			r.Due = append(r.Due, name)
+			return nil
+		default:
+			return r.lay(name, field, body)
 		}
-		return r.lay(name, field, body)
 	}
 	switch which {
 	case sectionMails:
@@ -187,28 +193,52 @@ func (s *Simulator) addDetails(r *ServedRecord, id int64, which section, key int
 	case sectionCalendar:
 		return add(detailCalendarEvent, "details", "")
 	case sectionContracts:
+		return addContract(r, add)
+	case sectionKillmails:
+		return s.addKillmail(r, key)
+	}
+	return nil
+}
+
+// addContract adds what contracts of a type have.
+func addContract(r *ServedRecord, add func(kind detailKind, name, field string) error) error {
+	var listed struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(r.Item, &listed); err != nil {
+		return err
+	}
+	if listed.Type == "item_exchange" || listed.Type == "auction" {
 		if err := add(detailContractItems, "items", "/items"); err != nil {
 			return err
 		}
-		return add(detailContractBids, "bids", "/bids")
-	case sectionKillmails:
-		s.sharedMu.Lock()
-		_, served := s.killmails[key]
-		s.sharedMu.Unlock()
-		if !served {
-			return nil
-		}
-		var listed struct {
-			Hash string `json:"killmail_hash"`
-		}
-		if err := json.Unmarshal(r.Item, &listed); err != nil {
-			return err
-		}
-		if body, ok := s.world.appendKillmail(nil, key, listed.Hash); ok {
-			return r.lay("details", "", body)
-		}
 	}
-	return nil
+	if listed.Type != "auction" {
+		return nil
+	}
+	return add(detailContractBids, "bids", "/bids")
+}
+
+func (s *Simulator) addKillmail(r *ServedRecord, key int64) error {
+	s.sharedMu.Lock()
+	_, served := s.killmails[key]
+	s.sharedMu.Unlock()
+	var listed struct {
+		Hash string `json:"killmail_hash"`
+	}
+	if err := json.Unmarshal(r.Item, &listed); err != nil {
+		return err
+	}
+	body, ok := s.world.appendKillmail(nil, key, listed.Hash)
+	switch {
+	case !ok:
+		return nil
+	case !served:
+		r.Due = append(r.Due, "details")
+		return nil
+	default:
+		return r.lay("details", "", body)
+	}
 }
 
 // lay lays a detail over the record: one of its fields; all of them if field is

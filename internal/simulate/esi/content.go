@@ -19,6 +19,7 @@ type content struct {
 	etag     uint64
 	modified int64 // Unix seconds
 	expires  int64 // Unix seconds; zero if it is not cached
+	undated  bool  // it does not say when it was made
 	pages    int   // zero if the route has none
 	// data is the body; or late makes it, where the ETag is known without it.
 	data []byte
@@ -82,13 +83,12 @@ func (x *exchange) fromCache(c *character, argument int64, buffer *[]byte) (cont
 		*snap = s.snapshot(x.now, x.rt)
 	}
 	shown := *snap
+	undated := false
 	if x.flaw.Kind == fault.Torn && argument > 1 {
-		// The page is still the one from before the last refresh.
-		age := shown.expires - shown.made
-		shown.world -= int64(float64(age) * 1000 * s.config.Speed)
-		shown.made -= age
+		shown, undated = x.tear(shown, argument)
 	}
 	answer, ok := x.sectionContent(shown, argument, buffer)
+	answer.undated = undated
 	if !ok {
 		if t := c.toldOf(x.rt.section, 1); t == nil || argument > int64(t.pages) {
 			x.report(RuleQuery, "page %d of %d", argument, answer.pages)
@@ -97,7 +97,10 @@ func (x *exchange) fromCache(c *character, argument int64, buffer *[]byte) (cont
 		return content{}, false
 	}
 	if known := c.toldOf(x.rt.section, argument); known != nil {
-		x.judgeRepeat(int64(known.expires), known.etag)
+		x.judgeEarly(int64(known.expires))
+		if x.rt.cursor == "" || argument == 0 {
+			x.judgeCondition(known.etag)
+		}
 	}
 	if x.flawed() {
 		return answer, true
@@ -107,6 +110,20 @@ func (x *exchange) fromCache(c *character, argument int64, buffer *[]byte) (cont
 		return content{}, false
 	}
 	return answer, true
+}
+
+// tear is the snapshot of a page that belongs to another moment than the first
+// one, so that what it lists may have moved from page to page: one that was made
+// anew meanwhile, or one from before the last refresh, which may not even say so.
+func (x *exchange) tear(from snapshot, page int64) (to snapshot, undated bool) {
+	way := hashOf(strconv.AppendInt(nil, x.id^page<<40, 10)) % 3
+	if now := x.sim.snapshot(x.now, x.rt); way == 0 && now.made > from.made {
+		return now, false
+	}
+	age := from.expires - from.made
+	from.world -= int64(float64(age) * 1000 * x.sim.config.Speed)
+	from.made -= age
+	return from, way == 1
 }
 
 // snapshot is what the cache holds of the present.
@@ -227,9 +244,17 @@ func (x *exchange) argument() (int64, bool) {
 
 // judgeRepeat looks at what the client was told about the URL before.
 func (x *exchange) judgeRepeat(expires int64, etag uint64) {
+	x.judgeEarly(expires)
+	x.judgeCondition(etag)
+}
+
+func (x *exchange) judgeEarly(expires int64) {
 	if now := x.now.Unix(); now < expires {
 		x.report(RuleEarlyRequest, "it was told that the answer is good for another %d s", expires-now)
 	}
+}
+
+func (x *exchange) judgeCondition(etag uint64) {
 	if x.r.Header.Get("If-None-Match") == "" {
 		x.report(RuleUnconditional, "it was told an ETag, such as %s", x.tag(etag))
 	}

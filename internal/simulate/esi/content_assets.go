@@ -35,6 +35,9 @@ type stock struct {
 	at      time.Time
 	session int64
 	count   int
+	// flown is the slot of the ship that is flown in space, which ESI does not
+	// list, though it lists what is in it; the count if it lies somewhere.
+	flown int
 }
 
 func (w *world) stockOf(id int64, at time.Time) stock {
@@ -45,7 +48,27 @@ func (w *world) stockOf(id int64, at time.Time) stock {
 	if w.assets == 0 {
 		s.count -= d.IntN(s.count/50 + 1)
 	}
+	s.flown = s.count
+	if _, station, structure := w.place(id, s.t, s.p.play.seen(at)); station == 0 && structure == 0 {
+		s.flown = s.active()
+	}
 	return s
+}
+
+// listed is how many assets ESI lists.
+func (s *stock) listed() int {
+	if s.flown < s.count {
+		return s.count - 1
+	}
+	return s.count
+}
+
+// slot is that of an asset in ESI's list.
+func (s *stock) slot(listed int) int {
+	if listed >= s.flown {
+		return listed + 1
+	}
+	return listed
 }
 
 func (s *stock) itemID(slot int, version uint64) int64 {
@@ -100,14 +123,11 @@ func (s *stock) ship(slot int, d *dice.Stream, a *asset) {
 	if slot != s.active() {
 		return
 	}
-	system, station, structure := s.w.place(s.p.id, s.t, s.p.play.seen(s.at))
-	switch {
+	switch _, station, structure := s.w.place(s.p.id, s.t, s.p.play.seen(s.at)); {
 	case station != 0:
 		a.location, a.where = station, "station"
 	case structure != 0:
 		a.location, a.where = structure, "item"
-	default:
-		a.location, a.where, a.flag = system, "solar_system", "AutoFit"
 	}
 }
 
@@ -147,14 +167,14 @@ func (s *stock) thing(slot, loose int, d *dice.Stream, a *asset) {
 
 func (w *world) assetsCount(id int64, at time.Time) int {
 	s := w.stockOf(id, at)
-	return s.count
+	return s.listed()
 }
 
 func (w *world) appendAssetsRange(b []byte, id int64, at time.Time, lo, hi int) []byte {
 	s := w.stockOf(id, at)
 	var a asset
-	return appendRows(b, lo, min(hi, s.count), func(b []byte, i int) []byte {
-		s.fill(i, &a)
+	return appendRows(b, lo, min(hi, s.listed()), func(b []byte, i int) []byte {
+		s.fill(s.slot(i), &a)
 		return appendAsset(b, &a)
 	})
 }
@@ -179,7 +199,7 @@ func appendAsset(b []byte, a *asset) []byte {
 func (w *world) assetName(id, item int64, at time.Time) (string, bool) {
 	slot := (item-firstItem)/perSlot - (id-FirstCharacter)<<16
 	s := w.stockOf(id, at)
-	if item < firstItem || slot < 0 || slot >= int64(s.count) {
+	if item < firstItem || slot < 0 || slot >= int64(s.count) || slot == int64(s.flown) {
 		return "", false
 	}
 	var a asset

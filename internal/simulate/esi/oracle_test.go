@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/internal/simulate/fault"
 )
 
@@ -146,6 +147,49 @@ func TestTheOracleIsWhatACorrectClientHolds(t *testing.T) {
 			fault.Fault{Kind: fault.HTML, Rate: 0.05}, fault.Fault{Kind: fault.WrongTypes, Rate: 0.05},
 			fault.Fault{Kind: fault.RateLimitedBare, Rate: 0.05})
 	})
+}
+
+func TestWhatWasNeverFetchedApartIsDue(t *testing.T) {
+	c := newClient(t, Config{Seed: 5, Characters: 40, Activity: 5})
+	due := map[string]bool{}
+	for id := FirstCharacter; id < FirstCharacter+40; id++ {
+		for _, list := range []string{"/mail", "/contracts", "/killmails/recent", "/calendar"} {
+			require.Equal(t, 200, c.get(path(id, list), id).StatusCode)
+		}
+		served, _ := c.sim.Served(id)
+		for name, records := range served.Records {
+			for _, r := range records {
+				require.Empty(t, r.Details)
+				for _, what := range r.Due {
+					due[name+" "+what] = true
+				}
+			}
+		}
+	}
+	require.Equal(t, map[string]bool{"mails body": true, "contracts items": true, "contracts bids": true, "killmails details": true, "calendar details": true}, due)
+}
+
+// Whoever has read all that the oracle is asked about has read every section.
+func TestTheOracleKnowsEverySection(t *testing.T) {
+	c := newClient(t, Config{Seed: 5, Characters: 40, PageSize: 60, Window: time.Second, TokenLifetime: 100 * time.Hour, Activity: 5})
+	c.spread = 2 * time.Second
+	known := map[string]bool{}
+	for id := FirstCharacter; id < FirstCharacter+40; id += 7 {
+		c.walk(id, func(*route, string) {})
+		served, _ := c.sim.Served(id)
+		for name := range served.Sections {
+			known[name] = true
+		}
+		for name := range served.Records {
+			known[name] = true
+		}
+		known["wallet-journal"] = known["wallet-journal"] || len(served.Journal) > 0
+	}
+	for _, shape := range eve.Shapes() {
+		require.True(t, known[string(shape.Section)], shape.Section)
+		delete(known, string(shape.Section))
+	}
+	require.Empty(t, known)
 }
 
 func requireOracle(t *testing.T, faults ...fault.Fault) {

@@ -46,18 +46,30 @@ func (x *exchange) send(c content) {
 
 // flawed tells whether the answer is spoilt on its way, so that the client
 // cannot have it.
-func (x *exchange) flawed() bool { return x.flaw.Kind != "" && x.flaw.Kind != fault.Torn }
+func (x *exchange) flawed() bool {
+	return x.flaw.Kind != "" && x.flaw.Kind != fault.Torn && x.flaw.Kind != fault.BareNotModified
+}
 
 // describe sets the headers about the content's age, lifetime and pages.
 func (x *exchange) describe(c content, status int) {
 	h := x.w.Header()
 	h["Etag"] = []string{x.tag(c.etag)}
-	h["Last-Modified"] = []string{time.Unix(c.modified, 0).UTC().Format(http.TimeFormat)}
+	if !c.undated {
+		h["Last-Modified"] = []string{time.Unix(c.modified, 0).UTC().Format(http.TimeFormat)}
+	}
 	h["Date"] = []string{x.now.Format(http.TimeFormat)}
-	if c.expires > 0 {
+	bare := status == http.StatusNotModified && x.flaw.Kind == fault.BareNotModified
+	switch {
+	case bare && x.sim.config.Speed == 1:
+		// The client goes by the lifetime of the specification, which is that of a
+		// world that moves with the clock.
+	case c.expires > 0:
 		x.describeLifetime(h, c.expires)
-	} else {
+	default:
 		h["Cache-Control"] = []string{"no-cache"}
+	}
+	if bare {
+		return
 	}
 	// A single page is announced or not; so are the pages of what has not
 	// changed. A client must live with both.

@@ -34,6 +34,10 @@ type ServedRecord struct {
 	Item json.RawMessage `json:"item"`
 	// Details names the details that were served: body, items, bids or details.
 	Details []string `json:"details"`
+	// Due names those that the world has now and that were never served: a client
+	// that forgot them has not got everything. Items are those of item exchanges
+	// and auctions, bids those of auctions.
+	Due []string `json:"due"`
 }
 
 // ServedEntry is one journal entry that was served.

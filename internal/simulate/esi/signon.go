@@ -71,7 +71,7 @@ func (s *Simulator) refuseToken(w http.ResponseWriter, status int, code, text st
 // token.
 func (s *Simulator) serveToken(w http.ResponseWriter, r *http.Request) {
 	now := s.clock.Wall()
-	if f, drawn := s.faults.Draw(routeToken, fault.Torn, fault.ErrorLimited, fault.Forbidden, fault.Throttled); drawn && s.failToken(w, r, f) {
+	if f, drawn := s.faults.Draw(routeToken, fault.Torn, fault.ErrorLimited, fault.Forbidden, fault.Throttled, fault.BareNotModified); drawn && s.failToken(w, r, f) {
 		return
 	}
 	client, ok := s.readTokenForm(w, r, now)
@@ -128,8 +128,9 @@ func (s *Simulator) failToken(w http.ResponseWriter, r *http.Request, f fault.Fa
 		s.book.Count(routeToken, 0)
 		f.Break(r)
 	case fault.HTML, fault.Truncated, fault.WrongTypes:
-		s.book.Count(routeToken, http.StatusOK)
-		fault.WriteHTML(w, http.StatusOK)
+		status := orDefault(f.Status, http.StatusOK)
+		s.book.Count(routeToken, status)
+		fault.WriteHTML(w, status)
 	case fault.RateLimited, fault.RateLimitedBare:
 		s.refuseToken(w, http.StatusTooManyRequests, "temporarily_unavailable", "Slow down.")
 	default:
@@ -152,7 +153,12 @@ func (s *Simulator) refresh(w http.ResponseWriter, r *http.Request, client strin
 	defer c.mu.Unlock()
 	logins := s.loginsOf(t.character, c)
 	if t.login >= len(logins) || logins[t.login].ended || c.revoked {
-		s.refuseToken(w, http.StatusBadRequest, "invalid_grant", "Invalid refresh token. Character grant missing/expired.")
+		// Both words were seen.
+		code := "invalid_grant"
+		if t.character%3 == 0 {
+			code = "invalid_token"
+		}
+		s.refuseToken(w, http.StatusBadRequest, code, "Invalid refresh token. Character grant missing/expired.")
 		return
 	}
 	l := &logins[t.login]

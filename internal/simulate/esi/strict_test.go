@@ -3,6 +3,7 @@ package esi
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,25 @@ func TestAskingWithoutTheKnownETagIsABreach(t *testing.T) {
 	c.clock.advance(2 * time.Minute)
 	c.get(path(FirstCharacter, "/wallet"), FirstCharacter)
 	require.Equal(t, []string{RuleUnconditional}, c.rules())
+}
+
+func TestTheLaterPagesOfAWalkNeedNoETagButTheirTime(t *testing.T) {
+	c := newClient(t, Config{Seed: 2, Characters: 100})
+	id := c.someone(sectionMails, 120)
+	first := c.get(path(id, "/mail"), id)
+	var mails []struct {
+		ID int64 `json:"mail_id"`
+	}
+	require.NoError(t, json.NewDecoder(first.Body).Decode(&mails))
+	later := path(id, "/mail?last_mail_id="+strconv.FormatInt(mails[49].ID, 10))
+	require.Equal(t, 200, c.get(later, id).StatusCode)
+	c.clock.advance(30 * time.Second)
+	require.Equal(t, 200, c.get(later, id).StatusCode)
+	require.Empty(t, c.rules())
+	c.get(later, id)
+	require.Equal(t, []string{RuleEarlyRequest}, c.rules())
+	c.get(path(id, "/mail"), id)
+	require.Equal(t, []string{RuleEarlyRequest, RuleUnconditional}, c.rules())
 }
 
 func TestAnEmptyBucketRefusesAndIsABreach(t *testing.T) {

@@ -30,7 +30,7 @@ const (
 	Truncated Kind = "truncated"
 	// CutOff announces the whole answer, sends half and closes the connection.
 	CutOff Kind = "cut-off"
-	// HTML answers 200 with a page for people.
+	// HTML answers with a page for people, with Status (200 if unset).
 	HTML Kind = "html"
 	// WrongTypes answers 200 with well-formed JSON of another shape.
 	WrongTypes Kind = "wrong-types"
@@ -53,13 +53,16 @@ const (
 	// Throttled answers 520, as the game server does to those who ask too fast.
 	// Only ESI knows it.
 	Throttled Kind = "throttled"
+	// BareNotModified leaves out of a 304 what says how long the answer is good and
+	// how many pages there are. Only ESI knows it.
+	BareNotModified Kind = "bare-not-modified"
 )
 
 // Kinds lists all kinds of faults.
 func Kinds() []Kind {
 	return []Kind{
 		ServerError, RateLimited, RateLimitedBare, ErrorLimited, Truncated, CutOff, HTML, WrongTypes,
-		Slow, Hang, Reset, Maintenance, Downtime, Torn, Forbidden, Throttled,
+		Slow, Hang, Reset, Maintenance, Downtime, Torn, Forbidden, Throttled, BareNotModified,
 	}
 }
 
@@ -77,7 +80,11 @@ type Fault struct {
 	// For is another way to say Until, from when the fault is added, such as
 	// "30s".
 	For Duration `json:"for,omitempty"`
-	// Status is that of a server error; zero means 502.
+	// Burst is how many matching requests in a row fail each time that one is drawn;
+	// zero means 1.
+	Burst int `json:"burst,omitempty"`
+	// Status is that of a server error, where zero means 502, or of a page for
+	// people, where zero means 200.
 	Status int `json:"status,omitempty"`
 	// Delay is that of a slow or hanging answer, such as "2s".
 	Delay Duration `json:"delay,omitempty"`
@@ -110,9 +117,9 @@ func (f Fault) Validate() error {
 		return fmt.Errorf("fault kind %q is not known: use one of %s", f.Kind, strings.Join(names, ", "))
 	case f.Rate < 0 || f.Rate > 1:
 		return fmt.Errorf("rate %v of fault %s: must be between 0 and 1", f.Rate, f.Kind)
-	case f.Count < 0 || f.For < 0 || f.Delay < 0:
-		return fmt.Errorf("fault %s: count, for and delay must not be negative", f.Kind)
-	case f.Kind == ServerError && f.Status != 0 && (f.Status < 500 || f.Status > 599):
+	case f.Count < 0 || f.For < 0 || f.Delay < 0 || f.Burst < 0:
+		return fmt.Errorf("fault %s: count, for, burst and delay must not be negative", f.Kind)
+	case (f.Kind == ServerError || f.Kind == HTML) && f.Status != 0 && (f.Status < 500 || f.Status > 599):
 		return fmt.Errorf("status %d of fault %s: must be between 500 and 599", f.Status, f.Kind)
 	}
 	return nil
@@ -193,6 +200,11 @@ func (i *Injector) Draw(route string, except ...Kind) (Fault, bool) {
 			if f.Count--; f.Count == 0 {
 				i.active = slices.Delete(i.active, n, n+1)
 			}
+		}
+		if drawn.Burst > 1 {
+			rest := drawn
+			rest.Rate, rest.Burst, rest.Count = 0, 0, drawn.Burst-1
+			i.active = slices.Insert(i.active, 0, rest)
 		}
 		return drawn, true
 	}

@@ -40,6 +40,26 @@ func TestAFaultHappensAsOftenAsItSays(t *testing.T) {
 	require.Equal(t, map[Kind]int{"": 100}, kinds("location", 100))
 }
 
+func TestABurstHitsTheRequestsThatFollow(t *testing.T) {
+	i, err := NewInjector(1, time.Now, Fault{Kind: Maintenance, Route: "wallet", Rate: 0.01, Burst: 4})
+	require.NoError(t, err)
+	var runs []int
+	for failed := 0; len(runs) < 20; {
+		_, drawn := i.Draw("location")
+		require.False(t, drawn, "another route is spared")
+		if _, drawn = i.Draw("wallet"); drawn {
+			failed++
+			continue
+		}
+		if failed > 0 {
+			runs, failed = append(runs, failed), 0
+		}
+	}
+	for _, run := range runs {
+		require.GreaterOrEqual(t, run, 4)
+	}
+}
+
 func TestAFaultThatMakesNoSenseIsLeftForAnotherRequest(t *testing.T) {
 	i, err := NewInjector(1, time.Now, Fault{Kind: Torn, Count: 1})
 	require.NoError(t, err)
@@ -52,7 +72,7 @@ func TestAFaultThatMakesNoSenseIsLeftForAnotherRequest(t *testing.T) {
 func TestInvalidFaultsAreRefusedAndNoneAdded(t *testing.T) {
 	i, err := NewInjector(1, time.Now)
 	require.NoError(t, err)
-	for _, bad := range []Fault{{Kind: "flood"}, {Kind: Hang, Rate: 1.5}, {Kind: Hang, Count: -1}, {Kind: ServerError, Status: 404}} {
+	for _, bad := range []Fault{{Kind: "flood"}, {Kind: Hang, Rate: 1.5}, {Kind: Hang, Count: -1}, {Kind: Hang, Burst: -1}, {Kind: HTML, Status: 200}, {Kind: ServerError, Status: 404}} {
 		require.Error(t, i.Add(Fault{Kind: Hang}, bad))
 	}
 	require.Empty(t, i.Active())

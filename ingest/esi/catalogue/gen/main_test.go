@@ -118,6 +118,84 @@ func TestDriftIsToldByRouteAndField(t *testing.T) {
 	require.Len(t, got, 3)
 }
 
+// Whatever the document says of a route that Muster goes by is compared.
+func TestDriftOfEachFieldOfARouteIsTold(t *testing.T) {
+	const path, name = "/characters/{character_id}/fittings", "GET /characters/{character_id}/fittings: "
+	limit := func(field string, value any) func(map[string]any) {
+		return func(get map[string]any) { get["x-rate-limit"].(map[string]any)[field] = value }
+	}
+	set := func(field string, value any) func(map[string]any) {
+		return func(get map[string]any) { get[field] = value }
+	}
+	query := func(parameter string) func(map[string]any) {
+		return func(get map[string]any) {
+			parameters, _ := get["parameters"].([]any)
+			get["parameters"] = append(parameters, map[string]any{"in": "query", "name": parameter})
+		}
+	}
+	for want, change := range map[string]func(map[string]any){
+		"lifetime: 10m0s, was 5m0s":                                    set("x-client-cache-ttl", 600),
+		"cache: eventbased, was ttlbased":                              set("x-server-cache-mode", "event-based"),
+		"cache: notcached, was ttlbased":                               set("x-server-cache-mode", "not-cached"),
+		"since: 2026-07-21, was 2020-01-01":                            set("x-compatibility-date", "2026-07-21"),
+		"operation: GetFittings, was GetCharactersCharacterIdFittings": set("operationId", "GetFittings"),
+		"scopes: [], was [esi-fittings.read_fittings.v1]":              set("security", []any{}),
+		"rate group: fittings, was fitting":                            limit("group", "fittings"),
+		"tokens: 15, was 150":                                          limit("max-tokens", 15),
+		"window: 1m0s, was 15m0s":                                      limit("window-size", "1m"),
+		"paging: cursor, was single":                                   set("x-pagination", "cursor"),
+		"paging: from-id, was single":                                  query("from_id"),
+		"paging: x-pages, was single": func(get map[string]any) {
+			ok := get["responses"].(map[string]any)["200"].(map[string]any)
+			headers, _ := ok["headers"].(map[string]any)
+			if headers == nil {
+				headers = map[string]any{}
+				ok["headers"] = headers
+			}
+			headers["X-Pages"] = map[string]any{}
+		},
+		"query: [ship], was []": query("ship"),
+	} {
+		var doc map[string]any
+		require.NoError(t, json.Unmarshal(specification(t), &doc))
+		change(doc["paths"].(map[string]any)[path].(map[string]any)["get"].(map[string]any))
+		changed, err := json.Marshal(doc)
+		require.NoError(t, err)
+		require.Equal(t, []string{name + want}, drift(t, catalogue.Routes(), changed))
+	}
+
+	t.Run("a route that is gone, or has another method", func(t *testing.T) {
+		for _, change := range []func(map[string]any){
+			func(paths map[string]any) { delete(paths, path) },
+			func(paths map[string]any) {
+				item := paths[path].(map[string]any)
+				item["post"] = item["get"]
+				delete(item, "get")
+			},
+		} {
+			var doc map[string]any
+			require.NoError(t, json.Unmarshal(specification(t), &doc))
+			change(doc["paths"].(map[string]any))
+			changed, err := json.Marshal(doc)
+			require.NoError(t, err)
+			require.Equal(t, []string{"GET " + path + " is not in the document"}, drift(t, catalogue.Routes(), changed))
+			_, err = Generate(changed)
+			require.ErrorContains(t, err, path)
+		}
+	})
+	t.Run("a route that is called and was never generated", func(t *testing.T) {
+		routes := catalogue.Routes()
+		gone := routes[3]
+		require.Equal(t, []string{gone.Method + " " + gone.Template + ": is not in the catalogue"}, drift(t, slices.Delete(routes, 3, 4), specification(t)))
+	})
+	t.Run("a limit that only we know", func(t *testing.T) {
+		routes := catalogue.Routes()
+		i := slices.IndexFunc(routes, func(r catalogue.Route) bool { return r.Calls == 20 })
+		routes[i].Calls = 30
+		require.Equal(t, []string{routes[i].Method + " " + routes[i].Template + ": calls: 20 10s false, was 30 10s false"}, drift(t, routes, specification(t)))
+	})
+}
+
 func TestEveryRouteOfACharacterIsCalledOrHasAReason(t *testing.T) {
 	var doc document
 	require.NoError(t, json.Unmarshal(specification(t), &doc))
