@@ -204,9 +204,11 @@ func (s store) dueFollowUps(ctx context.Context, character int64, section eve.Se
 // the section is due; zero if there is none.
 func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed) (time.Time, error) {
 	batch := &pgx.Batch{}
+	var overKinds []string
+	var overIDs []int64
 	for _, f := range done {
 		if f.over {
-			batch.Queue(`DELETE FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND kind = $3 AND item_id = $4`, character, string(section), f.Kind, f.ItemID)
+			overKinds, overIDs = append(overKinds, f.Kind), append(overIDs, f.ItemID)
 			continue
 		}
 		batch.Queue(`
@@ -216,10 +218,16 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 			character, string(section), f.Kind, f.ItemID, f.etag, f.contentHash, orNull(f.lastEventID), f.dueAt, f.failures, string(f.class), f.status,
 			printable(f.message), timeOrNull(f.since), timeOrNull(f.notBefore))
 	}
+	if len(overIDs) > 0 {
+		batch.Queue(`
+			DELETE FROM ingest.follow_up f USING unnest($3::text[], $4::bigint[]) AS o (kind, item_id)
+			WHERE f.character_id = $1 AND f.section = $2 AND f.kind = o.kind AND f.item_id = o.item_id`, character, string(section), overKinds, overIDs)
+	}
 	var next *time.Time
 	batch.Queue(`SELECT min(due_at) FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`'`, character, string(section)).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
-	if err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() }); err != nil {
+	// A batch is one transaction.
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return time.Time{}, fmt.Errorf("writing down the follow-ups of section %s of character %d: %w", section, character, err)
 	}
 	return orZero(next), nil
