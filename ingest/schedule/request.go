@@ -81,25 +81,19 @@ func (r *Requests) RefreshTx(ctx context.Context, tx pgx.Tx, character int64, se
 	return ready, nil
 }
 
-// DropTx takes a character off the schedule, within the caller's transaction. It
-// fails with [event.CodeUnavailable] while something of the character is being
-// read: that is over within seconds. The next sweep puts the character back if it
-// is still to be synced.
-func (r *Requests) DropTx(ctx context.Context, tx pgx.Tx, character int64) error {
+// DropTx takes a character off the schedule, within the caller's transaction, and
+// tells how much of it is being read at this moment: that comes to its end within
+// seconds. The next sweep puts the character back if it is still to be synced.
+func (r *Requests) DropTx(ctx context.Context, tx pgx.Tx, character int64) (running int, err error) {
 	kinds := []string{syncKind, followKind, refreshArgs{}.Kind()}
-	_, err := tx.Exec(ctx, `DELETE FROM ingest.river_job
+	_, err = tx.Exec(ctx, `DELETE FROM ingest.river_job
 		WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state <> 'running'`, kinds, character)
+	if err == nil {
+		err = tx.QueryRow(ctx, `SELECT count(*) FROM ingest.river_job
+			WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state = 'running'`, kinds, character).Scan(&running)
+	}
 	if err != nil {
-		return fmt.Errorf("taking character %d off the schedule: %w", character, err)
+		return 0, fmt.Errorf("taking character %d off the schedule: %w", character, err)
 	}
-	var running int
-	err = tx.QueryRow(ctx, `SELECT count(*) FROM ingest.river_job
-		WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state = 'running'`, kinds, character).Scan(&running)
-	switch {
-	case err != nil:
-		return fmt.Errorf("taking character %d off the schedule: %w", character, err)
-	case running > 0:
-		return event.Errorf(event.CodeUnavailable, "%d sections of character %d are being read at this moment: try again in a few seconds", running, character)
-	}
-	return nil
+	return running, nil
 }

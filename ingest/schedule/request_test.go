@@ -69,6 +69,25 @@ func TestARequestThatCannotBeDoneIsRefused(t *testing.T) {
 	require.Equal(t, event.CodeConflict, event.CodeOf(err))
 }
 
+func TestARequestWaitsForESIsCache(t *testing.T) {
+	r := newRig(t)
+	asked := make(chan struct{}, 2)
+	soon := time.Now().Add(time.Second)
+	r.syncer.answer = func(context.Context, order) (esi.Outcome, error) {
+		asked <- struct{}{}
+		if time.Now().Before(soon) {
+			return esi.Outcome{Result: esi.NotDue, NotBefore: soon}, nil
+		}
+		return esi.Outcome{Result: esi.Unchanged, ValidatedAt: time.Now()}, nil
+	}
+	_, err := r.refresh(t, 7, eve.SectionDetails)
+	require.NoError(t, err)
+	run(t, r.scheduler(t))
+	<-asked
+	<-asked
+	require.False(t, time.Now().Before(soon), "it was read once the cache had expired")
+}
+
 func TestADroppedCharacterIsOffTheScheduleOnceNothingIsUnderWay(t *testing.T) {
 	r := newRig(t, 1, 2)
 	begun, release := make(chan struct{}, 1), make(chan struct{})
@@ -82,17 +101,17 @@ func TestADroppedCharacterIsOffTheScheduleOnceNothingIsUnderWay(t *testing.T) {
 	run(t, r.scheduler(t))
 	<-begun
 	requests := r.requests(t)
-	drop := func() error {
-		return pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error {
-			if err := esi.Forget(t.Context(), tx, 1); err != nil {
-				return err
-			}
-			return requests.DropTx(t.Context(), tx, 1)
-		})
+	drop := func() (running int) {
+		require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) (err error) {
+			require.NoError(t, esi.Forget(t.Context(), tx, 1))
+			running, err = requests.DropTx(t.Context(), tx, 1)
+			return err
+		}))
+		return running
 	}
-	require.Equal(t, event.CodeUnavailable, event.CodeOf(drop()))
+	require.Equal(t, 1, drop())
 	close(release)
-	require.Eventually(t, func() bool { return drop() == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return drop() == 0 }, 10*time.Second, 10*time.Millisecond)
 	jobs := func(character int64) (n int) {
 		require.NoError(t, r.pool.QueryRow(t.Context(), "SELECT count(*) FROM ingest.river_job WHERE (args->>'character_id')::bigint = $1", character).Scan(&n))
 		return n

@@ -217,7 +217,7 @@ func (s *Scheduler) owns(character int64) bool {
 }
 
 // Refresh has a section read before all that is merely due, because a person
-// asked for it. It is read only if its cache has expired.
+// asked for it, as soon as its cache has expired.
 func (s *Scheduler) Refresh(ctx context.Context, character int64, section eve.Section) error {
 	if _, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, requested()); err != nil {
 		return fmt.Errorf("asking for section %s of character %d: %w", section, character, err)
@@ -317,7 +317,7 @@ type refreshWorker struct {
 	scheduler *Scheduler
 }
 
-// Work syncs a section once.
+// Work syncs a section once, when its cache has expired.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
 	s := w.scheduler
 	if !s.owns(job.Args.CharacterID) {
@@ -329,6 +329,10 @@ func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) e
 	}
 	if err != nil {
 		return fmt.Errorf("refreshing %s of character %s: %w", job.Args.Section, strconv.FormatInt(job.Args.CharacterID, 10), err)
+	}
+	if outcome.Result == esi.NotDue || outcome.Result == esi.Deferred {
+		// What was asked for is done as soon as ESI allows it.
+		return river.JobSnooze(max(0, time.Until(outcome.NotBefore)) + jitter(slack))
 	}
 	return nil
 }

@@ -167,8 +167,13 @@ func (v *Vault) PutTx(ctx context.Context, tx pgx.Tx, g Grant) error {
 	return nil
 }
 
-// DeleteTx removes a login, within the caller's transaction.
+// DeleteTx is [DeleteTx].
 func (v *Vault) DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
+	return DeleteTx(ctx, tx, character)
+}
+
+// DeleteTx removes a login, within the caller's transaction. It needs no key.
+func DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM ingest.token WHERE character_id = $1", character); err != nil {
 		return fmt.Errorf("removing the login of character %d: %w", character, err)
 	}
