@@ -13,7 +13,7 @@ require (
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0
 )
 
-require github.com/wneessen/go-mail v0.7.2 // indirect
+require github.com/wneessen/go-mail v0.7.2
 
 require (
 	cloud.google.com/go/compute/metadata v0.3.0 // indirect
