@@ -223,7 +223,7 @@ func (n *Noticer) loginLost(ctx context.Context, tx pgx.Tx, e event.Recorded, ch
 	if err != nil {
 		return false, err
 	}
-	if !known || s.Orphaned {
+	if known && s.Orphaned {
 		// Nobody is waited for; that it has no owner is told by itself.
 		return false, nil
 	}

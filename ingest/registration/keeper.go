@@ -50,12 +50,16 @@ type KeeperConfig struct {
 	CallbackURL string
 	// Forgetting are told, within the transaction of the decision, of characters
 	// that are forgotten, beside those that this package tells by itself.
-	Forgetting []func(ctx context.Context, tx pgx.Tx, character int64) error
+	Forgetting []Forgetting
 	// Woken is told that there are characters to be synced.
 	Woken  func()
 	Logger *slog.Logger
 	Now    func() time.Time
 }
+
+// Forgetting removes what a part of Muster keeps of a character, within the
+// transaction of the decision.
+type Forgetting func(ctx context.Context, tx pgx.Tx, character int64) error
 
 // Keeper decides on single characters: it registers them by EVE's sign-on,
 // disables and enables them, ends ownerships, forgets, and has sections read. It
