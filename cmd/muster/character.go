@@ -91,7 +91,7 @@ func (c *characterRegister) Run(ctx context.Context, env *environment) error {
 	if c.Output == "json" {
 		to = env.stderr
 	}
-	fmt.Fprintf(to, "Open this address in a browser before %s:\n\n%s\n\n", r.ExpiresAt.Local().Format(time.TimeOnly), r.AuthorizeURL)
+	fmt.Fprintf(to, "Open this address in a browser before %s:\n\n%s\n\n", r.ExpiresAt.UTC().Format(time.RFC3339), r.AuthorizeURL)
 	if c.NoWait {
 		fmt.Fprintf(to, "registration %s\n", r.ID)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -72,9 +73,7 @@ func (l *life) register(user string, with url.Values, sections ...string) (regis
 	authorize, err := url.Parse(begun.AuthorizeURL)
 	require.NoError(l.t, err)
 	query := authorize.Query()
-	for name, values := range with {
-		query[name] = values
-	}
+	maps.Copy(query, with)
 	authorize.RawQuery = query.Encode()
 	_, page := l.visit(authorize.String())
 	var came registrationAnswer

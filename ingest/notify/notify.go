@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -265,7 +266,7 @@ func (n *Noticer) note(ctx context.Context, tx pgx.Tx, e event.Recorded, notice 
 	if err != nil || tag.RowsAffected() == 0 {
 		return false, err
 	}
-	n.notices.WithLabelValues(string(notice.Kind), fmt.Sprint(old)).Inc()
+	n.notices.WithLabelValues(string(notice.Kind), strconv.FormatBool(old)).Inc()
 	if old {
 		n.config.Logger.InfoContext(ctx, "an event is too old to be news, nobody is told", "event", e.Key(), "kind", string(notice.Kind), "occurred_at", notice.OccurredAt)
 	}

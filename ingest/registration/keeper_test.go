@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,7 +32,7 @@ import (
 	simesi "github.com/muster-sync/muster/internal/simulate/esi"
 )
 
-const pilot = int64(simesi.FirstCharacter)
+const pilot = simesi.FirstCharacter
 
 // syncLog is a log that tests read while others write.
 type syncLog struct {
@@ -121,9 +122,7 @@ func (r *keeperRig) visit(authorize string, with url.Values) registration.Callba
 	require.NoError(r.t, err)
 	q := u.Query()
 	require.Equal(r.t, "S256", q.Get("code_challenge_method"))
-	for name, values := range with {
-		q[name] = values
-	}
+	maps.Copy(q, with)
 	u.RawQuery = q.Encode()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
@@ -195,13 +194,28 @@ func TestACharacterIsRegisteredBySignOn(t *testing.T) {
 	require.Equal(t, []string{"esi-wallet.read_character_wallet.v1"}, registered.Scopes, "only what the chosen sections need")
 	require.Equal(t, "token:admin", r.log.actors[len(r.log.actors)-1])
 
-	access, err := r.vault.Access(t.Context(), pilot)
+	login, err := r.vault.Access(t.Context(), pilot)
 	require.NoError(t, err)
-	require.Equal(t, registered.Scopes, access.Scopes)
+	require.Equal(t, registered.Scopes, login.Scopes)
 	require.Empty(t, r.sim.Violations())
 
 	all, _ := r.register("ada", pilot+1)
 	require.Len(t, all.Sections, 34)
+}
+
+func TestAnApplicationWithoutASecretProvesItselfByPKCEAlone(t *testing.T) {
+	r := newKeeperRig(t)
+	vault, err := sso.NewVault(sso.Config{Pool: r.pool, Key: sso.NewKey(), URL: r.url, ClientID: "muster-simulated-public"})
+	require.NoError(t, err)
+	t.Cleanup(vault.Close)
+	r.config.SignOn = vault
+	r.keeper, err = registration.NewKeeper(r.config)
+	require.NoError(t, err)
+	r.register("ada", pilot, eve.SectionWallet)
+	_, err = vault.Access(t.Context(), pilot)
+	require.NoError(t, err, "its logins are renewed without a secret, too")
+	r.change("left", r.keeper.Remove)
+	require.Empty(t, r.sim.Violations())
 }
 
 func TestWithoutASectionThatNeedsALoginNoneIsKept(t *testing.T) {
@@ -453,9 +467,9 @@ func TestSecretsOfASignInAreNotKeptInTheClear(t *testing.T) {
 
 	var outbox string
 	require.NoError(t, r.pool.QueryRow(t.Context(), "SELECT string_agg(o::text, ' ') FROM command.outbox o").Scan(&outbox))
-	access, err := r.vault.Access(t.Context(), pilot)
+	login, err := r.vault.Access(t.Context(), pilot)
 	require.NoError(t, err)
-	for _, secret := range []string{back.Code, back.State, access.Token} {
+	for _, secret := range []string{back.Code, back.State, login.Token} {
 		require.NotContains(t, outbox+r.out.text(), secret)
 	}
 }
