@@ -79,24 +79,6 @@ func refusedCode(err error, code, verifier string) error {
 	return event.Errorf(event.CodeUnavailable, "EVE's sign-on gives no tokens (%d %s); if it stays so, check MUSTER_SSO_CLIENT_ID and MUSTER_SSO_CLIENT_SECRET", status, said)
 }
 
-// LoginTx is the state of a character's login, within the caller's transaction;
-// nil if none is kept.
-func (v *Vault) LoginTx(ctx context.Context, tx pgx.Tx, character int64) (*Login, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT character_id, scopes, state = 'parked', parked_reason, updated_at FROM ingest.token WHERE character_id = $1`, character)
-	if err != nil {
-		return nil, fmt.Errorf("looking at the login of character %d: %w", character, err)
-	}
-	login, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Login])
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("looking at the login of character %d: %w", character, err)
-	}
-	return &login, nil
-}
-
 // TakeTx removes a login, within the caller's transaction, and returns it, so that
 // it can be given back to EVE with [Vault.Revoke] once the transaction is
 // committed. Without a login it returns an empty one.
