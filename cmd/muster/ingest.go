@@ -11,6 +11,7 @@ import (
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/esi/transport"
+	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/ingest/schema"
 	"github.com/muster-sync/muster/ingest/sso"
@@ -25,6 +26,7 @@ type worlds struct {
 	SSOURL          string `name:"sso-url" env:"MUSTER_SSO_URL" default:"https://login.eveonline.com" help:"Where EVE's sign-on is."`
 	SSOClientID     string `name:"sso-client-id" env:"MUSTER_SSO_CLIENT_ID" help:"Client id of the EVE application; empty syncs no characters." placeholder:"ID"`
 	SSOClientSecret string `name:"sso-client-secret" env:"MUSTER_SSO_CLIENT_SECRET" help:"Client secret of the EVE application." placeholder:"SECRET"`
+	SSOCallbackURL  string `name:"sso-callback-url" env:"MUSTER_SSO_CALLBACK_URL" help:"Where browsers come back from EVE's sign-on, as in the EVE application's settings; default is /sso/callback of the listen address." placeholder:"URL"`
 	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
 	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
 
@@ -36,6 +38,8 @@ type worlds struct {
 	SweepEvery time.Duration            `env:"MUSTER_SWEEP_EVERY" default:"1h" help:"Time between two sweeps of a consortium."`
 	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
+
+	Notify notices `embed:"" prefix:"notify-"`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -82,6 +86,8 @@ type roles struct {
 	registered chan struct{}
 	// vault is nil without an EVE application.
 	vault *sso.Vault
+	// keeper decides on single characters.
+	keeper *registration.Keeper
 	// sweeper is nil when AnVIL cannot be asked; noSweeps says why.
 	sweeper  *anvil.Sweeper
 	noSweeps error
@@ -102,6 +108,9 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 		return nil, err
 	}
 	if err := r.openVault(); err != nil {
+		return nil, err
+	}
+	if r.keeper, err = r.newKeeper(); err != nil {
 		return nil, err
 	}
 	r.sweeper, err = r.newSweeper(ctx)
@@ -159,6 +168,15 @@ func (r *roles) ingest(ctx context.Context) error {
 		return err
 	}
 	return runAll(ctx, sync, react, r.sweeps)
+}
+
+// wakeSchedule tells the schedule of this process, if it runs one, that there is
+// something new.
+func (r *roles) wakeSchedule() {
+	select {
+	case r.registered <- struct{}{}:
+	default:
+	}
 }
 
 func idle(ctx context.Context) error {
@@ -288,7 +306,8 @@ func (s *stores) latestState(ctx context.Context, stream event.Stream) (*domaina
 	return s.loadState(ctx, stream)
 }
 
-// reactors run what follows from events: audits after sweeps and declarations.
+// reactors run what follows from events: audits after sweeps and declarations, and
+// notices.
 func (r *roles) reactors() (func(context.Context) error, error) {
 	auditor, err := anvil.NewAuditor(anvil.AuditorConfig{
 		Latest: r.latestState, Appender: r.appender, Registry: r.registry, Logger: r.logger, Registerer: r.metrics,
@@ -305,8 +324,15 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 	if err := reactors.Handle("audit", event.TopicAnVIL, auditor.React); err != nil {
 		return nil, err
 	}
+	noticer, deliverer, err := r.newNotices()
+	if err != nil {
+		return nil, err
+	}
+	if err := reactors.Handle("notify", event.TopicEVE, noticer.React); err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context) error {
 		defer func() { _ = reactors.Close() }()
-		return reactors.Run(ctx)
+		return runAll(ctx, reactors.Run, func(ctx context.Context) error { deliverer.Run(ctx); return nil })
 	}, nil
 }

@@ -116,6 +116,8 @@ type commandLine struct {
 	Project projectCommand `cmd:"" help:"Run the projectors: fold the log into the read models."`
 	Serve   serveCommand   `cmd:"" help:"Run the API and the forwarder of commands."`
 
+	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, list and show them."`
+
 	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`

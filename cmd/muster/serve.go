@@ -9,6 +9,7 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/anvil"
+	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/internal/command"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
@@ -60,15 +61,12 @@ func (r *roles) forward(ctx context.Context) error {
 
 // register brings an organisation in and has new characters synced at once.
 func (r *roles) register(ctx context.Context, actor string, org access.Organisation) (registration.Result, error) {
-	registrar := registration.New(r.bus, nil, known{r.stores})
+	var vault registration.Vault
 	if r.vault != nil {
-		registrar = registration.New(r.bus, r.vault, known{r.stores})
+		vault = r.vault
 	}
-	result, err := registrar.Import(ctx, actor, org)
-	select {
-	case r.registered <- struct{}{}:
-	default:
-	}
+	result, err := registration.New(r.bus, vault, known{r.stores}, esi.Remember).Import(ctx, actor, org)
+	r.wakeSchedule()
 	return result, err
 }
 
@@ -110,6 +108,15 @@ func (k known) Characters(ctx context.Context, ids []int64) (map[int64]registrat
 		characters[id] = registration.KnownCharacter(c)
 	}
 	return characters, nil
+}
+
+// Mains implements [registration.View].
+func (k known) Mains(ctx context.Context, character int64) ([]string, error) {
+	g, err := k.control.Live(ctx, pgviews.CharactersName)
+	if err != nil {
+		return nil, err
+	}
+	return pgviews.KnownMains(ctx, k.pool, g, character)
 }
 
 // checks say whether the process can do its work.

@@ -27,6 +27,21 @@ const (
 	ActionReadAnalytics Action = "analytics.read"
 	// ActionImport: bring in users, mains, characters and their logins.
 	ActionImport Action = "organisation.import"
+	// ActionRegisterCharacter: have a character registered by EVE's sign-on, for any
+	// user.
+	ActionRegisterCharacter Action = "characters.register"
+	// ActionUpdateCharacter: have sections of a character read now.
+	ActionUpdateCharacter Action = "characters.update"
+	// ActionResetCharacter: have sections of a character read anew and in full.
+	ActionResetCharacter Action = "characters.reset"
+	// ActionDisableCharacter: switch the sync of a character off.
+	ActionDisableCharacter Action = "characters.disable"
+	// ActionEnableCharacter: switch it on again.
+	ActionEnableCharacter Action = "characters.enable"
+	// ActionRemoveCharacter: end the ownership of a character.
+	ActionRemoveCharacter Action = "characters.remove"
+	// ActionForgetCharacter: take everything about a character out of Muster.
+	ActionForgetCharacter Action = "characters.forget"
 	// ActionReadAnvil: see declarations, audits, findings and sweeps.
 	ActionReadAnvil Action = "anvil.read"
 	// ActionDeclare: change what a consortium declares.
@@ -42,7 +57,9 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionImport, ActionReadAnvil,
+		ActionReadCharacters, ActionReadAnalytics, ActionImport,
+		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
+		ActionRemoveCharacter, ActionForgetCharacter, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
 	}
 }

@@ -1,6 +1,7 @@
 package esi_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -213,7 +214,9 @@ func TestAKillmailIsAskedForOnceForAllWhoWereThere(t *testing.T) {
 	t.Run("until it expires", func(t *testing.T) {
 		r.world.Clock.Advance(31 * 24 * time.Hour)
 		killmail.Set(`{"killmail_id":77,"killmail_time":"2026-08-25T12:00:00Z","victim":{"ship_type_id":670}}`)
-		require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Forget(t.Context(), tx, other) }))
+		require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error {
+			return errors.Join(esi.Forget(t.Context(), tx, other), esi.Remember(t.Context(), tx, other))
+		}))
 		_, err := r.syncer.Sync(t.Context(), other, eve.SectionKillmails)
 		require.NoError(t, err)
 		_, err = r.syncer.FollowUp(t.Context(), other, eve.SectionKillmails)

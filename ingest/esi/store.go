@@ -27,10 +27,18 @@ type store struct {
 // errOvertaken means that another program wrote the section's state meanwhile.
 var errOvertaken = event.Errorf(event.CodeConflict, "another program synced the section at the same time")
 
+// errForgotten ends what was on its way to a character when it was forgotten.
+func errForgotten(character int64) error {
+	return event.Errorf(event.CodeNotFound, "character %d was forgotten: it is not synced", character)
+}
+
 // load reads the state and the kept pages of each part in one round trip. A
 // section that was never read has an empty state.
 func (s store) load(ctx context.Context, character int64, section Section) (state, [][]transport.Page, error) {
 	batch := &pgx.Batch{}
+	forgotten := false
+	batch.Queue(`SELECT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)`, character).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&forgotten) })
 	var st state
 	batch.Queue(`
 		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
@@ -68,6 +76,9 @@ func (s store) load(ctx context.Context, character int64, section Section) (stat
 	})
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return state{}, nil, fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
+	}
+	if forgotten {
+		return state{}, nil, errForgotten(character)
 	}
 	return st, parts, nil
 }
@@ -128,8 +139,10 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 	if err != nil {
 		return err
 	}
+	// Nothing of a character that was forgotten meanwhile may still be appended.
 	tag, err := s.pool.Exec(ctx, `
-		INSERT INTO ingest.section_state AS s (character_id, section, revision, pending) VALUES ($1, $2, $3 + 1, $4)
+		INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
+		SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
 		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
 		character, string(section), st.revision, encoded)
 	switch {
@@ -299,7 +312,8 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
 		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
 		    base_id, base_at, base_keys, pending)
-		VALUES ($1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, NULL)
+		SELECT $1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::timestamptz, $20, $21, $22, $23, NULL
+		WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
 		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
 		    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
 		    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
@@ -387,7 +401,7 @@ func (s store) keep(ctx context.Context, sample transport.Sample) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		INSERT INTO ingest.quarantine (at, character_id, operation, path, status, content_type, reason, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $2)`,
 		sample.At, sample.CharacterID, sample.Operation, sample.Path, sample.Status,
 		printable(sample.ContentType), printable(sample.Reason), sample.Body)
 	batch.Queue(`
@@ -404,12 +418,25 @@ func (s store) keep(ctx context.Context, sample transport.Sample) error {
 }
 
 // Forget removes all that is remembered of a character's sections, within the
-// caller's transaction. Its next sync begins anew.
+// caller's transaction, and has syncs that are under way come to nothing. Until
+// [Remember] the character is not synced.
 func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
-	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine"} {
+	if _, err := tx.Exec(ctx, `INSERT INTO ingest.forgotten (character_id, at) VALUES ($1, now()) ON CONFLICT (character_id) DO UPDATE SET at = now()`, character); err != nil {
+		return fmt.Errorf("forgetting character %d: %w", character, err)
+	}
+	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine", "pause"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM ingest."+table+" WHERE character_id = $1", character); err != nil {
 			return fmt.Errorf("forgetting character %d in %s: %w", character, table, err)
 		}
+	}
+	return nil
+}
+
+// Remember has characters synced again that were forgotten, within the caller's
+// transaction: they are registered anew.
+func Remember(ctx context.Context, tx pgx.Tx, characters ...int64) error {
+	if _, err := tx.Exec(ctx, "DELETE FROM ingest.forgotten WHERE character_id = ANY ($1)", characters); err != nil {
+		return fmt.Errorf("remembering characters: %w", err)
 	}
 	return nil
 }

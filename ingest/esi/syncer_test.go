@@ -508,7 +508,42 @@ func TestForgettingACharacterBeginsAnew(t *testing.T) {
 	r.sync(t, eve.SectionWallet)
 	require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Forget(t.Context(), tx, pilot) }))
 	r.world.Clock.Advance(time.Hour)
+	_, err := r.syncer.Sync(t.Context(), pilot, eve.SectionWallet)
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err), "it is not synced until it is registered anew")
+	require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Remember(t.Context(), tx, pilot) }))
 	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWallet).Result)
+}
+
+func TestWhatIsUnderWayWhenACharacterIsForgottenComesToNothing(t *testing.T) {
+	r := newRig(t)
+	r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+	r.sync(t, eve.SectionWallet)
+	told := len(r.log.types())
+	forget := func() {
+		require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Forget(t.Context(), tx, pilot) }))
+	}
+	for name, answer := range map[string]string{"a change": `2`, "what cannot be read": `"odd"`} {
+		for _, section := range []struct {
+			name eve.Section
+			path string
+		}{{eve.SectionWallet, "/wallet"}, {eve.SectionWalletJournal, "/wallet/journal"}} {
+			r.world.Clock.Advance(time.Hour)
+			r.world.Handle(path(section.path), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				// Forgotten between the question and its answer.
+				forget()
+				ingesttest.JSON(w, 200, answer)
+			}))
+			_, err := r.syncer.Sync(t.Context(), pilot, section.name)
+			require.Error(t, err, name)
+			require.Len(t, r.log.types(), told, "nothing of a forgotten character is appended")
+			for _, table := range []string{"section_state", "page_etag", "quarantine"} {
+				var rows int
+				require.NoError(t, r.pool.QueryRow(t.Context(), "SELECT count(*) FROM ingest."+table).Scan(&rows))
+				require.Zero(t, rows, "%s: %s", name, table)
+			}
+			require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return esi.Remember(t.Context(), tx, pilot) }))
+		}
+	}
 }
 
 func TestPagesOfAReadingThatFailedAreNotSentAgain(t *testing.T) {

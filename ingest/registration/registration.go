@@ -38,6 +38,8 @@ type View interface {
 	Users(ctx context.Context, ids []string) (map[string]KnownUser, error)
 	// Characters are those of the ids that are known.
 	Characters(ctx context.Context, ids []int64) (map[int64]KnownCharacter, error)
+	// Mains are the users whose main a character is.
+	Mains(ctx context.Context, character int64) ([]string, error)
 }
 
 // KnownUser is a user as the read model has him.
@@ -50,10 +52,13 @@ type KnownUser struct {
 
 // KnownCharacter is a character as the read model has it.
 type KnownCharacter struct {
+	Name string
 	// UserID is the owner; empty for an orphan.
 	UserID    string
 	OwnerHash string
 	Scopes    []string
+	// Disabled tells that it is not synced though it may have an owner.
+	Disabled bool
 }
 
 // Registrar registers organisations. It is safe for concurrent use.
@@ -61,12 +66,14 @@ type Registrar struct {
 	bus   Bus
 	vault Vault
 	view  View
+	anew  func(ctx context.Context, tx pgx.Tx, characters ...int64) error
 }
 
 // New is a registrar. Without a vault (nil) characters are registered but their
-// logins are refused.
-func New(bus Bus, vault Vault, view View) *Registrar {
-	return &Registrar{bus: bus, vault: vault, view: view}
+// logins are refused. anew is told, within the transaction of the decision, of
+// characters that were not known before: [esi.Remember] is.
+func New(bus Bus, vault Vault, view View, anew func(ctx context.Context, tx pgx.Tx, characters ...int64) error) *Registrar {
+	return &Registrar{bus: bus, vault: vault, view: view, anew: anew}
 }
 
 // Result is what an import came to. What was as the file says already is not
@@ -202,8 +209,12 @@ func (w *work) characters(ctx context.Context, part []access.OrganisationCharact
 		}
 		characters, logins = 0, 0
 		var decisions []command.Decision
+		var anew []int64
 		for i, c := range part {
 			before, there := known[c.ID]
+			if !there {
+				anew = append(anew, c.ID)
+			}
 			if events := decideCharacter(c, before, there); len(events) > 0 {
 				decisions = append(decisions, command.Decision{Stream: streams[i], Events: events})
 				characters++
@@ -216,6 +227,11 @@ func (w *work) characters(ctx context.Context, part []access.OrganisationCharact
 				return nil, err
 			}
 			logins++
+		}
+		if len(anew) > 0 {
+			if err := w.anew(ctx, tx, anew...); err != nil {
+				return nil, err
+			}
 		}
 		return decisions, nil
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/ingest/schema"
 	"github.com/muster-sync/muster/ingest/sso"
@@ -58,11 +59,23 @@ func (w *world) apply(stream event.Stream, actor string, p event.Payload) {
 	case eve.CharacterRegistered:
 		w.characters[p.CharacterID] = registration.KnownCharacter{UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes}
 	case eve.CharacterReclaimed:
-		w.characters[p.CharacterID] = registration.KnownCharacter{UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes}
+		w.characters[p.CharacterID] = registration.KnownCharacter{
+			UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes, Disabled: w.characters[p.CharacterID].Disabled,
+		}
 	case eve.CharacterOrphaned:
 		c := w.characters[p.CharacterID]
 		c.UserID = ""
 		w.characters[p.CharacterID] = c
+	case eve.CharacterDisabled:
+		c := w.characters[p.CharacterID]
+		c.Disabled = true
+		w.characters[p.CharacterID] = c
+	case eve.CharacterEnabled:
+		c := w.characters[p.CharacterID]
+		c.Disabled = false
+		w.characters[p.CharacterID] = c
+	case eve.CharacterForgotten:
+		delete(w.characters, p.CharacterID)
 	}
 }
 
@@ -98,6 +111,23 @@ func (w *world) Characters(_ context.Context, ids []int64) (map[int64]registrati
 	}
 	return known, nil
 }
+
+// Mains implements registration.View.
+func (w *world) Mains(_ context.Context, character int64) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var users []string
+	for id, u := range w.users {
+		if u.Main != nil && *u.Main == character {
+			users = append(users, id)
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+// anew takes characters that were not known before.
+func anew(context.Context, pgx.Tx, ...int64) error { return nil }
 
 // fakeBus decides at once, after running each decision twice, as the real one
 // may.
@@ -184,7 +214,7 @@ type bench struct {
 func newBench() *bench {
 	w := newWorld()
 	b := &bench{world: w, bus: &fakeBus{world: w}, vault: newVault()}
-	b.registrar = registration.New(b.bus, b.vault, w)
+	b.registrar = registration.New(b.bus, b.vault, w, anew)
 	return b
 }
 
@@ -317,7 +347,7 @@ func TestAWorkingLoginIsKeptAndAParkedOneReplaced(t *testing.T) {
 
 func TestLoginsWithoutAnApplicationAreRefused(t *testing.T) {
 	b := newBench()
-	registrar := registration.New(b.bus, nil, b.world)
+	registrar := registration.New(b.bus, nil, b.world, anew)
 	c := character(1, "ada")
 	org := access.Organisation{Users: []access.OrganisationUser{ada()}, Characters: []access.OrganisationCharacter{c}}
 	_, err := registrar.Import(t.Context(), "user:admin", org)
@@ -465,7 +495,7 @@ func TestImportsThroughTheRealBusAndVault(t *testing.T) {
 	vault, err := sso.NewVault(sso.Config{Pool: pool, Key: sso.NewKey(), URL: "http://127.0.0.1:1", ClientID: "client"})
 	require.NoError(t, err)
 	t.Cleanup(vault.Close)
-	registrar := registration.New(bus, vault, log.world)
+	registrar := registration.New(bus, vault, log.world, esi.Remember)
 
 	org := access.Organisation{Users: []access.OrganisationUser{ada()}}
 	for id := range int64(250) {

@@ -216,35 +216,10 @@ func (s *Scheduler) owns(character int64) bool {
 	return s.config.Owner == nil || s.config.Owner.Owns(character)
 }
 
-// RefreshAll is [Scheduler.Refresh] of all sections that the character's owner
-// has consented to.
-func (s *Scheduler) RefreshAll(ctx context.Context, character int64) error {
-	public, login, scopes := s.sections()
-	rows, err := s.config.Pool.Query(ctx, `SELECT section FROM (`+wanted+`) w`, []int64{character}, public, login, scopes)
-	if err != nil {
-		return fmt.Errorf("looking for the sections of character %d: %w", character, err)
-	}
-	sections, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("looking for the sections of character %d: %w", character, err)
-	}
-	for _, section := range sections {
-		if err := s.Refresh(ctx, character, eve.Section(section)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Refresh has a section read before all that is merely due, because a person
-// asked for it. It is read only if its cache has expired.
+// asked for it, as soon as its cache has expired.
 func (s *Scheduler) Refresh(ctx context.Context, character int64, section eve.Section) error {
-	_, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, &river.InsertOpts{
-		Priority:    priorityRequested,
-		UniqueOpts:  unique(),
-		MaxAttempts: 3,
-	})
-	if err != nil {
+	if _, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, requested()); err != nil {
 		return fmt.Errorf("asking for section %s of character %d: %w", section, character, err)
 	}
 	return nil
@@ -342,7 +317,7 @@ type refreshWorker struct {
 	scheduler *Scheduler
 }
 
-// Work syncs a section once.
+// Work syncs a section once, when its cache has expired.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
 	s := w.scheduler
 	if !s.owns(job.Args.CharacterID) {
@@ -354,6 +329,10 @@ func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) e
 	}
 	if err != nil {
 		return fmt.Errorf("refreshing %s of character %s: %w", job.Args.Section, strconv.FormatInt(job.Args.CharacterID, 10), err)
+	}
+	if outcome.Result == esi.NotDue || outcome.Result == esi.Deferred {
+		// What was asked for is done as soon as ESI allows it.
+		return river.JobSnooze(max(0, time.Until(outcome.NotBefore)) + jitter(slack))
 	}
 	return nil
 }

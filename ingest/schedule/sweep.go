@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi"
 )
 
 // insertChunk bounds how many jobs are made in one statement.
@@ -121,10 +122,13 @@ func (s *Scheduler) stateOf(ctx context.Context, characters []int64) (string, er
 	return fmt.Sprintf("%x|%s|%s|%s", h.Sum64(), logins, failures, pauses), nil
 }
 
-// sections are the names of the sections that need no login, and of those that
-// do with the scopes that they need, separated by spaces.
-func (s *Scheduler) sections() (public, login, scopes []string) {
-	for _, section := range s.config.Sections {
+// sections are those that this scheduler syncs, as [wanted] takes them.
+func (s *Scheduler) sections() (public, login, scopes []string) { return byLogin(s.config.Sections) }
+
+// byLogin are the names of the sections that need no login, and of those that do
+// with the scopes that they need, separated by spaces.
+func byLogin(sections []esi.Section) (public, login, scopes []string) {
+	for _, section := range sections {
 		needed := section.Scopes()
 		if len(needed) == 0 {
 			public = append(public, string(section.Name))
@@ -139,7 +143,8 @@ func (s *Scheduler) sections() (public, login, scopes []string) {
 // sections without a login, $3 sections with one and $4 the scopes of these. A
 // section that its owner has not consented to is not asked for; of a login whose
 // scopes are not known yet all are tried. A section whose login failed waits until
-// the login is given again. What is paused waits.
+// the login is given again. What is paused waits. What is forgotten is not synced,
+// also before the read model shows that.
 const wanted = `
 	SELECT w.* FROM (
 	    SELECT c.id AS character_id, s.name AS section
@@ -152,7 +157,8 @@ const wanted = `
 	      AND (cardinality(t.scopes) = 0 OR string_to_array(s.scopes, ' ') <@ t.scopes)
 	      AND (st.failure_class IS DISTINCT FROM 'token' OR st.failed_at < t.registered_at)
 	) w
-	WHERE NOT EXISTS (SELECT FROM ingest.pause p WHERE p.character_id IN (0, w.character_id) AND p.section IN ('', w.section))`
+	WHERE NOT EXISTS (SELECT FROM ingest.pause p WHERE p.character_id IN (0, w.character_id) AND p.section IN ('', w.section))
+	  AND NOT EXISTS (SELECT FROM ingest.forgotten g WHERE g.character_id = w.character_id)`
 
 // missing are the jobs that should be there and are not.
 func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.InsertManyParams, error) {

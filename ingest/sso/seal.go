@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"github.com/muster-sync/muster/domain/event"
 )
 
@@ -35,6 +37,24 @@ func newSealer(key []byte) (sealer, error) {
 		return sealer{}, fmt.Errorf("preparing the key that seals tokens: %w", err)
 	}
 	return sealer{aead: aead}, nil
+}
+
+// bindingOf is what a PKCE verifier is sealed with: the sign-in that it belongs to.
+func bindingOf(signIn uuid.UUID) []byte {
+	return fmt.Appendf(nil, "muster/sign-in/verifier/%s", signIn)
+}
+
+func (s sealer) sealVerifier(signIn uuid.UUID, verifier string) []byte {
+	return s.aead.Seal([]byte{sealFormat}, nil, []byte(verifier), bindingOf(signIn))
+}
+
+func (s sealer) openVerifier(signIn uuid.UUID, sealed []byte) (string, error) {
+	if len(sealed) > 0 && sealed[0] == sealFormat {
+		if verifier, err := s.aead.Open(nil, nil, sealed[1:], bindingOf(signIn)); err == nil {
+			return string(verifier), nil
+		}
+	}
+	return "", event.Errorf(event.CodeInternal, "what was kept of sign-in %s cannot be opened: it was sealed with another MUSTER_SECRET_KEY; begin again", signIn)
 }
 
 // purpose keeps access tokens and refresh tokens apart.

@@ -35,7 +35,8 @@ type Config struct {
 	Key []byte
 	// URL is that of the sign-on, such as https://login.eveonline.com.
 	URL string
-	// ClientID and ClientSecret are those of the EVE application.
+	// ClientID and ClientSecret are those of the EVE application; one without a
+	// secret proves its sign-ins by PKCE alone.
 	ClientID, ClientSecret string
 	// Timeout bounds one request to the sign-on: 10 s.
 	Timeout time.Duration
@@ -50,14 +51,16 @@ type Config struct {
 // by several programs on one database: a row lock lets one at a time renew a
 // login.
 type Vault struct {
-	config   Config
-	sealer   sealer
-	oauth    oauth2.Config
-	http     *http.Client
-	verifier *verifier
-	stop     context.CancelFunc
-	flights  singleflight.Group
-	renewals chan struct{}
+	config Config
+	sealer sealer
+	oauth  oauth2.Config
+	// revokeURL is where logins are given back.
+	revokeURL string
+	http      *http.Client
+	verifier  *verifier
+	stop      context.CancelFunc
+	flights   singleflight.Group
+	renewals  chan struct{}
 }
 
 // NewVault makes a vault. It fails with [event.CodeInvalid] for a configuration
@@ -90,6 +93,11 @@ func NewVault(config Config) (*Vault, error) {
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 8, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	// An application without a secret names itself in the form, and has PKCE.
+	style := oauth2.AuthStyleInHeader
+	if config.ClientSecret == "" {
+		style = oauth2.AuthStyleInParams
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	verifier, err := newVerifier(ctx, base, client, config)
 	if err != nil {
@@ -103,14 +111,16 @@ func NewVault(config Config) (*Vault, error) {
 			ClientID:     config.ClientID,
 			ClientSecret: config.ClientSecret,
 			Endpoint: oauth2.Endpoint{
+				AuthURL:   base.JoinPath("v2", "oauth", "authorize").String(),
 				TokenURL:  base.JoinPath("v2", "oauth", "token").String(),
-				AuthStyle: oauth2.AuthStyleInHeader,
+				AuthStyle: style,
 			},
 		},
-		http:     client,
-		verifier: verifier,
-		stop:     stop,
-		renewals: make(chan struct{}, parallelRenewals),
+		revokeURL: base.JoinPath("v2", "oauth", "revoke").String(),
+		http:      client,
+		verifier:  verifier,
+		stop:      stop,
+		renewals:  make(chan struct{}, parallelRenewals),
 	}, nil
 }
 
@@ -157,8 +167,13 @@ func (v *Vault) PutTx(ctx context.Context, tx pgx.Tx, g Grant) error {
 	return nil
 }
 
-// DeleteTx removes a login, within the caller's transaction.
+// DeleteTx is [DeleteTx].
 func (v *Vault) DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
+	return DeleteTx(ctx, tx, character)
+}
+
+// DeleteTx removes a login, within the caller's transaction. It needs no key.
+func DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM ingest.token WHERE character_id = $1", character); err != nil {
 		return fmt.Errorf("removing the login of character %d: %w", character, err)
 	}
@@ -330,6 +345,10 @@ func (v *Vault) renew(ctx context.Context, character int64) (Access, error) {
 		return Access{}, err
 	}
 	if row.ownerHash != "" && claims.Owner != row.ownerHash {
+		if now, err := v.read(ctx, v.config.Pool, character, ""); err != nil || now.ownerHash != row.ownerHash {
+			// The new owner has registered the character while this was under way.
+			return Access{}, event.Errorf(event.CodeUnavailable, "the login of character %d was replaced while it was renewed", character)
+		}
 		changed := &OwnerChangedError{CharacterID: character, Was: row.ownerHash, Is: claims.Owner}
 		return Access{}, event.Errorf(event.CodeUnauthenticated, "%w", changed)
 	}

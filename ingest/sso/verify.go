@@ -100,10 +100,11 @@ func (s *scopes) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// verify checks signature, issuer, audience, lifetime and subject. Its errors
-// hold no part of the token. They are [event.CodeUnavailable]: a token that EVE
-// has just made and that does not verify is a trouble of the sign-on or of the
-// configuration, not of the player.
+// verify checks signature, issuer, audience, lifetime and subject, which must be
+// the character unless it is 0: then whoever it is. Its errors hold no part of the
+// token. They are [event.CodeUnavailable]: a token that EVE has just made and that
+// does not verify is a trouble of the sign-on or of the configuration, not of the
+// player.
 func (v *verifier) verify(ctx context.Context, token string, character int64) (Claims, error) {
 	var c tokenClaims
 	_, err := jwt.ParseWithClaims(token, &c, v.keys.KeyfuncCtx(ctx),
@@ -126,11 +127,12 @@ func (v *verifier) verify(ctx context.Context, token string, character int64) (C
 		return Claims{}, event.Errorf(event.CodeUnavailable, "the access token of character %d names no owner", character)
 	}
 	id, ok := strings.CutPrefix(c.Subject, subjectPrefix)
-	if subject, err := strconv.ParseInt(id, 10, 64); !ok || err != nil || subject != character {
+	subject, err := strconv.ParseInt(id, 10, 64)
+	if !ok || err != nil || subject <= 0 || (character != 0 && subject != character) {
 		return Claims{}, event.Errorf(event.CodeUnavailable, "the access token got for character %d belongs to %q", character, c.Subject)
 	}
 	return Claims{
-		CharacterID: character,
+		CharacterID: subject,
 		Name:        c.Name,
 		Owner:       c.Owner,
 		Scopes:      c.Scopes,

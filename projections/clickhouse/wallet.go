@@ -5,6 +5,10 @@ package clickhouse
 import (
 	_ "embed"
 	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -27,7 +31,7 @@ const WalletName = "wallet"
 func Wallet() runner.Projection {
 	return runner.Projection{
 		Name:    WalletName,
-		Version: 1,
+		Version: 2,
 		Topics:  []string{event.TopicEVE},
 		Schema:  walletSchema,
 		Tables: []runner.Table{
@@ -87,6 +91,9 @@ type walletBatch struct {
 	journal      journalColumns
 	affiliations affiliationColumns
 	balances     balanceColumns
+	// forgotten has, by character, the place of the event before which nothing
+	// counts any more.
+	forgotten map[int64]event.Position
 }
 
 // Add implements [runner.Batch].
@@ -100,8 +107,94 @@ func (b *walletBatch) Add(e runner.Event) error {
 		if p.CorporationID > 0 {
 			b.affiliations.add(e, p.CharacterID, e.Time, p.CorporationID, p.AllianceID)
 		}
+	case eve.CharacterForgotten:
+		b.forget(e, p.CharacterID)
 	}
 	return nil
+}
+
+// forget drops what was gathered of a character, and has all its rows removed that
+// came before.
+func (b *walletBatch) forget(e runner.Event, id int64) {
+	b.journal.drop(id)
+	b.affiliations.drop(id)
+	b.balances.drop(id)
+	if b.forgotten == nil {
+		b.forgotten = map[int64]event.Position{}
+	}
+	b.forgotten[id] = e.Position
+}
+
+// Removals implements [runner.ClickHouseRemover].
+func (b *walletBatch) Removals() []runner.Removal {
+	if len(b.forgotten) == 0 {
+		return nil
+	}
+	var conditions []string
+	for _, id := range slices.Sorted(maps.Keys(b.forgotten)) {
+		at := b.forgotten[id]
+		conditions = append(conditions, fmt.Sprintf("(character_id = %d AND log_partition = %d AND log_offset < %d)", id, at.Partition, at.Offset))
+	}
+	where := strings.Join(conditions, " OR ")
+	return []runner.Removal{{Table: "wallet_journal", Where: where}, {Table: "affiliations", Where: where}, {Table: "balances", Where: where}}
+}
+
+// others are the places of rows that are not a character's.
+func others(characters []int64, id int64) []int {
+	rows := make([]int, 0, len(characters))
+	for i, other := range characters {
+		if other != id {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// keep leaves the rows given.
+func keep[T any](column *[]T, rows []int) {
+	kept := make([]T, len(rows))
+	for i, row := range rows {
+		kept[i] = (*column)[row]
+	}
+	*column = kept
+}
+
+func (o *origin) keep(rows []int) {
+	keep(&o.eventID, rows)
+	keep(&o.partition, rows)
+	keep(&o.offset, rows)
+}
+
+func (c *journalColumns) drop(id int64) {
+	rows := others(c.characterID, id)
+	for _, column := range []*[]int64{&c.characterID, &c.id, &c.firstParty, &c.secondParty, &c.taxReceiver, &c.contextID} {
+		keep(column, rows)
+	}
+	for _, column := range []*[]string{&c.refType, &c.contextType, &c.description, &c.reason} {
+		keep(column, rows)
+	}
+	keep(&c.date, rows)
+	keep(&c.amount, rows)
+	keep(&c.tax, rows)
+	keep(&c.balance, rows)
+	c.origin.keep(rows)
+}
+
+func (c *affiliationColumns) drop(id int64) {
+	rows := others(c.characterID, id)
+	for _, column := range []*[]int64{&c.characterID, &c.corporation, &c.alliance} {
+		keep(column, rows)
+	}
+	keep(&c.since, rows)
+	c.origin.keep(rows)
+}
+
+func (c *balanceColumns) drop(id int64) {
+	rows := others(c.characterID, id)
+	keep(&c.characterID, rows)
+	keep(&c.observedAt, rows)
+	keep(&c.balance, rows)
+	c.origin.keep(rows)
 }
 
 func (b *walletBatch) observe(e runner.Event, p eve.SectionObserved) error {

@@ -120,8 +120,21 @@ type Character struct {
 	// FailingSections counts the sections that cannot be read at present.
 	FailingSections int
 	Scopes          []string
+	// Login is only set of a single character; nil if no login is kept.
+	Login *Login
 	// folded is the name as Postgres orders it.
 	folded string
+}
+
+// Login is how the login of a character stands.
+type Login struct {
+	// Parked tells that it waits until its owner registers the character again, for
+	// Reason.
+	Parked bool
+	Reason string
+	// RegisteredAt is when the owner gave it, ChangedAt when it was last renewed or
+	// was parked. UTC.
+	RegisteredAt, ChangedAt time.Time
 }
 
 // CharacterSort is an order of characters. Both end with the id, so that it is
@@ -334,8 +347,30 @@ func (r *CharacterReader) Character(ctx context.Context, id int64) (Character, [
 	if err != nil {
 		return Character{}, nil, err
 	}
+	if c.Login, err = r.login(ctx, id); err != nil {
+		return Character{}, nil, err
+	}
 	states, err := r.states(ctx, schema, c)
 	return c, states, err
+}
+
+// login reads how the login of a character stands from ingest's own table.
+func (r *CharacterReader) login(ctx context.Context, id int64) (*Login, error) {
+	there, err := r.there(ctx, "ingest.token")
+	if err != nil || !there {
+		return nil, err
+	}
+	var l Login
+	err = r.pool.QueryRow(ctx, `SELECT state = 'parked', parked_reason, registered_at, updated_at FROM ingest.token WHERE character_id = $1`, id).
+		Scan(&l.Parked, &l.Reason, &l.RegisteredAt, &l.ChangedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, queryError("reading the login of a character", err)
+	}
+	l.RegisteredAt, l.ChangedAt = l.RegisteredAt.UTC(), l.ChangedAt.UTC()
+	return &l, nil
 }
 
 func (r *CharacterReader) character(ctx context.Context, schema string, id int64) (Character, error) {

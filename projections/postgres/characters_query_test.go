@@ -237,6 +237,28 @@ func TestSectionsHoldTheWordsOfESI(t *testing.T) {
 	}
 }
 
+func TestTheStateOfALoginIsShownOnceItsTableIsThere(t *testing.T) {
+	v := organisation(t)
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	login := func(id int64) *postgres.Login {
+		t.Helper()
+		c, _, err := reader.Character(t.Context(), id)
+		require.NoError(t, err)
+		return c.Login
+	}
+	require.Nil(t, login(5))
+	v.tx(func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `CREATE SCHEMA ingest;
+			CREATE TABLE ingest.token (character_id bigint, state text, parked_reason text, registered_at timestamptz, updated_at timestamptz);
+			INSERT INTO ingest.token VALUES (5, 'parked', 'EVE says so', '2026-05-01T07:00:00Z', '2026-05-01T08:00:00Z'), (4, 'active', '', '2026-05-01T07:00:00Z', '2026-05-01T07:00:00Z')`)
+		return err
+	})
+	given := time.Date(2026, 5, 1, 7, 0, 0, 0, time.UTC)
+	require.Equal(t, &postgres.Login{Parked: true, Reason: "EVE says so", RegisteredAt: given, ChangedAt: given.Add(time.Hour)}, login(5))
+	require.Equal(t, &postgres.Login{RegisteredAt: given, ChangedAt: given}, login(4))
+	require.Nil(t, login(3))
+}
+
 func TestWhatIngestConfirmedIsShownOnceItsTableIsThere(t *testing.T) {
 	v := organisation(t)
 	reader := postgres.NewCharacterReader(v.pool, v.live())

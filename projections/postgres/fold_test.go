@@ -254,8 +254,14 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	characters, err := postgres.KnownCharacters(t.Context(), v.pool, v.generation(), []int64{1, 2, 3, 4, 99})
 	require.NoError(t, err)
 	require.Equal(t, map[int64]postgres.KnownCharacter{
-		1: {Scopes: []string{}}, 2: {UserID: "u1", Scopes: []string{}}, 3: {UserID: "u1", OwnerHash: "h", Scopes: []string{"s", "t"}}, 4: {Scopes: []string{}},
+		1: {Name: "one", Scopes: []string{}}, 2: {Name: "two", UserID: "u1", Scopes: []string{}, Disabled: true},
+		3: {UserID: "u1", OwnerHash: "h", Scopes: []string{"s", "t"}}, 4: {Name: "four", Scopes: []string{}},
 	}, characters)
+	for id, want := range map[int64][]string{1: {"u1"}, 2: nil} {
+		mains, err := postgres.KnownMains(t.Context(), v.pool, v.generation(), id)
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, mains)
+	}
 
 	syncable := func(want ...int64) {
 		t.Helper()
@@ -272,6 +278,8 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	require.ErrorContains(t, err, "looking users up")
 	_, err = postgres.KnownCharacters(t.Context(), v.pool, nowhere, nil)
 	require.ErrorContains(t, err, "looking characters up")
+	_, err = postgres.KnownMains(t.Context(), v.pool, nowhere, 1)
+	require.Error(t, err)
 	_, err = postgres.SyncableCharacters(t.Context(), v.pool, nowhere)
 	require.Error(t, err)
 }

@@ -41,18 +41,30 @@ func KnownUsers(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, id
 	return known, nil
 }
 
+// KnownMains are the ids of the users whose main a character is, in order.
+func KnownMains(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, character int64) ([]string, error) {
+	rows, err := pool.Query(ctx, `SELECT user_id FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.mains WHERE character_id = $1 ORDER BY user_id`, character)
+	if err != nil {
+		return nil, fmt.Errorf("looking up whose main character %d is: %w", character, err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
 // KnownCharacter is who owns a character; UserID is empty for an orphan.
 type KnownCharacter struct {
+	Name      string
 	UserID    string
 	OwnerHash string
 	Scopes    []string
+	// Disabled tells that it is not synced though it may have an owner.
+	Disabled bool
 }
 
 // KnownCharacters are those of the ids that a generation of the characters
 // projection knows.
 func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []int64) (map[int64]KnownCharacter, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, `SELECT v.character_id, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}')
+	rows, err := pool.Query(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}'), v.disabled
 		FROM `+schema+`.characters v LEFT JOIN `+schema+`.owners w USING (character_id) WHERE v.character_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking characters up: %w", err)
@@ -60,7 +72,7 @@ func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generatio
 	known := map[int64]KnownCharacter{}
 	var id int64
 	var c KnownCharacter
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.UserID, &c.OwnerHash, &c.Scopes}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &c.Name, &c.UserID, &c.OwnerHash, &c.Scopes, &c.Disabled}, func() error {
 		known[id] = c
 		c = KnownCharacter{}
 		return nil

@@ -147,12 +147,28 @@ func (s *ClickHouse) insert(ctx context.Context, f *fold, p *prepared, token str
 	if !ok {
 		return fmt.Errorf("BUG: projection %s makes %T, which is no batch for ClickHouse", f.projection.Name, p.batch)
 	}
+	if removing, ok := p.batch.(ClickHouseRemover); ok {
+		if err := s.remove(ctx, f.generation, removing.Removals()); err != nil {
+			return err
+		}
+	}
 	for _, in := range batch.Inserts() {
 		if in.Rows == 0 {
 			continue
 		}
 		if err := s.send(ctx, f.generation, in, token); err != nil {
 			return fmt.Errorf("inserting %d rows into %s.%s: %w", in.Rows, f.generation.Namespace, in.Table, err)
+		}
+	}
+	return nil
+}
+
+// remove deletes rows, and returns when nobody sees them any more.
+func (s *ClickHouse) remove(ctx context.Context, g Generation, removals []Removal) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"lightweight_deletes_sync": 2}))
+	for _, r := range removals {
+		if err := s.conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s.%s WHERE %s", quote(g.Namespace), quote(r.Table), r.Where)); err != nil {
+			return fmt.Errorf("removing rows of %s.%s: %w", g.Namespace, r.Table, err)
 		}
 	}
 	return nil

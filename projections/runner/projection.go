@@ -81,6 +81,24 @@ type ClickHouseBatch interface {
 	Inserts() []Insert
 }
 
+// ClickHouseRemover is a [ClickHouseBatch] that also removes rows of earlier
+// batches.
+type ClickHouseRemover interface {
+	ClickHouseBatch
+	// Removals are made before the inserts, so that what is inserted cannot be
+	// merged with what goes. They are made again with a repeated batch, and must
+	// not touch its own rows.
+	Removals() []Removal
+}
+
+// Removal says which rows of a table go.
+type Removal struct {
+	Table string
+	// Where is a condition in ClickHouse's SQL. It holds nothing that came from
+	// outside but numbers.
+	Where string
+}
+
 // Insert is one block of rows for one table.
 type Insert struct {
 	Table   string

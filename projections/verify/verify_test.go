@@ -259,3 +259,84 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	report := o.verify(t, 100)
 	require.EqualValues(t, 12, report.Count, "%+v", report.Differences)
 }
+
+func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {
+	o := newOrganisation(t)
+	day := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+	history := func(id int64) []event.Payload {
+		return []event.Payload{
+			eve.CharacterRegistered{CharacterID: id, Name: "Early", UserID: "u1", CorporationID: 7, OwnerHash: "h"},
+			eve.SectionObserved{CharacterID: id, Section: eve.SectionWallet, Encoding: eve.EncodingFull, FetchedAt: day, Value: json.RawMessage(`5.25`)},
+			eve.SectionFailed{CharacterID: id, Section: eve.SectionMails, Class: eve.FailureToken, Message: "gone", Since: day},
+			eve.CharacterDisabled{CharacterID: id, Reason: "r"},
+			eve.JournalRecorded{CharacterID: id, Day: "2026-10-01", FetchedAt: day, Entries: []eve.JournalEntry{
+				{ID: 1, Date: day, RefType: "bounty_prizes", Amount: "5.25", Balance: "5.25"},
+				{ID: 2, Date: day, RefType: "bounty_prizes", Amount: "0.75", Balance: "6.00"},
+			}},
+		}
+	}
+	// The streams lie in all partitions. Some are forgotten in a later batch, some
+	// in that of their history, some come back.
+	const characters = 12
+	for id := int64(1); id <= characters; id++ {
+		o.append(t, event.Character(id), history(id)...)
+	}
+	o.settle(t)
+	gone := eve.CharacterForgotten{Reason: "asked for"}
+	for id := int64(1); id <= characters; id++ {
+		gone.CharacterID = id
+		switch id % 4 {
+		case 0:
+			o.append(t, event.Character(id), gone)
+		case 1:
+			o.append(t, event.Character(id), append([]event.Payload{gone}, history(id)...)...)
+		case 2:
+			o.append(t, event.Character(id), append(history(id), gone)...)
+		}
+	}
+	o.settle(t)
+	report := o.verify(t, 100)
+	require.Empty(t, report.Differences)
+
+	rows := func(table string, id int64) (n uint64) {
+		g, err := o.control.Live(t.Context(), chviews.WalletName)
+		require.NoError(t, err)
+		require.NoError(t, o.conn.QueryRow(t.Context(), fmt.Sprintf("SELECT count() FROM `%s`.%s FINAL WHERE character_id = %d", g.Namespace, table, id)).Scan(&n))
+		return n
+	}
+	requireRows := func() {
+		t.Helper()
+		for id := int64(1); id <= characters; id++ {
+			forgotten := id%4 == 0 || id%4 == 2
+			for table, want := range map[string]uint64{"wallet_journal": 2, "balances": 1, "affiliations": 1} {
+				if forgotten {
+					want = 0
+				}
+				require.Equal(t, want, rows(table, id), "%s of character %d", table, id)
+			}
+		}
+	}
+	requireRows()
+	g, err := o.control.Live(t.Context(), pgviews.CharactersName)
+	require.NoError(t, err)
+	tables := 0
+	for _, table := range pgviews.Characters().Tables {
+		if !strings.Contains(table.Key, "character_id") {
+			continue
+		}
+		tables++
+		var n int
+		require.NoError(t, o.pool.QueryRow(t.Context(), fmt.Sprintf(`SELECT count(*) FROM %q.%s WHERE character_id %% 4 IN (0, 2)`, g.Namespace, table.Name)).Scan(&n))
+		require.Zero(t, n, table.Name)
+	}
+	require.GreaterOrEqual(t, tables, 12)
+
+	// A replay reads all in one go and comes out equal.
+	for _, b := range o.bound {
+		result, err := o.runner.Replay(t.Context(), b, runner.ReplayOptions{})
+		require.NoError(t, err)
+		require.True(t, result.Equal, "%s: %+v", b.Name, result.Tables)
+	}
+	requireRows()
+	require.Empty(t, o.verify(t, 100).Differences)
+}

@@ -36,10 +36,12 @@ func (o *Wallet) Begin() { o.model = eve.NewModel() }
 
 // Apply implements [Oracle].
 func (o *Wallet) Apply(e event.Recorded, p event.Payload) error {
-	if _, journal := p.(eve.JournalRecorded); !journal {
+	switch p.(type) {
+	case eve.JournalRecorded, eve.CharacterForgotten:
+		return o.model.Apply(e.Event, p)
+	default:
 		return nil
 	}
-	return o.model.Apply(e.Event, p)
 }
 
 // Compare implements [Oracle].

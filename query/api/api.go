@@ -47,6 +47,7 @@ type Config struct {
 	Characters Characters
 	Wallets    Wallets
 	Importer   Importer
+	Keeper     Keeper
 	Consortia  Consortia
 	Declarer   Declarer
 	Sweeper    Sweeper
@@ -69,6 +70,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
+		"Keeper":    c.Keeper == nil,
 		"Consortia": c.Consortia == nil, "Declarer": c.Declarer == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -122,6 +124,7 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerKeeping()
 	s.registerAnalytics()
 	s.registerOrganisation()
 	s.registerAnvil()

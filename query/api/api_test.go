@@ -44,6 +44,7 @@ var (
 	moment    = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	findingID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2")
 	sweepID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad3")
+	signInID  = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad4")
 )
 
 // tokens knows the administrator and somebody without any rights.
@@ -92,6 +93,14 @@ type world struct {
 	imported access.Organisation
 	actor    string
 	decision string
+
+	begun     api.BeginRegistration
+	decided   api.CharacterDecision
+	requested []eve.Section
+	reset     bool
+	back      api.SignOnAnswer
+	// came is what completing a registration comes to.
+	came api.Registration
 }
 
 func newWorld() *world {
@@ -143,7 +152,9 @@ func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []
 	if id != w.characters[0].CharacterID {
 		return postgres.Character{}, nil, event.Errorf(event.CodeNotFound, "there is no character %d", id)
 	}
-	return w.characters[0], []postgres.SectionState{w.section.SectionState, {
+	c := w.characters[0]
+	c.Login = &postgres.Login{Parked: true, Reason: "EVE says so", RegisteredAt: moment, ChangedAt: moment}
+	return c, []postgres.SectionState{w.section.SectionState, {
 		Section: eve.SectionWallet, Status: postgres.SectionFailing, NotBefore: &moment,
 		Failure: &postgres.SectionFailure{Class: eve.FailureServer, Status: 502, Message: "bad gateway", Since: moment},
 	}}, w.enter(ctx)
@@ -215,6 +226,44 @@ func (w *world) Import(ctx context.Context, actor string, org access.Organisatio
 		Users: len(org.Users), Characters: len(org.Characters), Shown: w.shown,
 		Rejections: []access.Rejection{{Record: "character 5", Reason: "it belongs to somebody else"}},
 	}, w.enter(ctx)
+}
+
+func (w *world) Begin(ctx context.Context, in api.BeginRegistration) (api.Registration, error) {
+	w.begun = in
+	return api.Registration{
+		RegistrationID: signInID, Status: "pending", AuthorizeURL: "https://login.example.org/?state=s3cret", ExpiresAt: moment, UserID: in.UserID, Sections: []string{"wallet"}, Scopes: []string{"a"},
+	}, w.enter(ctx)
+}
+
+func (w *world) Registration(ctx context.Context, id uuid.UUID) (api.Registration, error) {
+	if id != signInID {
+		return api.Registration{}, event.Errorf(event.CodeNotFound, "there is no registration %s", id)
+	}
+	return api.Registration{
+		RegistrationID: id, Status: "completed", AuthorizeURL: "s3cret", ExpiresAt: moment, UserID: "ada", Sections: []string{}, Scopes: []string{},
+		CharacterID: 90000001, CharacterName: "Bruce Wayne", Outcome: "registered",
+	}, w.enter(ctx)
+}
+
+func (w *world) Complete(ctx context.Context, back api.SignOnAnswer) (api.Registration, error) {
+	w.back = back
+	if back.State != "good" {
+		return api.Registration{}, event.Errorf(event.CodeNotFound, "this sign-in is not known")
+	}
+	return w.came, w.enter(ctx)
+}
+
+func (w *world) Decide(ctx context.Context, in api.CharacterDecision) (api.CharacterChange, error) {
+	w.decided = in
+	if in.Verb == api.VerbForget && in.Reason == "" {
+		return api.CharacterChange{}, event.Errorf(event.CodeInvalid, "forgetting needs a reason")
+	}
+	return api.CharacterChange{CharacterID: in.CharacterID, Changed: true, Version: 7, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) Request(ctx context.Context, actor string, _ int64, sections []eve.Section, reset bool) ([]eve.Section, error) {
+	w.actor, w.requested, w.reset = actor, sections, reset
+	return []eve.Section{eve.SectionDetails, eve.SectionWallet}, w.enter(ctx)
 }
 
 func (w *world) Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error) {
@@ -333,7 +382,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Consortia: w, Declarer: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: w, Declarer: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

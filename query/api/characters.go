@@ -58,7 +58,16 @@ type CharacterDetail struct {
 	Character
 
 	Scopes   []string       `json:"scopes" nullable:"false" doc:"What the owner has consented to."`
+	Login    Login          `json:"login"`
 	Sections []SectionState `json:"sections" nullable:"false"`
+}
+
+// Login is how the login of a character stands.
+type Login struct {
+	State  string `json:"state" enum:"active,parked,none" doc:"parked: it waits until its owner registers the character again. none: there is no login, so only public sections are read."`
+	Reason string `json:"reason,omitempty" doc:"Why it is parked."`
+	// RegisteredAt is absent without a login.
+	RegisteredAt *time.Time `json:"registered_at,omitempty" doc:"When the owner last gave it."`
 }
 
 // SectionState is how a section of a character stands.
@@ -205,7 +214,7 @@ func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[
 	if err != nil {
 		return nil, err
 	}
-	detail := &CharacterDetail{Character: showCharacter(c), Scopes: append([]string{}, c.Scopes...), Sections: []SectionState{}}
+	detail := &CharacterDetail{Character: showCharacter(c), Scopes: append([]string{}, c.Scopes...), Login: showLogin(c.Login), Sections: []SectionState{}}
 	for _, state := range states {
 		detail.Sections = append(detail.Sections, SectionState{
 			Section: string(state.Section), Status: string(state.Status), ObservedAt: state.ObservedAt, ValidatedAt: state.ValidatedAt,
@@ -213,6 +222,17 @@ func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[
 		})
 	}
 	return singleOf(in.Conditional, detail)
+}
+
+func showLogin(l *postgres.Login) Login {
+	switch {
+	case l == nil:
+		return Login{State: "none"}
+	case l.Parked:
+		return Login{State: "parked", Reason: l.Reason, RegisteredAt: &l.RegisteredAt}
+	default:
+		return Login{State: "active", RegisteredAt: &l.RegisteredAt}
+	}
 }
 
 func showFailure(f *postgres.SectionFailure) *Failure {

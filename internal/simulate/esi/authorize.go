@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"html/template"
+	"maps"
 	"math/bits"
 	"net/http"
 	"net/url"
@@ -80,8 +81,9 @@ func (s *Simulator) loginsOf(id int64, c *character) []login {
 }
 
 // serveAuthorize logs a character in at once and sends the browser back with a
-// code. Which one says the parameter character_id, which the real sign-on does
-// not have; without it a page lets a person choose.
+// code. Which one says the parameter character_id, or the parameter decline that
+// the player does not consent; the real sign-on has neither. Without them a page
+// lets a person choose.
 func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	now, q := s.clock.Wall(), r.URL.Query()
 	redirect, err := url.Parse(q.Get("redirect_uri"))
@@ -111,6 +113,10 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fault, http.StatusBadRequest)
 		return
 	}
+	if q.Get("decline") != "" {
+		s.sendBack(w, r, redirect, url.Values{"error": {"access_denied"}, "state": {q.Get("state")}})
+		return
+	}
 	id, _ := strconv.ParseInt(q.Get("character_id"), 10, 64)
 	if s.character(id) == nil {
 		s.chooseCharacter(w, r)
@@ -120,9 +126,13 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		character: id, client: client, redirect: q.Get("redirect_uri"), challenge: q.Get("code_challenge"),
 		scopes: mask, expires: now.Add(s.config.shorten(codeLifetime)),
 	}, now)
+	s.sendBack(w, r, redirect, url.Values{"code": {text}, "state": {q.Get("state")}})
+}
+
+// sendBack sends the browser back to the application.
+func (s *Simulator) sendBack(w http.ResponseWriter, r *http.Request, redirect *url.URL, with url.Values) {
 	back := redirect.Query()
-	back.Set("code", text)
-	back.Set("state", q.Get("state"))
+	maps.Copy(back, with)
 	redirect.RawQuery = back.Encode()
 	s.book.Count(routeAuthorize, http.StatusFound)
 	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // the sign-on of a simulated world sends browsers wherever they ask
@@ -147,8 +157,8 @@ func (s *Simulator) newCode(c *code, now time.Time) string {
 var choosePage = template.Must(template.New("choose").Parse(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Simulated sign-on</title></head>
 <body><h1>Simulated sign-on</h1><p>Choose a character to log in with.</p>
-<ul>{{range .}}<li><a href="{{.Link}}">{{.Name}}</a></li>
-{{end}}</ul></body></html>
+<ul>{{range .Choices}}<li><a href="{{.Link}}">{{.Name}}</a></li>
+{{end}}</ul><p><a href="{{.Decline}}">Decline</a></p></body></html>
 `))
 
 // chooseCharacter shows the first characters of the world as links that log
@@ -165,7 +175,12 @@ func (s *Simulator) chooseCharacter(w http.ResponseWriter, r *http.Request) {
 	s.book.Count(routeAuthorize, http.StatusOK)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	// The browser is gone if this fails, and nobody is left to tell.
-	_ = choosePage.Execute(w, choices)
+	q := r.URL.Query()
+	q.Set("decline", "1")
+	_ = choosePage.Execute(w, struct {
+		Choices []choice
+		Decline string
+	}{choices, "?" + q.Encode()})
 }
 
 // exchangeCode turns an authorization code into the first tokens of a login.

@@ -94,6 +94,19 @@ func TestALoginWithASecretNeedsNoPKCE(t *testing.T) {
 	require.Empty(t, c.rules())
 }
 
+func TestAPlayerWhoDeclinesIsSentBackWithoutACode(t *testing.T) {
+	c := newClient(t, Config{})
+	q := url.Values{
+		"response_type": {"code"}, "client_id": {"muster-simulated"}, "redirect_uri": {"http://127.0.0.1:8080/callback?keep=1"}, "state": {"s 1"}, "decline": {"1"},
+	}
+	resp := c.do(httptest.NewRequest(http.MethodGet, "/v2/oauth/authorize?"+q.Encode(), nil))
+	require.Equal(t, http.StatusFound, resp.StatusCode)
+	back, err := url.Parse(resp.Header.Get("Location"))
+	require.NoError(t, err)
+	require.Equal(t, url.Values{"error": {"access_denied"}, "state": {"s 1"}, "keep": {"1"}}, back.Query())
+	require.Empty(t, c.rules())
+}
+
 func TestWithoutScopesThereIsNoRefreshToken(t *testing.T) {
 	c := newClient(t, Config{})
 	answer := c.exchange(c.authorize(FirstCharacter, nil, asIs))
