@@ -133,6 +133,8 @@ CREATE TABLE structure_seen (
     retry_at     timestamptz NOT NULL DEFAULT 'epoch',
     refusals     integer NOT NULL DEFAULT 0,
     reason       text NOT NULL DEFAULT '',
+    -- Of the last answer in its name.
+    etag         text NOT NULL DEFAULT '',
     PRIMARY KEY (structure_id, character_id)
 );
 
