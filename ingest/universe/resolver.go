@@ -316,30 +316,33 @@ func (r *Resolver) Resolve(ctx context.Context, patience time.Duration, progress
 		}
 		progress("looking names up", left)
 		now := r.config.Now()
-		next := now.Add(electEvery)
-		if leader != nil {
-			next = now.Add(patience)
-			for i := range steps {
-				if s := &steps[i]; !s.at.After(now) {
-					if s.at, err = s.do(ctx); err != nil {
-						return "", err
-					}
-					if s.at.Before(now) {
-						began = now // It goes on.
-					}
-				}
-				if steps[i].at.Before(next) {
-					next = steps[i].at
-				}
+		held, progressed := time.Time{}, false
+		for i := range steps {
+			s := &steps[i]
+			if leader == nil || s.at.After(now) {
+				continue
+			}
+			if s.at, err = s.do(ctx); err != nil {
+				return "", err
+			}
+			if !s.at.After(now) {
+				began, progressed = now, true
+			}
+		}
+		for _, s := range steps {
+			if s.at.Sub(now) > idle && (held.IsZero() || s.at.Before(held)) {
+				held = s.at
 			}
 		}
 		switch {
+		case progressed:
+			continue
 		case leader == nil && now.Sub(began) >= patience:
 			return "another program looks for names and has not found all yet", nil
-		case leader != nil && next.Sub(began) >= patience:
-			return "ESI is not to be asked before " + next.UTC().Format(time.RFC3339), nil
+		case now.Sub(began) >= patience || held.Sub(began) >= patience:
+			return "ESI is not to be asked before " + held.UTC().Format(time.RFC3339), nil
 		}
-		if pause := next.Sub(now); pause > 0 && !wait(ctx, pause, nil) {
+		if !wait(ctx, min(electEvery, max(time.Second, held.Sub(now))), nil) {
 			return "", context.Cause(ctx)
 		}
 	}
