@@ -22,7 +22,7 @@ type universeSettings struct {
 	StructuresEvery time.Duration `env:"MUSTER_UNIVERSE_STRUCTURES_EVERY" default:"24h" help:"How old what is known of a structure may become."`
 	PricesEvery     time.Duration `env:"MUSTER_UNIVERSE_PRICES_EVERY" default:"240m" help:"How old the prices of the market may become."`
 	RefusedFor      time.Duration `env:"MUSTER_UNIVERSE_REFUSED_FOR" default:"168h" help:"How long what ESI refuses to name is left alone, the first time."`
-	ErrorsPerMinute int           `env:"MUSTER_UNIVERSE_ERRORS_PER_MINUTE" default:"15" help:"Errors that looking names up may cause, of the 100 that ESI allows to all."`
+	ErrorsPerMinute int           `env:"MUSTER_UNIVERSE_ERRORS_PER_MINUTE" default:"20" help:"Errors that looking names up may cause, of the 100 that ESI allows to all."`
 }
 
 // newResolver makes what finds ids without names, and what looks them up.

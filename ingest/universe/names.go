@@ -23,43 +23,41 @@ const controlID = 500001
 
 // names asks for one batch of names, or for a part of one that was refused.
 func (r *Resolver) names(ctx context.Context) (time.Time, error) {
-	if r.batch.over() && len(r.batch.bad) == 0 {
+	if r.batch.over() {
 		ids, next, err := r.namesDue(ctx)
 		if err != nil || len(ids) == 0 {
 			return next, err
 		}
 		r.batch = newBisection(ids)
 	}
-	if !r.batch.over() {
-		ids := r.batch.next()
-		found, refused, later, err := r.askNames(ctx, ids)
-		switch {
-		case err != nil || !later.IsZero():
-			return later, err
-		case refused:
-			r.batch.refused()
-			return time.Time{}, nil
-		}
+	ids := r.batch.next()
+	found, refused, later, err := r.askNames(ctx, ids)
+	switch {
+	case err != nil || !later.IsZero():
+		return later, err
+	case !refused:
 		if err := r.takeNames(ctx, ids, found); err != nil {
 			return time.Time{}, err
 		}
 		r.batch.good()
-	}
-	if !r.batch.over() || len(r.batch.bad) == 0 {
+		return time.Time{}, nil
+	case len(ids) > 1:
+		r.batch.refused()
 		return time.Time{}, nil
 	}
-	// Before ids are taken for bad for days it is made sure that ESI answers at all.
-	_, refused, later, err := r.askNames(ctx, []int64{controlID})
+	// Before an id is taken for bad for days it is made sure that ESI knows anything
+	// at all.
+	_, refused, later, err = r.askNames(ctx, []int64{controlID})
 	if err != nil || !later.IsZero() {
 		return later, err
 	}
-	bad := r.batch.bad
-	r.batch = newBisection(nil)
 	if refused {
-		r.config.Logger.WarnContext(ctx, "ESI knows no name at all for now; nothing is concluded from that", "ids", len(bad))
+		r.config.Logger.WarnContext(ctx, "ESI knows no name at all for now; nothing is concluded from that")
+		r.batch = newBisection(nil)
 		return r.config.Now().Add(10 * time.Minute), nil
 	}
-	return time.Time{}, r.refuse(ctx, eve.LookupName, bad, "ESI knows no name of it", r.after)
+	r.batch.refused()
+	return time.Time{}, r.refuse(ctx, eve.LookupName, ids, "ESI knows no name of it", r.after)
 }
 
 // namesDue are the next ids to ask for: first those without a name, then those whose
@@ -195,7 +193,7 @@ func (r *Resolver) takeNames(ctx context.Context, asked []int64, found []namedID
 		return fmt.Errorf("keeping names: %w", err)
 	}
 	r.lookups.WithLabelValues(string(eve.LookupName), "found").Add(float64(len(asked) - len(missing)))
-	if len(missing) == 0 || len(asked) == 1 && asked[0] == controlID {
+	if len(missing) == 0 {
 		return nil
 	}
 	return r.refuse(ctx, eve.LookupName, missing, "ESI left it out of its answer", r.after)

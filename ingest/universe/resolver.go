@@ -14,6 +14,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/esi/catalogue"
 	"github.com/muster-sync/muster/ingest/esi/transport"
 )
 
@@ -45,7 +46,7 @@ type Settings struct {
 	// Refused is how long a refusal counts: 7 days. What is refused again waits
 	// twice as long each time, 60 days at most.
 	Refused time.Duration
-	// ErrorsPerMinute bounds the errors that asking may cause: 15 of the 100 that
+	// ErrorsPerMinute bounds the errors that asking may cause: 20 of the 100 that
 	// ESI allows.
 	ErrorsPerMinute int
 	// Sweep is how often the read model is looked through for ids: 7 days.
@@ -67,7 +68,7 @@ func (s *Settings) setDefaults() {
 		s.NamesPerHour = 20_000
 	}
 	if s.ErrorsPerMinute == 0 {
-		s.ErrorsPerMinute = 15
+		s.ErrorsPerMinute = 20
 	}
 }
 
@@ -80,8 +81,8 @@ func (s *Settings) validate() error {
 			return event.Errorf(event.CodeInvalid, "%s: %s is too short: ESI must not be asked more often than once a minute", name, d)
 		}
 	}
-	if s.ErrorsPerMinute < worstErrors || s.ErrorsPerMinute > 80 {
-		return event.Errorf(event.CodeInvalid, "errors a minute (MUSTER_UNIVERSE_ERRORS_PER_MINUTE): %d must be from %d to 80: ESI allows 100 to all of Muster", s.ErrorsPerMinute, worstErrors)
+	if s.ErrorsPerMinute < 2*worstErrors || s.ErrorsPerMinute > 80 {
+		return event.Errorf(event.CodeInvalid, "errors a minute (MUSTER_UNIVERSE_ERRORS_PER_MINUTE): %d must be from %d to 80: ESI allows 100 to all of Muster", s.ErrorsPerMinute, 2*worstErrors)
 	}
 	if s.NamesPerHour < 1 {
 		return event.Errorf(event.CodeInvalid, "names an hour (MUSTER_UNIVERSE_NAMES_PER_HOUR): %d must be at least 1", s.NamesPerHour)
@@ -111,10 +112,12 @@ type Config struct {
 // Resolver asks ESI for what has no name, and again for what may have another one. Of
 // several programs on one database one at a time works.
 type Resolver struct {
-	config  Config
-	allowed *allowance
-	lookups *prometheus.CounterVec
-	gauges  *prometheus.GaugeVec
+	config Config
+	// nameErrors and otherErrors are the halves of what errors are allowed, so that
+	// names do not wait for structures that are refused one by one.
+	nameErrors, otherErrors *allowance
+	lookups                 *prometheus.CounterVec
+	gauges                  *prometheus.GaugeVec
 	// batch is what is being found out about a batch of names.
 	batch *bisection
 	// refreshed counts names that were asked again since hour.
@@ -139,7 +142,9 @@ func NewResolver(config Config) (*Resolver, error) {
 		config.Now = time.Now
 	}
 	r := &Resolver{
-		config: config, allowed: &allowance{now: config.Now, per: config.Settings.ErrorsPerMinute}, batch: newBisection(nil),
+		config: config, batch: newBisection(nil),
+		nameErrors:  &allowance{now: config.Now, per: config.Settings.ErrorsPerMinute / 2},
+		otherErrors: &allowance{now: config.Now, per: config.Settings.ErrorsPerMinute - config.Settings.ErrorsPerMinute/2},
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_universe_lookups_total", Help: "Ids that ESI was asked about, by kind and result: found, refused or failed.",
 		}, []string{"lookup", "result"}),
@@ -371,20 +376,24 @@ func (r *Resolver) after(refusals int) time.Duration {
 // asked before that moment; a refusal is a failure with the status 400, 401, 403 or
 // 404.
 func (r *Resolver) ask(ctx context.Context, request transport.Request) (answer transport.Answer, refusal *transport.Failure, later time.Time, err error) {
-	if until := r.allowed.take(); !until.IsZero() {
+	allowed := r.otherErrors
+	if request.Route.Operation == catalogue.UniverseNames().Operation {
+		allowed = r.nameErrors
+	}
+	if until := allowed.take(); !until.IsZero() {
 		return answer, nil, until, nil
 	}
 	answer, err = r.config.Client.Get(ctx, request)
 	var failure *transport.Failure
 	switch {
 	case err == nil:
-		r.allowed.settle(0)
+		allowed.settle(0)
 		return answer, nil, time.Time{}, nil
 	case !errors.As(err, &failure):
-		r.allowed.settle(0)
+		allowed.settle(0)
 		return answer, nil, time.Time{}, fmt.Errorf("asking for %s: %w", request.Route.Operation, err)
 	}
-	r.allowed.settle(costOf(failure))
+	allowed.settle(costOf(failure))
 	switch failure.Status {
 	case 400, 401, 403, 404:
 		return answer, failure, time.Time{}, nil

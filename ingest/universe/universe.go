@@ -26,12 +26,16 @@ var migrations embed.FS
 // Migrate makes or updates the tables, and fills empty ones with the built-in
 // static data. Several processes may call it at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	if err := migrateTables(ctx, pool); err != nil {
+		return err
+	}
+	return loadBuiltin(ctx, pool)
+}
+
+func migrateTables(ctx context.Context, pool *pgxpool.Pool) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return fmt.Errorf("reading the migrations of the reference data: %w", err)
 	}
-	if err := migrate.Postgres(ctx, pool, Name, files); err != nil {
-		return err
-	}
-	return loadBuiltin(ctx, pool)
+	return migrate.Postgres(ctx, pool, Name, files)
 }
