@@ -122,6 +122,7 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerUniverse()
 	s.registerAnalytics()
 	s.registerOrganisation()
 	s.registerAnvil()
