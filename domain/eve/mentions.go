@@ -28,7 +28,7 @@ func NewMentions() *Mentions { return &Mentions{kinds: map[Section]map[string]Fi
 // OfEvent calls found for each id that an event mentions, which may be several
 // times for one. Events of other worlds and tombstones mention nothing.
 func (m *Mentions) OfEvent(e event.Event, found func(Mention)) {
-	content := ""
+	var content string
 	switch e.Type {
 	case TypeSectionObserved:
 		content = "value"

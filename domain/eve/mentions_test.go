@@ -78,8 +78,12 @@ func TestEventsMentionWhatTheyHold(t *testing.T) {
 		{ID: 3, ContextID: 34, ContextIDType: "type_id"},
 	}})
 	require.ElementsMatch(t, []eve.Mention{
-		self, {Kind: eve.FieldEntity, ID: 1000125}, {Kind: eve.FieldEntity, ID: 90000003}, {Kind: eve.FieldEntity, ID: 98000001},
-		{Kind: eve.FieldLocation, ID: 1030000000001}, {Kind: eve.FieldType, ID: 34},
+		self,
+		{Kind: eve.FieldEntity, ID: 1000125},
+		{Kind: eve.FieldEntity, ID: 90000003},
+		{Kind: eve.FieldEntity, ID: 98000001},
+		{Kind: eve.FieldLocation, ID: 1030000000001},
+		{Kind: eve.FieldType, ID: 34},
 	}, journal)
 }
 

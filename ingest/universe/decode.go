@@ -219,7 +219,7 @@ type fileKind struct {
 // stageColumns are the names of the columns of a stage.
 func (k *fileKind) stageColumns() []string {
 	columns := []string{"line", "id"}
-	for _, c := range strings.Split(k.columns, ",") {
+	for c := range strings.SplitSeq(k.columns, ",") {
 		if c != "" {
 			columns = append(columns, strings.Fields(c)[0])
 		}

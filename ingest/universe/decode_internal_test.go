@@ -3,7 +3,6 @@ package universe
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"math"
 	"strings"
@@ -64,7 +63,7 @@ func FuzzLines(f *testing.F) {
 			require.False(t, tooLong)
 			joined = append(joined, line)
 			if err != nil {
-				require.True(t, errors.Is(err, io.EOF))
+				require.ErrorIs(t, err, io.EOF)
 				break
 			}
 		}

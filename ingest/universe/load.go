@@ -209,7 +209,8 @@ func (l *loader) stage(ctx context.Context, tx pgx.Tx, f *exportFile) error {
 		return row, nil
 	}))
 	stop(copyErr)
-	for range rows { //nolint:revive // The reader must not wait for ever.
+	for range rows {
+		// The reader must not wait for ever.
 	}
 	readErr := <-finished
 	switch {

@@ -123,7 +123,8 @@ func (r *Resolver) askNames(ctx context.Context, ids []int64) (found []namedID, 
 	case failure != nil && (failure.Status == 404 || failure.Status == 400):
 		return nil, true, later, nil
 	case failure != nil:
-		return nil, false, r.config.Now().Add(10 * time.Minute), r.odd(ctx, failure)
+		r.odd(ctx, failure)
+		return nil, false, r.config.Now().Add(10 * time.Minute), nil
 	}
 	found, err = decodeNames(answer.Pages[0].Body)
 	if err != nil {
@@ -134,9 +135,8 @@ func (r *Resolver) askNames(ctx context.Context, ids []int64) (found []namedID, 
 }
 
 // odd says that ESI answered in a way that makes no sense.
-func (r *Resolver) odd(ctx context.Context, f *transport.Failure) error {
+func (r *Resolver) odd(ctx context.Context, f *transport.Failure) {
 	r.config.Logger.WarnContext(ctx, "an answer of ESI makes no sense; it is asked for again later", "class", string(f.Class), "status", f.Status, "reason", f.Message)
-	return nil
 }
 
 // takeNames keeps names. Ids that were asked for and not answered have none.

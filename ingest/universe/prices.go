@@ -103,7 +103,8 @@ func (r *Resolver) prices(ctx context.Context) (time.Time, error) {
 	case err != nil || !later.IsZero():
 		return later, err
 	case failure != nil:
-		return now.Add(10 * time.Minute), r.odd(ctx, failure)
+		r.odd(ctx, failure)
+		return now.Add(10 * time.Minute), nil
 	case answer.NotModified:
 		_, err := r.config.Pool.Exec(ctx, `UPDATE universe.price_state SET checked_at = $1, expires_at = $2`, now, answer.ExpiresAt)
 		return time.Time{}, err

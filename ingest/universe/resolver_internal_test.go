@@ -97,7 +97,10 @@ func (e *esi) names(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = append(answer, named{category, id, name})
 	}
-	data, _ := json.Marshal(answer)
+	data, err := json.Marshal(answer)
+	if err != nil {
+		e.t.Error(err)
+	}
 	ingesttest.JSON(w, http.StatusOK, string(data))
 }
 
@@ -372,7 +375,7 @@ func TestNamesGrowOldAndAreAskedAgainWithinBounds(t *testing.T) {
 	r.esi.nobody[90000006] = true
 	r.world.Clock.Advance(8 * 24 * time.Hour)
 	r.settle()
-	require.Equal(t, 30, len(r.esi.lists[1]))
+	require.Len(t, r.esi.lists[1], 30)
 	r.pass(4*time.Hour, 20*time.Minute)
 	require.Equal(t, "Somebody Else", r.name("entity", 90000005))
 	require.Equal(t, "Name of 90000006", r.name("entity", 90000006), "what was known stays")
@@ -436,7 +439,7 @@ func TestWhatStaticDataNamesIsNotAskedFor(t *testing.T) {
 	r.finder.See()
 	before := len(r.finder.known)
 	r.observe(pilot, eve.SectionStandings, `[{"from_id":500001},{"from_id":1000125}]`)
-	require.Equal(t, before, len(r.finder.known))
+	require.Len(t, r.finder.known, before)
 	require.Empty(t, r.finder.pending)
 }
 
