@@ -81,6 +81,7 @@ func TestUpDemoGetsReadyStopsAndGoesOn(t *testing.T) {
 	require.Equal(t, token, readToken(t, s), "the administrator's token stays")
 	require.GreaterOrEqual(t, second.entries(t), entries, "what was there before is still there")
 	second.requireBothWorlds(t, entries)
+	second.requireNames(t)
 	second.requireOnce(t)
 	require.Contains(t, second.run("verify"), ", 0 differ")
 	second.interrupt(t)
@@ -142,6 +143,49 @@ func (d *demoRun) requireBothWorlds(t *testing.T, entries int64) {
 		}
 		return nil
 	})
+}
+
+// requireNames waits until ids of types, places and structures have names and assets
+// a value, and loads other static data meanwhile.
+func (d *demoRun) requireNames(t *testing.T) {
+	t.Helper()
+	d.eventually("assets carry names and are worth something", func(ctx context.Context) error {
+		var assets struct {
+			Items []struct {
+				TypeName     string `json:"type_name"`
+				LocationID   int64  `json:"location_id"`
+				LocationName string `json:"location_name"`
+			} `json:"items"`
+			TotalValue string `json:"total_value"`
+		}
+		if err := d.get(ctx, d.apiURL+"/v1/characters/90000003/assets?limit=200&location_flag=Hangar", &assets); err != nil {
+			return err
+		}
+		structures := 0
+		for _, a := range assets.Items {
+			if a.TypeName == "" || a.LocationName == "" && a.LocationID < 1_000_000_000_000 {
+				return fmt.Errorf("there is an asset without a name: %+v", a)
+			}
+			if a.LocationID >= 1_000_000_000_000 && a.LocationName != "" {
+				structures++
+			}
+		}
+		if len(assets.Items) == 0 || structures == 0 || assets.TotalValue == "" {
+			return fmt.Errorf("%d assets worth %q, %d of them in structures with names", len(assets.Items), assets.TotalValue, structures)
+		}
+		return nil
+	})
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "races.jsonl"), []byte(`{"_key":1,"name":{"de":"Caldari","en":"Caldari, loaded"}}`), 0o600))
+	require.Contains(t, d.run("universe", "load", folder, "--output", "json"), `"changed": 1`)
+	status := d.run("universe")
+	require.Regexp(t, `race +static +1\n`, status)
+	require.Regexp(t, `type +builtin +24396\n`, status)
+	require.Regexp(t, `prices: confirmed .* ago`, status)
+	_, stderr, exit, err := runProgram(t.Context(), d.binary, d.env, "universe", "load", filepath.Join(folder, "nothing"))
+	require.NoError(t, err)
+	require.Equal(t, exitError, exit)
+	require.Contains(t, stderr, "give a folder, a zip or the URL of a zip")
 }
 
 // entries counts journal entries by the sums of the API.

@@ -15,6 +15,7 @@ import (
 	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/ingest/schema"
 	"github.com/muster-sync/muster/ingest/sso"
+	"github.com/muster-sync/muster/ingest/universe"
 	"github.com/muster-sync/muster/internal/command"
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
@@ -39,7 +40,8 @@ type worlds struct {
 	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
 
-	Notify notices `embed:"" prefix:"notify-"`
+	Notify   notices          `embed:"" prefix:"notify-"`
+	Universe universeSettings `embed:"" prefix:"universe-"`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -67,6 +69,9 @@ func (e *environment) migrateAll(ctx context.Context, s *stores) error {
 		return err
 	}
 	if err := command.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := universe.Migrate(ctx, s.pool); err != nil {
 		return err
 	}
 	_, err := anvil.NewPostgresStore(ctx, s.pool)
@@ -190,22 +195,16 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 		r.logger.Info("no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
 		return idle, nil
 	}
-	if r.worlds.Contact == "" {
-		return nil, event.Errorf(event.CodeInvalid, "ESI bans programs without a contact: set MUSTER_CONTACT to an e-mail address")
+	client, err := r.newESIClient()
+	if err != nil {
+		return nil, err
 	}
-	downtime := transport.Downtime{}
-	if r.worlds.Downtime {
-		downtime = transport.Daily()
-	}
-	client, err := transport.New(transport.Config{
-		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
-		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime,
-	})
+	resolver, finder, err := r.newResolver(client)
 	if err != nil {
 		return nil, err
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
-		Pool: r.pool, Client: client, Appender: r.appender, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Client: client, Appender: finder.Watch(r.appender), Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
 		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals))},
 	})
 	if err != nil {
@@ -223,9 +222,26 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 		usage := schedule.NewUsage(r.pool, spending{client}, time.Now)
 		return runAll(ctx,
 			scheduler.Run,
+			finder.Run,
+			resolver.Run,
 			func(ctx context.Context) error { return r.wake(ctx, scheduler) },
 			func(ctx context.Context) error { usage.Run(ctx, r.logger); return nil })
 	}, nil
+}
+
+// newESIClient makes the client through which all of a process' requests to ESI go.
+func (r *roles) newESIClient() (*transport.Client, error) {
+	if r.worlds.Contact == "" {
+		return nil, event.Errorf(event.CodeInvalid, "ESI bans programs without a contact: set MUSTER_CONTACT to an e-mail address")
+	}
+	downtime := transport.Downtime{}
+	if r.worlds.Downtime {
+		downtime = transport.Daily()
+	}
+	return transport.New(transport.Config{
+		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime,
+	})
 }
 
 // spending tells what was asked of ESI.

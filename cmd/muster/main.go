@@ -125,6 +125,8 @@ type commandLine struct {
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 
+	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`
+
 	Replay  replayCommand  `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
 	Verify  verifyCommand  `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
 	Poison  poisonCommand  `cmd:"" help:"List, retry or skip events that could not be applied."`

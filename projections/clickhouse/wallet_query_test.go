@@ -532,3 +532,17 @@ func (o oracle) figures() map[string]bool {
 	}
 	return out
 }
+
+func TestWhatAJournalMentionsIsListedOnce(t *testing.T) {
+	w := newWallets(t)
+	at := utc(t, "2026-01-31T23:59:58Z")
+	named := func(id int64, context int64, kind string) eve.JournalEntry {
+		e := entry(id, at, "jump_clone_activation_fee", "1", "2")
+		e.FirstPartyID, e.SecondPartyID, e.TaxReceiverID, e.ContextID, e.ContextIDType = 90000001, 1000125, 98000001, context, kind
+		return e
+	}
+	w.put(3, journal(7, named(1, 1030000000001, "structure_id"), named(2, 1030000000001, "structure_id"), named(3, 55, "contract_id"), named(4, 34, "type_id")), journal(8, named(5, 35, "type_id")))
+	got, err := w.reader.JournalMentions(t.Context(), 7)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []clickhouse.JournalMention{{ID: 90000001}, {ID: 1000125}, {ID: 98000001}, {ID: 1030000000001, ContextType: "structure_id"}, {ID: 34, ContextType: "type_id"}}, got)
+}

@@ -273,6 +273,10 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	v.fold(event.Org, at(1), eve.CharacterReclaimed{CharacterID: 1, UserID: "u2"}, eve.CharacterEnabled{CharacterID: 2})
 	syncable(1, 2, 3)
 
+	all, err := postgres.AllCharacters(t.Context(), v.pool, v.generation())
+	require.NoError(t, err)
+	require.Equal(t, []int64{1, 2, 3, 4}, all)
+
 	nowhere := runner.Generation{Namespace: "gone"}
 	_, err = postgres.KnownUsers(t.Context(), v.pool, nowhere, nil)
 	require.ErrorContains(t, err, "looking users up")

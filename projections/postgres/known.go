@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -92,4 +93,36 @@ func SyncableCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Genera
 		return nil, fmt.Errorf("listing the characters to sync: %w", err)
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// AllCharacters are the ids of all characters, in order.
+func AllCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation) ([]int64, error) {
+	rows, err := pool.Query(ctx, `SELECT character_id FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.registrations ORDER BY character_id`)
+	if err != nil {
+		return nil, fmt.Errorf("listing characters: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
+}
+
+// SectionContents calls each for all JSON that a generation of the characters
+// projection keeps of the sections of a character: values, elements and records, in
+// no order. The JSON is valid during the call.
+func SectionContents(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, character int64, each func(section eve.Section, value []byte)) error {
+	schema := pgx.Identifier{g.Namespace}.Sanitize()
+	rows, err := pool.Query(ctx, fmt.Sprintf(`SELECT section, value::text FROM %[1]s.sections WHERE character_id = $1 AND value IS NOT NULL
+		UNION ALL SELECT section, CASE WHEN section = '`+string(eve.SectionImplants)+`' THEN '[' || value::text || ']' ELSE value::text END FROM %[1]s.elements WHERE character_id = $1
+		UNION ALL SELECT section, value::text FROM %[1]s.records WHERE character_id = $1`, schema), character)
+	if err != nil {
+		return fmt.Errorf("reading the sections of character %d: %w", character, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		// The bytes as they came: of thousands of values none is copied.
+		raw := rows.RawValues()
+		each(eve.Section(raw[0]), raw[1])
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("reading the sections of character %d: %w", character, err)
+	}
+	return nil
 }

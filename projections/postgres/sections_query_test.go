@@ -14,6 +14,7 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 func observed(s eve.Section, value string) eve.SectionObserved {
@@ -339,4 +340,20 @@ func TestDefect20TheSkillInTrainingIsToldByItsDates(t *testing.T) {
 	var states []string
 	v.rows("SELECT array_agg(training_state ORDER BY queue_position) FROM skill_queue", &states)
 	require.Equal(t, []string{eve.TrainingFinished, eve.TrainingActive, eve.TrainingQueued, eve.TrainingPaused}, states)
+}
+
+func TestAllThatIsKeptOfSectionsIsGoneThrough(t *testing.T) {
+	v := organisation(t)
+	v.fold(event.Character(5), at(1), observed(eve.SectionAssets, `[{"item_id": 1, "type_id": 34}, {"item_id": 2, "type_id": 35}]`),
+		observed(eve.SectionImplants, `[9899, 10]`), observed(eve.SectionLocation, `{"solar_system_id": 30000142}`),
+		told(eve.SectionContracts, false, `{"contract_id": 7, "issuer_id": 90000009}`))
+	found := map[eve.Mention]bool{}
+	mentions := eve.NewMentions()
+	require.NoError(t, postgres.SectionContents(t.Context(), v.pool, v.generation(), 5, func(s eve.Section, value []byte) {
+		mentions.OfSection(s, value, func(m eve.Mention) { found[m] = true })
+	}))
+	for _, m := range []eve.Mention{{Kind: eve.FieldType, ID: 34}, {Kind: eve.FieldType, ID: 35}, {Kind: eve.FieldType, ID: 9899}, {Kind: eve.FieldType, ID: 10}, {Kind: eve.FieldLocation, ID: 30000142}, {Kind: eve.FieldEntity, ID: 90000009}} {
+		require.True(t, found[m], "%v", m)
+	}
+	require.ErrorContains(t, postgres.SectionContents(t.Context(), v.pool, runner.Generation{Namespace: "gone"}, 5, nil), "reading the sections of character 5")
 }

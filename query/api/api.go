@@ -125,6 +125,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerKeeping()
+	s.registerUniverse()
 	s.registerAnalytics()
 	s.registerOrganisation()
 	s.registerAnvil()

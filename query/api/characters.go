@@ -120,19 +120,24 @@ type JournalSection struct {
 
 // JournalEntry is an entry of a wallet journal, with ESI's names.
 type JournalEntry struct {
-	ID            int64     `json:"id"`
-	Date          time.Time `json:"date"`
-	RefType       string    `json:"ref_type"`
-	Amount        Money     `json:"amount"`
-	Balance       *Money    `json:"balance" doc:"The balance after the entry; null if ESI sent none."`
-	FirstPartyID  *int64    `json:"first_party_id,omitempty"`
-	SecondPartyID *int64    `json:"second_party_id,omitempty"`
-	Description   string    `json:"description"`
-	Reason        string    `json:"reason"`
-	ContextID     *int64    `json:"context_id,omitempty"`
-	ContextIDType string    `json:"context_id_type,omitempty"`
-	Tax           Money     `json:"tax"`
-	TaxReceiverID *int64    `json:"tax_receiver_id,omitempty"`
+	ID           int64     `json:"id"`
+	Date         time.Time `json:"date"`
+	RefType      string    `json:"ref_type"`
+	Amount       Money     `json:"amount"`
+	Balance      *Money    `json:"balance" doc:"The balance after the entry; null if ESI sent none."`
+	FirstPartyID *int64    `json:"first_party_id,omitempty"`
+	// The names, here and below, if they are known.
+	FirstPartyName  string `json:"first_party_name,omitempty"`
+	SecondPartyID   *int64 `json:"second_party_id,omitempty"`
+	SecondPartyName string `json:"second_party_name,omitempty"`
+	Description     string `json:"description"`
+	Reason          string `json:"reason"`
+	ContextID       *int64 `json:"context_id,omitempty"`
+	ContextIDType   string `json:"context_id_type,omitempty"`
+	ContextName     string `json:"context_name,omitempty" doc:"If the context is a place, somebody or a type."`
+	Tax             Money  `json:"tax"`
+	TaxReceiverID   *int64 `json:"tax_receiver_id,omitempty"`
+	TaxReceiverName string `json:"tax_receiver_name,omitempty"`
 }
 
 type charactersInput struct {
@@ -285,7 +290,67 @@ func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOut
 	if err != nil {
 		return nil, err
 	}
+	if err := s.nameEntries(ctx, page.Body.Items); err != nil {
+		return nil, err
+	}
 	return &journalOutput{Link: page.Link, Body: &JournalSection{SectionHead: headOf(section), Page: *page.Body}}, nil
+}
+
+// nameEntries puts names beside the ids of entries.
+func (s *Server) nameEntries(ctx context.Context, entries []JournalEntry) error {
+	var wanted postgres.NameRequest
+	parties := func(e *JournalEntry) [3]struct {
+		id   *int64
+		name *string
+	} {
+		return [3]struct {
+			id   *int64
+			name *string
+		}{{e.FirstPartyID, &e.FirstPartyName}, {e.SecondPartyID, &e.SecondPartyName}, {e.TaxReceiverID, &e.TaxReceiverName}}
+	}
+	for i := range entries {
+		e := &entries[i]
+		for _, party := range parties(e) {
+			if party.id != nil {
+				wanted.Entities = append(wanted.Entities, *party.id)
+			}
+		}
+		if e.ContextID == nil {
+			continue
+		}
+		switch eve.ContextKind(e.ContextIDType) { //nolint:exhaustive // the others have no names
+		case eve.FieldLocation:
+			wanted.Locations = append(wanted.Locations, *e.ContextID)
+		case eve.FieldEntity:
+			wanted.Entities = append(wanted.Entities, *e.ContextID)
+		case eve.FieldType:
+			wanted.Types = append(wanted.Types, *e.ContextID)
+		}
+	}
+	names, err := s.config.Characters.Names(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		e := &entries[i]
+		for _, party := range parties(e) {
+			if party.id != nil {
+				*party.name = names.Entities[*party.id]
+			}
+		}
+		if e.ContextID == nil {
+			continue
+		}
+		switch eve.ContextKind(e.ContextIDType) { //nolint:exhaustive // the others have no names
+		case eve.FieldLocation:
+			e.ContextName = names.Locations[*e.ContextID]
+		case eve.FieldEntity:
+			e.ContextName = names.Entities[*e.ContextID]
+		case eve.FieldType:
+			e.ContextName = names.Types[*e.ContextID]
+		}
+	}
+	return nil
 }
 
 func showEntry(j clickhouse.JournalEntry) JournalEntry {

@@ -17,31 +17,10 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
-// kindsOf are the kinds of all fields of a section, however deep they lie.
-func kindsOf(s eve.Section) map[string]postgres.FieldKind {
-	kinds := map[string]postgres.FieldKind{}
-	for _, set := range postgres.FieldSets() {
-		if set.Section == s {
-			for _, f := range set.Fields {
-				kinds[f.Name] = f.Kind
-			}
-		}
-	}
-	// Within lists and objects that have no view.
-	switch s {
-	case eve.SectionPlanets:
-		kinds["type_id"], kinds["product_type_id"], kinds["content_type_id"] = postgres.FieldType, postgres.FieldType, postgres.FieldType
-	case eve.SectionFittings:
-		kinds["type_id"] = postgres.FieldType
-	default:
-	}
-	return kinds
-}
-
 // items reads elements of a section and puts names beside their ids. known are
 // names that only the character knows.
 func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
-	d := decorator{kinds: kindsOf(section), known: known}
+	d := decorator{kinds: eve.KindsOf(section), known: known}
 	items := make([]Item, len(raw))
 	for i, r := range raw {
 		item, err := decodeItem(section, r)

@@ -292,7 +292,7 @@ func contextID(kind string, e *entry) int64 {
 	case "system_id":
 		return places[int(e.party)%len(places)].system
 	case "structure_id":
-		return 1030000000000 + int64(e.party)
+		return firstStructure + places[int(e.party)%len(places)].system
 	case "type_id":
 		return 587 + int64(e.party%40)
 	case "planet_id":
