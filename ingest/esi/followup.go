@@ -257,7 +257,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	now := s.config.Now().UTC()
 	switch {
 	case errors.As(err, &failure):
-		if failure.Status == http.StatusNotFound && kind.missing && f.failures+1 >= missingAfter {
+		if failure.Class == eve.FailureNotFound && kind.missing && f.failures+1 >= missingAfter {
 			return s.followMissing(character, name, kind, result, now)
 		}
 		return s.followFailed(ctx, result, failure, now), nil, failure, nil
