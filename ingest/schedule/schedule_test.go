@@ -270,20 +270,6 @@ func TestFollowUpsThatLostTheirJobGetAnother(t *testing.T) {
 	})
 }
 
-// half owns characters with even ids.
-type half struct{}
-
-func (half) Owns(character int64) bool { return character%2 == 0 }
-
-func TestJobsOfCharactersThatAnotherProgramOwnsAreLeftAlone(t *testing.T) {
-	r := newRig(t, 1, 2)
-	r.login(t, 1, 2)
-	r.config.Owner = half{}
-	run(t, r.scheduler(t))
-	eventually(t, "ours are synced", func() bool { return r.syncer.count(order{2, eve.SectionWallet}) > 0 })
-	require.Zero(t, r.syncer.count(order{1, eve.SectionWallet}))
-}
-
 func TestSweepTakesUpWhatWasReadBefore(t *testing.T) {
 	r := newRig(t, 1)
 	r.exec(t, `INSERT INTO ingest.section_state (character_id, section, revision, validated_at, not_before) VALUES (1, 'details', 1, now() - interval '1 minute', now() + interval '10 hours')`)

@@ -68,6 +68,9 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	if now == s.swept && time.Since(s.sweptAt) < sweepAnyway {
 		return swept, s.measure(ctx)
 	}
+	if err := s.sortOut(ctx); err != nil {
+		return swept, err
+	}
 	if swept.Removed, err = s.remove(ctx, characters); err != nil {
 		return swept, err
 	}
@@ -177,6 +180,7 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
 		}
 		return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{
+			Queue:       queueOf(args.CharacterID),
 			Priority:    priorityDue,
 			ScheduledAt: s.plan.due(args.CharacterID, args.Section, orZero(validated), orZero(notBefore), now),
 			UniqueOpts:  unique(),
@@ -209,7 +213,7 @@ func (s *Scheduler) unfollowed(ctx context.Context, characters []int64) ([]river
 		if err := row.Scan(&args.CharacterID, &args.Section, &due); err != nil {
 			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
 		}
-		return river.InsertManyParams{Args: args, InsertOpts: followOpts(later(due, time.Now()))}, nil
+		return river.InsertManyParams{Args: args, InsertOpts: followOpts(args.CharacterID, later(due, time.Now()))}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for follow-ups without a job: %w", err)

@@ -161,16 +161,16 @@ func (r *reading) held(paging url.Values) error {
 	now := c.config.Now()
 	if end, down := c.config.Downtime.until(now); down {
 		c.metrics.deferred.WithLabelValues("downtime").Inc()
-		return deferred(end, "EVE is down until %s", end.Format(time.TimeOnly))
+		return deferred(end, "EVE is down until %s", end.Format(time.TimeOnly)).spread(spreadFor(c.config.Downtime.Length))
 	}
 	if until, down := c.health.downUntil(r.route, now); down {
 		c.metrics.deferred.WithLabelValues("health").Inc()
-		return deferred(until, "ESI says that %s is down; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly))
+		return deferred(until, "ESI says that %s is down; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly)).spread(time.Minute)
 	}
 	if r.countsRefusals(paging) {
 		if until, storm := c.refusals.closed(r.refusalKey()); storm {
 			c.metrics.deferred.WithLabelValues("storm").Inc()
-			return deferred(until, "%s refused many characters at once; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly))
+			return deferred(until, "%s refused many characters at once; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly)).spread(time.Minute)
 		} else if !until.IsZero() {
 			c.metrics.deferred.WithLabelValues("refused").Inc()
 			return deferred(until, "%s was refused again and again; it is not asked for until %s", r.resolved, until.UTC().Format(time.DateTime))
@@ -227,13 +227,12 @@ func (r *reading) notMine() error {
 // begin asks the error limit.
 func (r *reading) begin(ctx context.Context, group string) error {
 	c := r.client
-	programs, _ := c.config.Tenure.Programs()
 	for {
-		until, busy := c.budget.begin(group != "", programs)
+		until, busy := c.budget.begin(group != "", c.config.Tenure.Programs())
 		switch {
 		case !until.IsZero():
 			c.metrics.deferred.WithLabelValues("error_limit").Inc()
-			return deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly))
+			return deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly)).spread(errorWindow / 2)
 		case busy == nil:
 			return nil
 		}
@@ -273,7 +272,7 @@ func (r *reading) admit(ctx context.Context, group string) (done func(error), er
 	done, err = c.breaker(r.route).Allow()
 	if err != nil {
 		c.metrics.deferred.WithLabelValues("breaker").Inc()
-		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation)
+		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation).spread(c.config.BreakFor)
 	}
 	return done, nil
 }
@@ -499,18 +498,19 @@ func (r *reading) refused(ctx context.Context, paging url.Values, response *http
 	case status == statusErrorLimited:
 		f := failed(eve.FailureRateLimited, status, "ESI's error limit is used up (420); all requests wait")
 		f.RetryAt = r.client.budget.stopped()
-		return f
+		return f.spread(errorWindow / 2)
 	case status == http.StatusTooManyRequests:
 		f := failed(eve.FailureRateLimited, status, "%s is asked too often for character %d (429)", operation, r.character)
 		if !told {
 			wait = time.Minute
 		}
 		f.RetryAt = now.Add(wait)
-		return f
+		return f.spread(spreadFor(wait))
 	case status >= http.StatusInternalServerError:
 		f := failed(eve.FailureServer, status, "ESI failed at %s (%d%s)", operation, status, said)
 		if told {
 			f.RetryAt = now.Add(wait)
+			f.spread(spreadFor(wait))
 		}
 		if status == statusThrottled {
 			f.RetryAt = later(f.RetryAt, r.client.calls.throttled(r.route, r.character))
@@ -540,6 +540,7 @@ func (r *reading) refusedThis(ctx context.Context, paging url.Values, status int
 		r.client.metrics.storms.WithLabelValues(operation).Inc()
 		r.client.config.Logger.WarnContext(ctx, "ESI refuses a route to many characters at once; it is left alone for a while",
 			"operation", operation, "status", status, "until", until.UTC())
+		f.spread(time.Minute)
 	case hiccup:
 		f = failed(eve.FailureServer, status, "ESI cannot check the token of character %d, which was just renewed (403%s)", r.character, said)
 	case status == http.StatusUnauthorized && count < refuseAfter:

@@ -29,16 +29,18 @@ func newCalls(now func() time.Time) *calls {
 	return &calls{now: now, made: map[callsKey][]time.Time{}, blocked: map[callsKey]time.Time{}}
 }
 
-// take counts a call of a route, or tells until when it must wait. What all share is
-// divided by the number of programs. Since when a payer asks counts as the moment
-// of the last calls of who asked before.
+// take counts a call of a route, or tells until when it must wait. Since when a payer
+// asks counts as the moment of the last calls of who asked before.
+//
+// What all share is halved and divided by the number of programs: nobody knows what
+// one that was just killed, or counted fewer others, has asked of late.
 func (c *calls) take(route catalogue.Route, character int64, p payer) time.Time {
 	if route.Calls == 0 {
 		return time.Time{}
 	}
 	key, most := callsKey{operation: route.Operation, character: character}, route.Calls
 	if route.CallsShared {
-		key.character, most = 0, most/max(1, p.programs)
+		key.character, most = 0, most/2/max(1, p.programs)
 	}
 	now := c.now()
 	if quiet := p.since.Add(route.CallsPer); !p.since.IsZero() && quiet.After(now) {

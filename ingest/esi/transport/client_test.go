@@ -401,6 +401,7 @@ func TestNobodyIsAskedInDowntime(t *testing.T) {
 	failure := r.failure(t, catalogue.CharacterDetails())
 	require.True(t, failure.Deferred)
 	require.Equal(t, time.Date(2026, 9, 2, 11, 15, 0, 0, time.UTC), failure.RetryAt)
+	require.Equal(t, 5*time.Minute, failure.Spread, "all that waited come back over five minutes")
 	require.Empty(t, r.world.Requests("/"))
 }
 

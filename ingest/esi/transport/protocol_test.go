@@ -304,7 +304,6 @@ type tenure struct {
 	mu       sync.Mutex
 	since    map[int64]time.Time
 	programs int
-	joined   time.Time
 }
 
 func (t *tenure) Since(character int64) (time.Time, bool) {
@@ -314,10 +313,10 @@ func (t *tenure) Since(character int64) (time.Time, bool) {
 	return since, mine
 }
 
-func (t *tenure) Programs() (int, time.Time) {
+func (t *tenure) Programs() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.programs, t.joined
+	return t.programs
 }
 
 func TestCharactersOfAnotherProgramAreNotAskedFor(t *testing.T) {
@@ -381,18 +380,24 @@ func TestLimitsOfTheAddressAreDividedAmongPrograms(t *testing.T) {
 	for ask() {
 		calls++
 	}
-	require.Equal(t, 90, calls, "a third of 300, and a little room")
+	require.Equal(t, 45, calls, "a third of half of 300, and a little room")
+}
 
-	t.Run("a new program waits until what was asked before does not count", func(t *testing.T) {
-		owners := &tenure{since: map[int64]time.Time{pilot: {}}, programs: 3}
-		r := newRig(t, func(c *transport.Config) { c.Tenure = owners })
-		owners.joined = r.world.Clock.Now()
-		r.world.Handle("/characters/90000001/corporationhistory", answer(200, `[]`))
-		require.Equal(t, owners.joined.Add(time.Minute), r.failure(t, catalogue.CharacterCorporationHistory()).RetryAt)
-		r.world.Clock.Advance(time.Minute)
-		_, err := r.get(catalogue.CharacterCorporationHistory())
-		require.NoError(t, err)
-	})
+func TestALimitOfACharacterThatIsTakenOverIsUsedUpAtFirst(t *testing.T) {
+	owners := &tenure{since: map[int64]time.Time{}, programs: 2}
+	r := newRig(t, func(c *transport.Config) { c.Tenure = owners })
+	r.logins.scopes = append(r.logins.scopes, "esi-contracts.read_character_contracts.v1")
+	owners.since[pilot] = r.world.Clock.Now()
+	r.world.Handle("/characters/90000001/contracts/7/items", answer(200, `[]`))
+	items := func() error {
+		_, err := r.client.Get(t.Context(), transport.Request{Route: catalogue.CharacterContractItems(), Character: pilot, Params: map[string]string{"contract_id": "7"}})
+		return err
+	}
+	var failure *transport.Failure
+	require.ErrorAs(t, items(), &failure)
+	require.Equal(t, r.world.Clock.Now().Add(10*time.Second), failure.RetryAt)
+	r.world.Clock.Advance(10 * time.Second)
+	require.NoError(t, items())
 }
 
 func TestWhatAnotherProgramFoundOutAboutTheErrorLimitHolds(t *testing.T) {
