@@ -11,6 +11,7 @@ import (
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/esi/transport"
+	"github.com/muster-sync/muster/ingest/fleet"
 	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/ingest/schema"
 	"github.com/muster-sync/muster/ingest/sso"
@@ -179,9 +180,13 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	if r.worlds.Downtime {
 		downtime = transport.Daily()
 	}
+	member, err := fleet.New(fleet.Config{Pool: r.pool, Logger: r.logger, Registerer: r.metrics})
+	if err != nil {
+		return nil, err
+	}
 	client, err := transport.New(transport.Config{
 		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
-		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime,
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime, Tenure: member,
 	})
 	if err != nil {
 		return nil, err
@@ -195,16 +200,21 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	scheduler, err := schedule.New(schedule.Config{
 		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
-		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers,
+		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers, Member: member,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		defer client.Close()
+		shared := fleet.NewShared(r.pool, client, r.logger)
+		if err := shared.Prime(ctx); err != nil {
+			return err
+		}
 		usage := schedule.NewUsage(r.pool, spending{client}, time.Now)
 		return runAll(ctx,
 			scheduler.Run,
+			shared.Run,
 			func(ctx context.Context) error { return r.wake(ctx, scheduler) },
 			func(ctx context.Context) error { usage.Run(ctx, r.logger); return nil })
 	}, nil

@@ -29,7 +29,8 @@ import (
 
 // Config is what a [Member] works with. Zero values mean the defaults named.
 type Config struct {
-	// Pool is on a database with the tables of package schema.
+	// Pool is on a database with the tables of package schema. The member has
+	// connections of its own to it, so that the lease does not wait for others.
 	Pool *pgxpool.Pool
 	// Logger: none.
 	Logger *slog.Logger
@@ -64,6 +65,7 @@ type Keeper interface {
 type Member struct {
 	config Config
 	id     string
+	pool   *pgxpool.Pool
 
 	// until is when the lease ends by this program's clock, as the steady and the
 	// wall clock say.
@@ -209,8 +211,16 @@ func (m *Member) Shards() []int {
 func (m *Member) Drain() { m.draining.Store(true) }
 
 // Run takes part until ctx ends, and then gives everything up. keeper must have
-// stopped all work by then. It is called once.
-func (m *Member) Run(ctx context.Context, keeper Keeper) {
+// stopped all work by then. It is called once. It fails if the pool's configuration
+// cannot be used; a database that is away is waited for.
+func (m *Member) Run(ctx context.Context, keeper Keeper) error {
+	config := m.config.Pool.Config()
+	config.MinConns, config.MinIdleConns, config.MaxConns = 0, 0, 2
+	var err error
+	if m.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
+		return fmt.Errorf("preparing the lease on characters: %w", err)
+	}
+	defer m.pool.Close()
 	defer m.leave(ctx)
 	defer m.moves.Wait()
 	ticker := time.NewTicker(m.config.Beat)
@@ -225,7 +235,7 @@ func (m *Member) Run(ctx context.Context, keeper Keeper) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-ticker.C:
 		case <-m.soon:
 		}
@@ -250,7 +260,7 @@ func (m *Member) beat(ctx context.Context) (holding, error) {
 	defer cancel()
 	var held holding
 	var programs int64
-	err := pgx.BeginFunc(limited, m.config.Pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(limited, m.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(limited, "SELECT "+fleetLock); err != nil {
 			return err //nolint:wrapcheck // Wrapped below.
 		}
@@ -304,7 +314,7 @@ func (m *Member) look(ctx context.Context, tx pgx.Tx, owners [Shards]string, hel
 		// Those of the dead are left alone for the grace.
 		rows, err := tx.Query(ctx, `
 			UPDATE ingest.shard s SET owner = $1, epoch = s.epoch + 1
-			FROM (SELECT shard, owner FROM ingest.shard) AS was
+			FROM (SELECT shard, owner FROM ingest.shard FOR UPDATE) AS was
 			WHERE s.shard = was.shard AND s.shard = ANY ($2::int[]) AND s.owner IS DISTINCT FROM $1 AND (s.owner IS NULL OR NOT EXISTS (
 			    SELECT FROM ingest.member m WHERE m.id = s.owner AND m.expires_at + make_interval(secs => $3) > now()))
 			RETURNING was.owner IS NOT NULL`, m.id, wanted, m.config.Grace.Seconds())
@@ -485,7 +495,7 @@ func (m *Member) give(ctx context.Context, keeper Keeper, shard int) {
 
 // release lets another member have a shard.
 func (m *Member) release(ctx context.Context, shard int) {
-	if _, err := m.config.Pool.Exec(ctx, `UPDATE ingest.shard SET owner = NULL WHERE shard = $1 AND owner = $2`, shard, m.id); err != nil && ctx.Err() == nil {
+	if _, err := m.pool.Exec(ctx, `UPDATE ingest.shard SET owner = NULL WHERE shard = $1 AND owner = $2`, shard, m.id); err != nil && ctx.Err() == nil {
 		// The next look at the table does it.
 		m.config.Logger.WarnContext(ctx, "a part of the characters could not be released; trying again", "shard", shard, "error", err)
 	}
@@ -503,7 +513,7 @@ func (m *Member) leave(ctx context.Context) {
 	m.mu.Unlock()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.config.Beat)
 	defer cancel()
-	err := pgx.BeginFunc(last, m.config.Pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(last, m.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(last, "SELECT "+fleetLock); err != nil {
 			return err //nolint:wrapcheck // It is logged below.
 		}

@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,8 +74,26 @@ type process struct {
 	*fleet.Member
 
 	keeper *keeper
-	pool   *pgxpool.Pool
+	line   *line
 	stop   func()
+}
+
+// line is a way to the database that can be cut.
+type line struct {
+	mu    sync.Mutex
+	cut   bool
+	conns []net.Conn
+}
+
+func (l *line) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil && l.cut {
+		return nil, errors.Join(errors.New("the line is cut"), conn.Close())
+	}
+	l.conns = append(l.conns, conn)
+	return conn, err
 }
 
 // fast are spans at which a test sees in a second what takes ten.
@@ -91,21 +110,20 @@ func database(t *testing.T) *pgxpool.Pool {
 
 func start(t *testing.T, pool *pgxpool.Pool, config fleet.Config) *process {
 	t.Helper()
-	own, err := pgxpool.NewWithConfig(context.Background(), pool.Config())
+	p := &process{keeper: &keeper{working: map[int]bool{}}, line: &line{}}
+	settings := pool.Config()
+	settings.ConnConfig.DialFunc = p.line.dial
+	own, err := pgxpool.NewWithConfig(context.Background(), settings)
 	require.NoError(t, err)
 	config.Pool = own
-	m, err := fleet.New(config)
+	p.Member, err = fleet.New(config)
 	require.NoError(t, err)
-	p := &process{Member: m, keeper: &keeper{working: map[int]bool{}}, pool: own}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		m.Run(ctx, p.keeper)
-	}()
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx, p.keeper) }()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		<-done
+		require.NoError(t, <-done)
 		own.Close()
 	})
 	t.Cleanup(p.stop)
@@ -113,7 +131,15 @@ func start(t *testing.T, pool *pgxpool.Pool, config fleet.Config) *process {
 }
 
 // lose cuts a process off from the database, as its death does for the others.
-func (p *process) lose() { p.pool.Close() }
+func (p *process) lose() {
+	p.line.mu.Lock()
+	defer p.line.mu.Unlock()
+	p.line.cut = true
+	for _, conn := range p.line.conns {
+		// It is only cut off if this fails.
+		_ = conn.Close()
+	}
+}
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()

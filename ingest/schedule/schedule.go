@@ -179,11 +179,8 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	// The lease on characters must hold until nothing is asked for them any more.
 	leased, end := context.WithCancel(context.WithoutCancel(ctx))
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		s.member.Run(leased, s)
-	}()
+	left := make(chan error, 1)
+	go func() { left <- s.member.Run(leased, s) }()
 	s.sweepLoop(ctx)
 
 	s.member.Drain()
@@ -194,8 +191,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		err = fmt.Errorf("stopping the schedule: %w", stopErr)
 	}
 	end()
-	<-left
-	return err
+	return errors.Join(err, <-left)
 }
 
 // Wake has characters that were just registered found at once.
