@@ -1,8 +1,11 @@
 package transport
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -238,4 +241,52 @@ func TestRefusalsAreBoundedInMemory(t *testing.T) {
 	require.LessOrEqual(t, len(r.entries), maxRefusals)
 	_, newest := r.entries[refusalKey{operation: structure.Operation, path: strconv.Itoa(maxRefusals + 4999)}]
 	require.True(t, newest)
+}
+
+// BenchmarkWalkedPage takes a page of transactions for the ids to go on from.
+func BenchmarkWalkedPage(b *testing.B) {
+	var page strings.Builder
+	page.WriteByte('[')
+	for i := range 2500 {
+		if i > 0 {
+			page.WriteByte(',')
+		}
+		fmt.Fprintf(&page, `{"client_id":54321,"date":"2026-08-31T12:00:00Z","is_buy":true,"is_personal":true,"journal_ref_id":%d,"location_id":60014719,"quantity":1,"transaction_id":%d,"type_id":587,"unit_price":1.5}`, 67890+i, 1234567890-i)
+	}
+	page.WriteByte(']')
+	body := []byte(page.String())
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		w := walker{WalkRequest: WalkRequest{Request: Request{Route: catalogue.CharacterWalletTransactions()}, ID: "transaction_id"}, seen: map[int64]bool{}}
+		if _, more, err := w.after(body); err != nil || !more {
+			b.Fatal(more, err)
+		}
+	}
+}
+
+// BenchmarkAccounts is what the accounts cost a request that is answered.
+func BenchmarkAccounts(b *testing.B) {
+	l := newLedger(time.Now)
+	budget := newBudget(time.Now)
+	r := newRefusals(time.Now)
+	route := catalogue.CharacterWallet()
+	path := route.Path(90000001)
+	var character atomic.Int64
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			id := 90000000 + character.Add(1)%10_000
+			key := refusalKey{route.Operation, path, id}
+			r.closed(key)
+			reserved, _, busy := l.reserve(bucketKey{route.Group, id}, route, alone())
+			if busy != nil {
+				continue
+			}
+			budget.begin(true, 1)
+			reserved.settle(costOK, &report{limit: 1 << 20, remaining: 1 << 19, window: quarter})
+			budget.end(true)
+			r.answered(key)
+		}
+	})
 }

@@ -3,10 +3,11 @@ package transport
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/bytedance/sonic"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
@@ -97,17 +98,47 @@ type walker struct {
 	seen map[int64]bool
 }
 
+// walked is what a walk needs to know of a record: whichever id its list goes by.
+type walked struct {
+	TransactionID int64 `json:"transaction_id"`
+	MailID        int64 `json:"mail_id"`
+	EventID       int64 `json:"event_id"`
+}
+
+// id is the one of a field; 0 if there is none.
+func (w walked) id(field string) int64 {
+	switch field {
+	case "transaction_id":
+		return w.TransactionID
+	case "mail_id":
+		return w.MailID
+	case "event_id":
+		return w.EventID
+	default:
+		return 0
+	}
+}
+
+// decodeWalked reads a page, whose JSON is known to be valid.
+func decodeWalked(body []byte) ([]walked, error) {
+	var records []walked
+	if err := sonic.ConfigStd.Unmarshal(body, &records); err != nil {
+		return nil, err //nolint:wrapcheck // The caller says what was read.
+	}
+	return records, nil
+}
+
 // after are the parameters of the page that follows one; false if none does.
 func (w *walker) after(body []byte) (url.Values, bool, error) {
-	var records []map[string]json.RawMessage
-	if err := json.Unmarshal(body, &records); err != nil {
+	records, err := decodeWalked(body)
+	if err != nil {
 		return nil, false, failed(eve.FailureMalformed, http.StatusOK, "must be a list of records: %w", err)
 	}
 	var last int64
 	fresh, known := false, false
 	for _, record := range records {
-		id, err := strconv.ParseInt(string(record[w.ID]), 10, 64)
-		if err != nil {
+		id := record.id(w.ID)
+		if id == 0 {
 			return nil, false, failed(eve.FailureMalformed, http.StatusOK, "a record lacks %s", w.ID)
 		}
 		if !w.seen[id] {
