@@ -1,0 +1,62 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSeveralIngestsShareTheCharacters runs three ingest processes against the
+// strict simulator, kills one without warning and starts another: no rule of ESI is
+// broken, and everything held is what was served last.
+func TestSeveralIngestsShareTheCharacters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	d := startDay(t)
+	ingests := []*service{d.ingest}
+	begin := func() {
+		n := len(ingests) + 1
+		ingests = append(ingests, startService(t, d.binary, d.files, fmt.Sprintf("ingest-%d", n), d.env, "ingest"))
+	}
+	begin()
+	begin()
+	sharing := func(what string, members int) {
+		t.Helper()
+		d.eventually(what, func(ctx context.Context) error {
+			var owners, shards int
+			err := d.stores.pool.QueryRow(ctx, `
+				SELECT count(DISTINCT s.owner), count(s.owner) FROM ingest.shard s JOIN ingest.member m ON m.id = s.owner AND m.expires_at > now()`).Scan(&owners, &shards)
+			if err == nil && (owners != members || shards != 16) {
+				err = fmt.Errorf("%d processes share %d of 16 parts", owners, shards)
+			}
+			return err
+		})
+	}
+	sharing("three share", 3)
+	d.wait()
+
+	// The one that is killed cannot know afterwards what it was told last.
+	ingests[0].killGroup()
+	require.NoError(t, d.ask(t.Context(), http.MethodPost, d.esiURL+"/_simulator/forgive", nil))
+	killed := time.Now()
+	sharing("the killed one's successor has its part", 3)
+	t.Logf("all parts were shared again %s after one of three was killed and started again", time.Since(killed))
+	d.wait()
+	d.settle()
+	d.requireNoBreach()
+	// What was served to the killed one alone may be missing, but nothing may
+	// differ.
+	for _, p := range append([]*service{d.serve}, ingests...) {
+		require.NoError(t, p.stop(), "stopping %s", p.name)
+	}
+	for _, p := range []*service{d.project, d.clickhouse, d.postgres, d.kafka, d.esi} {
+		require.NoError(t, p.stop(), "stopping %s", p.name)
+	}
+}
