@@ -79,7 +79,7 @@ func (s *Shared) Run(ctx context.Context) error {
 
 func (s *Shared) warn(ctx context.Context, message string, err error) {
 	if err != nil && ctx.Err() == nil {
-		s.logger.WarnContext(ctx, message, "error", err)
+		s.logger.WarnContext(ctx, "limits of ESI are not shared", "trouble", message, "error", err)
 	}
 }
 

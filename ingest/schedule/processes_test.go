@@ -272,7 +272,7 @@ func TestThreeProcessesShareTheCharactersThoughOneIsKilled(t *testing.T) {
 		world.Handle(fmt.Sprintf("/characters/%d", id), judge.details(id))
 	}
 	begin := func(name string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // It is this test's own program.
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), childOf+"="+name, childDatabase+"="+r.pool.Config().ConnString(), childESI+"="+world.URL)
 		cmd.Stderr = os.Stderr
 		require.NoError(t, cmd.Start())

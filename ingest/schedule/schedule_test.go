@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childOf) != "" {
-		os.Exit(child())
+		os.Exit(child()) //nolint:forbidigo // It is a process of its own.
 	}
 	enginetest.Main(m)
 }

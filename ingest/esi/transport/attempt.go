@@ -510,7 +510,7 @@ func (r *reading) refused(ctx context.Context, paging url.Values, response *http
 		f := failed(eve.FailureServer, status, "ESI failed at %s (%d%s)", operation, status, said)
 		if told {
 			f.RetryAt = now.Add(wait)
-			f.spread(spreadFor(wait))
+			f.Spread = spreadFor(wait)
 		}
 		if status == statusThrottled {
 			f.RetryAt = later(f.RetryAt, r.client.calls.throttled(r.route, r.character))
@@ -540,7 +540,7 @@ func (r *reading) refusedThis(ctx context.Context, paging url.Values, status int
 		r.client.metrics.storms.WithLabelValues(operation).Inc()
 		r.client.config.Logger.WarnContext(ctx, "ESI refuses a route to many characters at once; it is left alone for a while",
 			"operation", operation, "status", status, "until", until.UTC())
-		f.spread(time.Minute)
+		f.Spread = time.Minute
 	case hiccup:
 		f = failed(eve.FailureServer, status, "ESI cannot check the token of character %d, which was just renewed (403%s)", r.character, said)
 	case status == http.StatusUnauthorized && count < refuseAfter:

@@ -438,3 +438,48 @@ func TestA420IsAnIncident(t *testing.T) {
 	_, ok = r.client.TakeErrors()
 	require.False(t, ok)
 }
+
+func TestFurtherPagesOfAWalkAreConditionalIfTheirAddressIsTheSame(t *testing.T) {
+	r := newRig(t)
+	transactions := "/characters/90000001/wallet/transactions"
+	pages := map[string]*ingesttest.Resource{
+		"":  ingesttest.Page(r.world, time.Minute, `[{"transaction_id":9},{"transaction_id":8}]`),
+		"8": ingesttest.Page(r.world, time.Minute, `[{"transaction_id":7},{"transaction_id":6}]`),
+		"6": ingesttest.Page(r.world, time.Minute, `[{"transaction_id":5}]`),
+		"5": ingesttest.Page(r.world, time.Minute, `[]`),
+	}
+	r.world.Handle(transactions, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		pages[request.URL.Query().Get("from_id")].ServeHTTP(w, request)
+	}))
+	walk := transport.WalkRequest{Request: transport.Request{Route: catalogue.CharacterWalletTransactions(), Character: pilot}, ID: "transaction_id", Full: true}
+	got, err := r.client.Walk(t.Context(), walk)
+	require.NoError(t, err)
+	require.Len(t, got.Pages, 4)
+
+	r.world.Clock.Advance(time.Hour)
+	walk.Prior, walk.Complete = got.Pages, 1
+	pages["6"].Set(`[{"transaction_id":5,"quantity":2}]`)
+	again, err := r.client.Walk(t.Context(), walk)
+	require.NoError(t, err)
+	var statuses []int
+	for _, request := range r.world.Requests(transactions)[4:] {
+		statuses = append(statuses, request.Status)
+	}
+	require.Equal(t, []int{304, 304, 200, 304}, statuses)
+	require.Equal(t, got.Pages[1].Body, again.Pages[1].Body, "what is kept stands for a page that did not change")
+	require.Contains(t, string(again.Pages[2].Body), "quantity")
+
+	t.Run("but not if something new moved it", func(t *testing.T) {
+		r.world.Clock.Advance(time.Hour)
+		pages[""].Set(`[{"transaction_id":10},{"transaction_id":9}]`)
+		pages["9"] = ingesttest.Page(r.world, time.Minute, `[{"transaction_id":8},{"transaction_id":7}]`)
+		pages["7"] = ingesttest.Page(r.world, time.Minute, `[]`)
+		walk.Prior = again.Pages
+		moved, err := r.client.Walk(t.Context(), walk)
+		require.NoError(t, err)
+		require.Len(t, moved.Pages, 3)
+		for _, request := range r.world.Requests(transactions)[9:] {
+			require.Empty(t, request.Header.Get("If-None-Match"))
+		}
+	})
+}

@@ -13,8 +13,9 @@ import (
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
 )
 
-// WalkRequest asks for a list that is paged by the ids of its records. Only its
-// first page is conditional: the addresses of the others change with what is new.
+// WalkRequest asks for a list that is paged by the ids of its records. Its first page
+// is conditional, and those further ones that have the same address as the last time:
+// the addresses change with what is new.
 type WalkRequest struct {
 	Request
 
@@ -68,13 +69,31 @@ func (c *Client) Walk(ctx context.Context, w WalkRequest) (Answer, error) {
 		if !more || len(answer.Pages) >= maxPages {
 			return answer, nil
 		}
-		page, err := r.page(ctx, next, "")
+		kept := w.keptAt(len(answer.Pages), next)
+		reply, err := r.page(ctx, next, kept.ETag)
 		if err != nil {
 			return Answer{}, keepFirst(err, answer)
 		}
-		answer.Pages = append(answer.Pages, Page{Body: bytes.TrimSpace(page.body)})
+		if reply.status != http.StatusNotModified {
+			kept = Page{ETag: reply.header.Get("ETag"), LastModified: reply.header.Get("Last-Modified"), Body: bytes.TrimSpace(reply.body)}
+		}
+		answer.Pages = append(answer.Pages, kept)
 		answer.FetchedAt = c.config.Now().UTC()
 	}
+}
+
+// keptAt is what is kept of a page after the first, if it was asked for by the same
+// parameters; else nothing.
+func (w WalkRequest) keptAt(i int, parameters url.Values) Page {
+	if i >= len(w.Prior) || w.Prior[i].ETag == "" || w.Prior[i].Body == nil || w.Prior[i-1].Body == nil {
+		return Page{}
+	}
+	before := walker{WalkRequest: WalkRequest{Request: Request{Route: w.Route}, ID: w.ID}, seen: map[int64]bool{}}
+	then, _, err := before.after(w.Prior[i-1].Body)
+	if err != nil || then.Encode() != parameters.Encode() {
+		return Page{}
+	}
+	return w.Prior[i]
 }
 
 // keepFirst has a walk that failed keep its first page, and not be repeated
