@@ -15,6 +15,8 @@ require (
 
 require github.com/wneessen/go-mail v0.7.2
 
+require github.com/goccy/go-json v0.12.0
+
 require (
 	cloud.google.com/go/compute/metadata v0.3.0 // indirect
 	github.com/ClickHouse/ch-go v0.74.0

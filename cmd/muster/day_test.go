@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,19 +57,25 @@ func TestDayOfSync(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
-	d := startDay(t, daySize{
-		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 8)),
-		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
-		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 3600),
-		assets:     int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0)),
-		faults:     strings.Fields(os.Getenv("MUSTER_DAY_FAULTS")),
-	})
+	d := startDay(t, sizeOfDay(t))
 	d.wait()
 	d.settle()
 	d.requireNoBreach()
 	d.requireTruth()
 	d.report()
 	d.stopDay()
+}
+
+// sizeOfDay is what the environment says.
+func sizeOfDay(t *testing.T) daySize {
+	t.Helper()
+	return daySize{
+		characters: int(floatFromEnvironment(t, "MUSTER_DAY_CHARACTERS", 8)),
+		hours:      floatFromEnvironment(t, "MUSTER_DAY_HOURS", 12),
+		speed:      floatFromEnvironment(t, "MUSTER_DAY_SPEED", 3600),
+		assets:     int(floatFromEnvironment(t, "MUSTER_DAY_ASSETS", 0)),
+		faults:     strings.Fields(os.Getenv("MUSTER_DAY_FAULTS")),
+	}
 }
 
 func floatFromEnvironment(t *testing.T, name string, otherwise float64) float64 {
@@ -167,10 +174,16 @@ func (d *day) settle() {
 // times hold all the same.
 func (d *day) calm(ctx context.Context) error {
 	const restless = `validated_at IS NULL OR failing_since IS NOT NULL OR pending IS NOT NULL OR 0 = ANY (parts_complete)`
-	var open int
-	err := d.stores.pool.QueryRow(ctx, `SELECT count(*) FROM ingest.section_state WHERE `+restless).Scan(&open)
-	if err != nil || open == 0 {
+	var open, there int
+	err := d.stores.pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE `+restless+`), count(*) FROM ingest.section_state`).Scan(&open, &there)
+	if err != nil {
 		return err
+	}
+	if missing := d.characters*len(eve.Shapes()) - there; missing > 0 {
+		return fmt.Errorf("%d sections were never asked for", missing)
+	}
+	if open == 0 {
+		return nil
 	}
 	_, err = d.stores.pool.Exec(ctx, `
 		UPDATE ingest.river_job j SET scheduled_at = now() FROM ingest.section_state s
@@ -207,6 +220,9 @@ func (d *day) requireNoBreach() {
 	}
 }
 
+// enoughForAll is how many characters it takes for each section to be somebody's.
+const enoughForAll = 50
+
 // requireTruth folds the log, a partition at a time, and holds it against what was
 // served.
 func (d *day) requireTruth() {
@@ -217,6 +233,7 @@ func (d *day) requireTruth() {
 	followUps, err := followUpsOf(ctx, d.stores.pool)
 	require.NoError(d.t, err)
 	var differ []error
+	never := unserved() // of all sections at first
 	judged, records, elements := 0, 0, 0
 	for at, span := range ends {
 		model := eve.NewModel()
@@ -239,11 +256,15 @@ func (d *day) requireTruth() {
 				records += len(r)
 			}
 			differ = append(differ, judge(answer, held)...)
+			never = slices.DeleteFunc(never, func(section string) bool { return !slices.Contains(unserved(answer), section) })
 			judged++
 		}
 	}
 	d.t.Logf("judged: %d characters, %d records, about %d elements", judged, records, elements)
 	require.Equal(d.t, d.characters, judged)
+	if d.characters >= enoughForAll {
+		require.Empty(d.t, never, "sections of which nobody was served anything")
+	}
 	require.NoError(d.t, firstOf(differ))
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/muster-sync/muster/ingest/anvil"
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/esi/transport"
+	"github.com/muster-sync/muster/ingest/fleet"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/ingest/schema"
@@ -195,7 +196,11 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 		r.logger.Info("no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
 		return idle, nil
 	}
-	client, err := r.newESIClient()
+	member, err := fleet.New(fleet.Config{Pool: r.pool, Logger: r.logger, Registerer: r.metrics})
+	if err != nil {
+		return nil, err
+	}
+	client, err := r.newESIClient(member)
 	if err != nil {
 		return nil, err
 	}
@@ -212,25 +217,31 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	}
 	scheduler, err := schedule.New(schedule.Config{
 		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
-		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers,
+		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers, Member: member,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
 		defer client.Close()
+		shared := fleet.NewShared(r.pool, client, r.logger)
+		if err := shared.Prime(ctx); err != nil {
+			return err
+		}
 		usage := schedule.NewUsage(r.pool, spending{client}, time.Now)
 		return runAll(ctx,
 			scheduler.Run,
 			finder.Run,
 			resolver.Run,
+			shared.Run,
 			func(ctx context.Context) error { return r.wake(ctx, scheduler) },
 			func(ctx context.Context) error { usage.Run(ctx, r.logger); return nil })
 	}, nil
 }
 
 // newESIClient makes the client through which all of a process' requests to ESI go.
-func (r *roles) newESIClient() (*transport.Client, error) {
+// tenure says which characters it may ask for; nil for one that stands alone.
+func (r *roles) newESIClient(tenure transport.Tenure) (*transport.Client, error) {
 	if r.worlds.Contact == "" {
 		return nil, event.Errorf(event.CodeInvalid, "ESI bans programs without a contact: set MUSTER_CONTACT to an e-mail address")
 	}
@@ -240,7 +251,7 @@ func (r *roles) newESIClient() (*transport.Client, error) {
 	}
 	return transport.New(transport.Config{
 		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
-		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime,
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime, Tenure: tenure,
 	})
 }
 

@@ -228,7 +228,7 @@ func (c *universeResolveCommand) Run(ctx context.Context, env *environment) erro
 		if r.vault == nil {
 			return event.Errorf(event.CodeInvalid, "ESI cannot be asked without an EVE application: set MUSTER_SSO_CLIENT_ID and MUSTER_CONTACT")
 		}
-		client, err := r.newESIClient()
+		client, err := r.newESIClient(nil)
 		if err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ const missingAfter = 3
 // ESI lists a month.
 const bidsLast = 31 * 24 * time.Hour
 
-func followKinds(options Options) map[string]followKind {
+func followKinds() map[string]followKind {
 	named := func(name string) func(followUp) map[string]string {
 		return func(f followUp) map[string]string {
 			return map[string]string{name: strconv.FormatInt(f.ItemID, 10)}
@@ -281,7 +281,7 @@ func (s *Syncer) follow(ctx context.Context, character int64, name eve.Section, 
 	now := s.config.Now().UTC()
 	switch {
 	case errors.As(err, &failure):
-		if failure.Status == http.StatusNotFound && kind.missing && f.failures+1 >= missingAfter {
+		if failure.Class == eve.FailureNotFound && kind.missing && f.failures+1 >= missingAfter {
 			return s.followMissing(character, name, kind, result, now)
 		}
 		return s.followFailed(ctx, name, result, failure, now), nil, failure, nil

@@ -369,6 +369,20 @@ func TestABodyThatESIDoesNotHaveIsToldOnlyAfterItSaidSoOftenEnough(t *testing.T)
 	require.True(t, r.follow(t, eve.SectionMails).NextAt.IsZero())
 }
 
+func TestABodyIsNotToldToBeGoneByWhatIsInFrontOfESI(t *testing.T) {
+	r := newRig(t)
+	r.mailbox(t, 1)
+	r.world.Handle(path("/mail/1"), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		ingesttest.JSON(w, http.StatusNotFound, "<html>Nothing here</html>")
+	}))
+	r.sync(t, eve.SectionMails)
+	for range 5 {
+		require.Equal(t, 1, r.follow(t, eve.SectionMails).Failed)
+		r.world.Clock.Advance(24 * time.Hour)
+	}
+	require.Empty(t, r.record(t, eve.SectionMails, "1")["body_missing"])
+}
+
 func TestDefect10AServerErrorIsNoSuccess(t *testing.T) {
 	r := newRig(t)
 	r.world.Handle(path("/loyalty/points"), statusHandler(http.StatusInternalServerError))

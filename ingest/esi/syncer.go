@@ -110,7 +110,7 @@ func NewSyncer(config Config) (*Syncer, error) {
 		config:   config,
 		store:    store{pool: config.Pool},
 		sections: map[eve.Section]Section{},
-		kinds:    followKinds(config.Options),
+		kinds:    followKinds(),
 		heavy:    make(chan struct{}, heavyAtOnce),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_ingest_syncs_total",

@@ -28,13 +28,13 @@ func (followArgs) Kind() string { return followKind }
 // priorityFollow is below that of lists: what is in them tells what there is.
 const priorityFollow = 3
 
-func followOpts(at time.Time) *river.InsertOpts {
-	return &river.InsertOpts{Priority: priorityFollow, ScheduledAt: at, UniqueOpts: unique()}
+func followOpts(character int64, at time.Time) *river.InsertOpts {
+	return &river.InsertOpts{Queue: queueOf(character), Priority: priorityFollow, ScheduledAt: at, UniqueOpts: unique()}
 }
 
 // followUp puts the follow-ups of a section on the schedule, at once.
 func (s *Scheduler) followUp(ctx context.Context, character int64, section eve.Section) error {
-	inserted, err := s.client.Insert(ctx, followArgs{CharacterID: character, Section: section}, followOpts(time.Now()))
+	inserted, err := s.client.Insert(ctx, followArgs{CharacterID: character, Section: section}, followOpts(character, time.Now()))
 	if err != nil {
 		return fmt.Errorf("putting follow-ups of section %s of character %d on the schedule: %w", section, character, err)
 	}
@@ -58,9 +58,11 @@ type followWorker struct {
 // Work fetches what is due and puts the job off until the next is.
 func (w *followWorker) Work(ctx context.Context, job *river.Job[followArgs]) error {
 	s := w.scheduler
-	if !s.owns(job.Args.CharacterID) {
-		return river.JobSnooze(elsewhere + jitter(elsewhere))
+	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
+	if err != nil {
+		return err
 	}
+	defer end()
 	outcome, err := s.config.Syncer.FollowUp(ctx, job.Args.CharacterID, job.Args.Section)
 	switch {
 	case err == nil:
@@ -82,7 +84,7 @@ func (w *followWorker) Work(ctx context.Context, job *river.Job[followArgs]) err
 	}
 	wait := time.Until(outcome.NextAt)
 	if outcome.Failure != nil {
-		wait = max(wait, time.Second+jitter(slack))
+		wait = max(wait, time.Second) + comeBack(outcome.Failure)
 	}
 	return river.JobSnooze(max(0, wait))
 }

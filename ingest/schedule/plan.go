@@ -8,11 +8,17 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/esi/transport"
 )
 
-// slack is how long after a cache's end a section is asked for, so that two
-// clocks that differ a little do not matter.
-const slack = 2 * time.Second
+const (
+	// slack is how long after a cache's end a section is asked for at least, so that
+	// two clocks that differ a little do not matter.
+	slack = 2 * time.Second
+	// moreSlack is what characters add to it, each always the same, so that those
+	// whose caches end at one moment do not ask at one.
+	moreSlack = 3 * time.Second
+)
 
 // defaultInterval is how often a section is read if nothing else is set: Member
 // Audit's rings of 55, 235 and 475 minutes (1.9.4; the sections of 5.1.0 by their
@@ -57,6 +63,14 @@ func (p plan) phase(character int64, section eve.Section) time.Duration {
 	return time.Duration(h.Sum64() % uint64(spread))
 }
 
+// slackOf is the part of [moreSlack] that is a character's own.
+func (p plan) slackOf(character int64) time.Duration {
+	h := fnv.New64a()
+	// A hash never fails to write.
+	_, _ = h.Write(strconv.AppendInt(nil, character, 10))
+	return time.Duration(h.Sum64() % uint64(moreSlack))
+}
+
 // due is when a section is read that was last validated at a moment (zero =
 // never) and must not be asked for before another.
 func (p plan) due(character int64, section eve.Section, validated, notBefore, now time.Time) time.Time {
@@ -65,7 +79,7 @@ func (p plan) due(character int64, section eve.Section, validated, notBefore, no
 		at = validated.Add(p.interval(section) + p.phase(character, section))
 	}
 	if !notBefore.IsZero() {
-		at = later(at, notBefore.Add(slack))
+		at = later(at, notBefore.Add(slack+p.slackOf(character)))
 	}
 	return later(at, now)
 }
@@ -75,19 +89,36 @@ func (p plan) due(character int64, section eve.Section, validated, notBefore, no
 func (p plan) after(character int64, section eve.Section, o esi.Outcome, now time.Time) (time.Time, bool) {
 	switch o.Result {
 	case esi.Deferred:
-		// All that one limit held back should not come back at the same moment.
-		return later(o.NotBefore, now).Add(jitter(5 * time.Second)), true
+		return later(o.NotBefore, now).Add(comeBack(o.Failure)), true
 	case esi.Failed:
 		if o.Failure.Class == eve.FailureToken {
 			return time.Time{}, false
 		}
 		at := now.Add(p.patience(section, o.Failure.Class, o.Failures))
-		return later(at, o.NotBefore).Add(jitter(slack)), true
+		if o.NotBefore.After(at) {
+			return o.NotBefore.Add(comeBack(o.Failure)), true
+		}
+		return at.Add(jitter(slack)), true
 	default:
 		at := p.due(character, section, o.ValidatedAt, o.NotBefore, now)
 		return later(at, now.Add(time.Second)), true
 	}
 }
+
+// comeBack is how long after its moment something is tried again that was held back:
+// all that one limit or the downtime held back should not come back at the same
+// moment.
+func comeBack(f *transport.Failure) time.Duration {
+	over := 5 * time.Second
+	if f != nil {
+		over = max(over, f.Spread)
+	}
+	return jitter(over)
+}
+
+// refusalPatience is how long a first refusal is waited out: it may be a fault that
+// passes, and must not cost a character half a day.
+const refusalPatience = 15 * time.Minute
 
 // patience is how long to wait after a number of failures in a row. What passes
 // by itself is tried again soon, what does not ever more seldom.
@@ -104,7 +135,7 @@ func (p plan) patience(section eve.Section, class eve.FailureClass, failures int
 	case eve.FailureMalformed:
 		first, most = interval/8, interval
 	default:
-		first, most = interval, 8*interval
+		first, most = min(interval, refusalPatience), 8*interval
 	}
 	wait := first
 	for range min(failures-1, 20) {

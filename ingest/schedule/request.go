@@ -18,9 +18,10 @@ import (
 	"github.com/muster-sync/muster/ingest/schema"
 )
 
-// requested is how a job is put on the schedule that a person asked for.
-func requested() *river.InsertOpts {
-	return &river.InsertOpts{Priority: priorityRequested, UniqueOpts: unique(), MaxAttempts: 3}
+// requested is how a job for a character is put on the schedule that a person asked
+// for.
+func requested(character int64) *river.InsertOpts {
+	return &river.InsertOpts{Queue: queueOf(character), Priority: priorityRequested, UniqueOpts: unique(), MaxAttempts: 3}
 }
 
 // Requests puts what people ask for on the schedule, whichever program runs it.
@@ -74,7 +75,7 @@ func (r *Requests) RefreshTx(ctx context.Context, tx pgx.Tx, character int64, se
 		ready = slices.Compact(slices.Sorted(slices.Values(sections)))
 	}
 	for _, section := range ready {
-		if _, err := r.client.InsertTx(ctx, tx, refreshArgs{CharacterID: character, Section: section}, requested()); err != nil {
+		if _, err := r.client.InsertTx(ctx, tx, refreshArgs{CharacterID: character, Section: section}, requested(character)); err != nil {
 			return nil, fmt.Errorf("asking for section %s of character %d: %w", section, character, err)
 		}
 	}

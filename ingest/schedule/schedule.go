@@ -8,24 +8,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/fleet"
 	"github.com/muster-sync/muster/ingest/schema"
 )
 
@@ -34,11 +32,6 @@ type Syncer interface {
 	Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error)
 	// FollowUp fetches what is due of what a section's list named.
 	FollowUp(ctx context.Context, character int64, section eve.Section) (esi.FollowOutcome, error)
-}
-
-// Owner tells which characters this program works for, where several share them.
-type Owner interface {
-	Owns(character int64) bool
 }
 
 // Characters says who is to be synced.
@@ -50,8 +43,8 @@ type Characters interface {
 
 // Config is what a [Scheduler] works with. Zero values mean the defaults named.
 type Config struct {
-	// Pool is on a database with the tables of package schema. Three
-	// connections are in use beside those of the workers.
+	// Pool is on a database with the tables of package schema. A few connections
+	// are in use beside those of the workers.
 	Pool       *pgxpool.Pool
 	Syncer     Syncer
 	Characters Characters
@@ -60,8 +53,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Sections are those that are synced; default: all of [esi.Sections].
 	Sections []esi.Section
-	// Owner says whose jobs this program does; default: everybody's.
-	Owner Owner
+	// Member shares the characters with other programs on this database; default:
+	// one of its own, that nobody else looks at.
+	Member *fleet.Member
 	// Intervals replaces the interval of sections: Member Audit's rings of 55,
 	// 235 and 475 minutes.
 	Intervals map[eve.Section]time.Duration
@@ -70,8 +64,7 @@ type Config struct {
 	// SweepEvery is how often new, forgotten and stranded characters are looked
 	// for: 15 s.
 	SweepEvery time.Duration
-	// JobTimeout bounds one sync: 50 s. A job that runs 10 s longer is taken
-	// for dead.
+	// JobTimeout bounds one sync: 50 s.
 	JobTimeout time.Duration
 	// StopTimeout is how long running syncs may take to end: 10 s.
 	StopTimeout time.Duration
@@ -101,9 +94,11 @@ func (c *Config) setDefaults() {
 // Scheduler runs syncs when they are due. It is safe for concurrent use; several
 // programs may run one each on the same database.
 type Scheduler struct {
-	config  Config
-	plan    plan
-	id      string
+	config Config
+	plan   plan
+	member *fleet.Member
+	// slots bounds how many syncs run at once in all queues together.
+	slots   chan struct{}
 	client  *river.Client[pgx.Tx]
 	wake    chan struct{}
 	metrics *metrics
@@ -137,26 +132,33 @@ func New(config Config) (*Scheduler, error) {
 	s := &Scheduler{
 		config:  config,
 		plan:    plan{intervals: config.Intervals},
-		id:      clientID(),
+		member:  config.Member,
+		slots:   make(chan struct{}, config.Workers),
 		wake:    make(chan struct{}, 1),
 		metrics: metrics,
+	}
+	if s.member == nil {
+		s.member, err = fleet.New(fleet.Config{Pool: config.Pool, Logger: config.Logger})
+		if err != nil {
+			return nil, err //nolint:wrapcheck // It says what it is about.
+		}
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &syncWorker{scheduler: s})
 	river.AddWorker(workers, &refreshWorker{scheduler: s})
 	river.AddWorker(workers, &followWorker{scheduler: s})
 	s.client, err = river.NewClient(riverpgxv5.New(config.Pool), &river.Config{
-		ID:     s.id,
+		ID:     s.member.ID(),
 		Schema: schema.Name,
 		Logger: slog.New(&quiet{Handler: config.Logger.Handler()}),
-		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: config.Workers},
-		},
+		// A client without any queue cannot get one later. Those with jobs in them
+		// come and go with the shards.
+		Queues:                      map[string]river.QueueConfig{idleQueue: {MaxWorkers: 1, FetchPollInterval: time.Hour}},
 		Workers:                     workers,
-		FetchCooldown:               20 * time.Millisecond,
+		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           500 * time.Millisecond,
-		JobTimeout:                  config.JobTimeout,
-		RescueStuckJobsAfter:        config.JobTimeout + 10*time.Second,
+		JobTimeout:                  s.runTimeout(),
+		RescueStuckJobsAfter:        s.runTimeout() + 10*time.Second,
 		CompletedJobRetentionPeriod: time.Hour,
 		SoftStopTimeout:             config.StopTimeout,
 		// A job is a standing order; only its runs end.
@@ -169,36 +171,27 @@ func New(config Config) (*Scheduler, error) {
 	return s, nil
 }
 
-// clientID names this program among those that share the schedule.
-func clientID() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return fmt.Sprintf("%.40s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
-}
-
 // Run works until the context ends, then lets running syncs come to their end,
 // for a bounded time, and returns. It is called once.
 func (s *Scheduler) Run(ctx context.Context) error {
-	alive, err := s.showAlive(ctx)
-	if err != nil {
-		return err
-	}
 	if err := s.client.Start(context.WithoutCancel(ctx)); err != nil {
-		return errors.Join(fmt.Errorf("starting the schedule: %w", err), alive.close())
+		return fmt.Errorf("starting the schedule: %w", err)
 	}
-	group, looping := errgroup.WithContext(ctx)
-	group.Go(func() error { s.sweepLoop(looping); return nil })
-	group.Go(func() error { alive.keep(looping); return nil })
-	err = group.Wait()
+	// The lease on characters must hold until nothing is asked for them any more.
+	leased, end := context.WithCancel(context.WithoutCancel(ctx))
+	left := make(chan error, 1)
+	go func() { left <- s.member.Run(leased, s) }()
+	s.sweepLoop(ctx)
 
+	s.member.Drain()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*s.config.StopTimeout)
 	defer cancel()
+	var err error
 	if stopErr := s.client.Stop(stopping); stopErr != nil {
-		err = errors.Join(err, fmt.Errorf("stopping the schedule: %w", stopErr))
+		err = fmt.Errorf("stopping the schedule: %w", stopErr)
 	}
-	return errors.Join(err, alive.close())
+	end()
+	return errors.Join(err, <-left)
 }
 
 // Wake has characters that were just registered found at once.
@@ -212,14 +205,35 @@ func (s *Scheduler) Wake() {
 // elsewhere is how long a job is left alone that another program has to do.
 const elsewhere = 2 * time.Second
 
-func (s *Scheduler) owns(character int64) bool {
-	return s.config.Owner == nil || s.config.Owner.Owns(character)
+// begin waits for a slot, and gives a context for work for a character, which ends
+// with the time that a sync may take or when the character may be another
+// program's. If nothing is to be done now, its error puts the job off.
+func (s *Scheduler) begin(ctx context.Context, character int64) (context.Context, func(), error) {
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, river.JobSnooze(0)
+	}
+	term, ours := s.member.Begin(character)
+	if !ours {
+		<-s.slots
+		return nil, nil, river.JobSnooze(elsewhere + jitter(elsewhere))
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.config.JobTimeout)
+	ctx, cut := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(term, func() { cut(context.Cause(term)) })
+	return ctx, func() {
+		stop()
+		cut(nil)
+		cancel()
+		<-s.slots
+	}, nil
 }
 
 // Refresh has a section read before all that is merely due, because a person
 // asked for it, as soon as its cache has expired.
 func (s *Scheduler) Refresh(ctx context.Context, character int64, section eve.Section) error {
-	if _, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, requested()); err != nil {
+	if _, err := s.client.Insert(ctx, refreshArgs{CharacterID: character, Section: section}, requested(character)); err != nil {
 		return fmt.Errorf("asking for section %s of character %d: %w", section, character, err)
 	}
 	return nil
@@ -279,9 +293,11 @@ type syncWorker struct {
 // Work syncs a section and puts the job off until it is due again.
 func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 	s := w.scheduler
-	if !s.owns(job.Args.CharacterID) {
-		return river.JobSnooze(elsewhere + jitter(elsewhere))
+	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
+	if err != nil {
+		return err
 	}
+	defer end()
 	s.metrics.late.Observe(max(0, time.Since(job.ScheduledAt).Seconds()))
 	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
 	switch {
@@ -320,9 +336,11 @@ type refreshWorker struct {
 // Work syncs a section once, when its cache has expired.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
 	s := w.scheduler
-	if !s.owns(job.Args.CharacterID) {
-		return river.JobSnooze(elsewhere)
+	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
+	if err != nil {
+		return err
 	}
+	defer end()
 	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
 	if err == nil && outcome.FollowUps {
 		err = s.followUp(ctx, job.Args.CharacterID, job.Args.Section)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -23,7 +24,12 @@ import (
 	"github.com/muster-sync/muster/internal/engine/enginetest"
 )
 
-func TestMain(m *testing.M) { enginetest.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childOf) != "" {
+		os.Exit(child()) //nolint:forbidigo // It is a process of its own.
+	}
+	enginetest.Main(m)
+}
 
 // order is one sync that was asked for.
 type order struct {
@@ -268,20 +274,6 @@ func TestFollowUpsThatLostTheirJobGetAnother(t *testing.T) {
 		defer r.syncer.mu.Unlock()
 		return slices.Contains(r.syncer.followed, order{1, eve.SectionMails})
 	})
-}
-
-// half owns characters with even ids.
-type half struct{}
-
-func (half) Owns(character int64) bool { return character%2 == 0 }
-
-func TestJobsOfCharactersThatAnotherProgramOwnsAreLeftAlone(t *testing.T) {
-	r := newRig(t, 1, 2)
-	r.login(t, 1, 2)
-	r.config.Owner = half{}
-	run(t, r.scheduler(t))
-	eventually(t, "ours are synced", func() bool { return r.syncer.count(order{2, eve.SectionWallet}) > 0 })
-	require.Zero(t, r.syncer.count(order{1, eve.SectionWallet}))
 }
 
 func TestSweepTakesUpWhatWasReadBefore(t *testing.T) {

@@ -69,6 +69,15 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	if now == s.swept && time.Since(s.sweptAt) < sweepAnyway {
 		return swept, s.measure(ctx)
 	}
+	// Of several programs one at a time does so; the next finds nothing to do.
+	unlock, err := s.lockSweep(ctx)
+	if err != nil {
+		return swept, err
+	}
+	defer unlock()
+	if err := s.sortOut(ctx); err != nil {
+		return swept, err
+	}
 	if swept.Removed, err = s.remove(ctx, characters); err != nil {
 		return swept, err
 	}
@@ -96,6 +105,27 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 	}
 	s.swept, s.sweptAt = now, time.Now()
 	return swept, s.measure(ctx)
+}
+
+// lockSweep waits until no other program brings the schedule in line.
+func (s *Scheduler) lockSweep(ctx context.Context) (unlock func(), err error) {
+	conn, err := s.config.Pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("taking turns to bring the schedule in line: %w", err)
+	}
+	const key = "(hashtextextended('muster/ingest/schedule/sweep', 0))"
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock"+key); err != nil {
+		conn.Release()
+		return nil, fmt.Errorf("taking turns to bring the schedule in line: %w", err)
+	}
+	return func() {
+		defer conn.Release()
+		if _, err := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock"+key); err != nil {
+			// The lock goes with the connection.
+			s.config.Logger.WarnContext(ctx, "the lock of the schedule was not let go; its connection is closed", "error", err)
+			_ = conn.Conn().Close(context.WithoutCancel(ctx))
+		}
+	}, nil
 }
 
 // sweepAnyway is how often the schedule is compared though nothing hints at a
@@ -183,6 +213,7 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
 		}
 		return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{
+			Queue:       queueOf(args.CharacterID),
 			Priority:    priorityDue,
 			ScheduledAt: s.plan.due(args.CharacterID, args.Section, orZero(validated), orZero(notBefore), now),
 			UniqueOpts:  unique(),
@@ -215,7 +246,7 @@ func (s *Scheduler) unfollowed(ctx context.Context, characters []int64) ([]river
 		if err := row.Scan(&args.CharacterID, &args.Section, &due); err != nil {
 			return river.InsertManyParams{}, err //nolint:wrapcheck // Wrapped below.
 		}
-		return river.InsertManyParams{Args: args, InsertOpts: followOpts(later(due, time.Now()))}, nil
+		return river.InsertManyParams{Args: args, InsertOpts: followOpts(args.CharacterID, later(due, time.Now()))}, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for follow-ups without a job: %w", err)

@@ -33,6 +33,9 @@ type Meter interface {
 // loses those of this long.
 const flushEvery = time.Minute
 
+// lastFlush bounds the last one, when all else has ended.
+const lastFlush = 5 * time.Second
+
 // Usage writes down what a meter counts, day by day. Several programs may do so on
 // one database. It is for one goroutine.
 type Usage struct {
@@ -72,7 +75,7 @@ func (u *Usage) Run(ctx context.Context, logger *slog.Logger) {
 
 // last writes the counts down when all else has ended.
 func (u *Usage) last(ctx context.Context, logger *slog.Logger) {
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeEvery)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 	defer cancel()
 	if err := u.Flush(last); err != nil {
 		logger.WarnContext(last, "the last counts of requests were not written down", "error", err)

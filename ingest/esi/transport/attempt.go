@@ -31,6 +31,8 @@ type reading struct {
 	resolved string
 	query    url.Values
 	body     []byte
+	// renewed tells that the token was given back once and renewed.
+	renewed bool
 }
 
 // reply is a usable answer: 200 with JSON, or 304.
@@ -39,6 +41,8 @@ type reply struct {
 	header  http.Header
 	body    []byte
 	expires time.Time
+	// nearEnd tells that it is about to expire, by its whole lifetime.
+	nearEnd bool
 }
 
 // authorize gets the access token and checks its scopes, so that a missing one
@@ -75,7 +79,6 @@ func tokenFailure(character int64, err error) error {
 // attempts are used up or asking again cannot help. etag makes the request
 // conditional; empty = not.
 func (r *reading) page(ctx context.Context, paging url.Values, etag string) (*reply, error) {
-	renewed := false
 	for attempt := 1; ; attempt++ {
 		answer, err := r.attempt(ctx, paging, etag)
 		var failure *Failure
@@ -83,9 +86,9 @@ func (r *reading) page(ctx context.Context, paging url.Values, etag string) (*re
 			return answer, err
 		}
 		switch {
-		case failure.Class == eve.FailureToken && failure.Status != 0 && !renewed:
+		case failure.Class == eve.FailureToken && failure.Status != 0 && !r.renewed:
 			// The token may have run out on the way; a new one settles it.
-			renewed = true
+			r.renewed = true
 			if err := r.renew(ctx); err != nil {
 				return nil, err
 			}
@@ -93,7 +96,7 @@ func (r *reading) page(ctx context.Context, paging url.Values, etag string) (*re
 			continue
 		case failure.Deferred || (failure.Class != eve.FailureServer && failure.Class != eve.FailureNetwork):
 			return nil, err
-		case failure.Status == 520 || attempt >= r.client.config.Attempts:
+		case failure.Status == statusThrottled || refuses(failure.Status) || attempt >= r.client.config.Attempts:
 			return nil, err
 		}
 		wait := r.client.config.Backoff << (attempt - 1)
@@ -131,39 +134,147 @@ func (r *reading) renew(ctx context.Context) error {
 // attempt sends one request, if all accounts allow it.
 func (r *reading) attempt(ctx context.Context, paging url.Values, etag string) (*reply, error) {
 	c := r.client
-	if end, down := c.config.Downtime.until(c.config.Now()); down {
-		c.metrics.deferred.WithLabelValues("downtime").Inc()
-		return nil, deferred(end, "EVE is down until %s", end.Format(time.TimeOnly))
+	if err := r.held(paging); err != nil {
+		return nil, err
 	}
 	group := c.group(r.route)
-	if until := c.budget.allow(group != ""); !until.IsZero() {
-		c.metrics.deferred.WithLabelValues("error_limit").Inc()
-		return nil, deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly))
+	reserved, err := r.reserve(ctx, group)
+	if err != nil {
+		return nil, err
 	}
-	if until := c.calls.take(r.route, r.character); !until.IsZero() {
-		c.metrics.deferred.WithLabelValues("calls").Inc()
-		return nil, deferred(until, "%s may not be asked more often for character %d until %s", r.route.Operation, r.character, until.UTC().Format(time.TimeOnly))
-	}
-	var reserved *reservation
-	if group != "" {
-		var until time.Time
-		reserved, until = c.ledger.reserve(bucketKey{group: group, character: r.bucketOwner()}, r.route)
-		if reserved == nil {
-			c.metrics.deferred.WithLabelValues("bucket").Inc()
-			return nil, deferred(until, "rate group %s of character %d is used up until %s", group, r.character, until.UTC().Format(time.TimeOnly))
-		}
-	}
-	done, err := c.breaker(r.route).Allow()
+	done, err := r.admit(ctx, group)
 	if err != nil {
 		if reserved != nil {
 			reserved.settle(0, nil)
 		}
-		c.metrics.deferred.WithLabelValues("breaker").Inc()
-		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation)
+		return nil, err
 	}
 	answer, err := r.send(ctx, paging, etag, reserved, group)
+	c.budget.end(group != "")
 	done(verdict(ctx, err))
 	return answer, err
+}
+
+// held tells what holds a request back whatever the accounts say.
+func (r *reading) held(paging url.Values) error {
+	c := r.client
+	now := c.config.Now()
+	if end, down := c.config.Downtime.until(now); down {
+		c.metrics.deferred.WithLabelValues("downtime").Inc()
+		return deferred(end, "EVE is down until %s", end.Format(time.TimeOnly)).spread(spreadFor(c.config.Downtime.Length))
+	}
+	if until, down := c.health.downUntil(r.route, now); down {
+		c.metrics.deferred.WithLabelValues("health").Inc()
+		return deferred(until, "ESI says that %s is down; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly)).spread(time.Minute)
+	}
+	if r.countsRefusals(paging) {
+		if until, storm := c.refusals.closed(r.refusalKey()); storm {
+			c.metrics.deferred.WithLabelValues("storm").Inc()
+			return deferred(until, "%s refused many characters at once; it is not asked until %s", r.route.Operation, until.UTC().Format(time.TimeOnly)).spread(time.Minute)
+		} else if !until.IsZero() {
+			c.metrics.deferred.WithLabelValues("refused").Inc()
+			return deferred(until, "%s was refused again and again; it is not asked for until %s", r.resolved, until.UTC().Format(time.DateTime))
+		}
+	}
+	return nil
+}
+
+// countsRefusals tells whether a refusal would be one of what is asked for, and not
+// of one page of it or of what is in the request's body.
+func (r *reading) countsRefusals(paging url.Values) bool {
+	first := len(paging) == 0 || paging.Get("page") == "1"
+	return first && r.route.Method == http.MethodGet
+}
+
+func (r *reading) refusalKey() refusalKey {
+	return refusalKey{operation: r.route.Operation, path: r.resolved, character: r.character}
+}
+
+// reserve sets the worst cost aside in the bucket of a group; nil without one.
+func (r *reading) reserve(ctx context.Context, group string) (*reservation, error) {
+	if group == "" {
+		return nil, nil //nolint:nilnil // There is nothing to set aside.
+	}
+	c := r.client
+	owner := r.bucketOwner()
+	for {
+		p, mine := c.payer(owner)
+		if !mine {
+			return nil, r.notMine()
+		}
+		reserved, until, busy := c.ledger.reserve(bucketKey{group: group, character: owner}, r.route, p)
+		switch {
+		case reserved != nil:
+			return reserved, nil
+		case busy == nil:
+			c.metrics.deferred.WithLabelValues("bucket").Inc()
+			return nil, deferred(until, "rate group %s of character %d is used up until %s", group, r.character, until.UTC().Format(time.TimeOnly))
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the first answer of rate group %s of character %d: %w", group, r.character, context.Cause(ctx))
+		}
+	}
+}
+
+func (r *reading) notMine() error {
+	r.client.metrics.deferred.WithLabelValues("elsewhere").Inc()
+	until := r.client.config.Now().Add(elsewhere)
+	return deferred(until, "another program asks for character %d", r.character)
+}
+
+// begin asks the error limit.
+func (r *reading) begin(ctx context.Context, group string) error {
+	c := r.client
+	for {
+		until, busy := c.budget.begin(group != "", c.config.Tenure.Programs())
+		switch {
+		case !until.IsZero():
+			c.metrics.deferred.WithLabelValues("error_limit").Inc()
+			return deferred(until, "ESI's error limit is nearly used up; requests are held back until %s", until.UTC().Format(time.TimeOnly)).spread(errorWindow / 2)
+		case busy == nil:
+			return nil
+		}
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to ask ESI for %s: %w", r.route.Operation, context.Cause(ctx))
+		}
+	}
+}
+
+// admit asks the accounts that no bucket keeps. If it fails nothing was taken.
+func (r *reading) admit(ctx context.Context, group string) (done func(error), err error) {
+	c := r.client
+	if err := r.begin(ctx, group); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			c.budget.end(group != "")
+		}
+	}()
+	if r.route.Calls > 0 {
+		owner := r.character
+		if r.route.CallsShared {
+			owner = 0
+		}
+		p, mine := c.payer(owner)
+		if !mine {
+			return nil, r.notMine()
+		}
+		if until := c.calls.take(r.route, r.character, p); !until.IsZero() {
+			c.metrics.deferred.WithLabelValues("calls").Inc()
+			return nil, deferred(until, "%s may not be asked more often for character %d until %s", r.route.Operation, r.character, until.UTC().Format(time.TimeOnly))
+		}
+	}
+	done, err = c.breaker(r.route).Allow()
+	if err != nil {
+		c.metrics.deferred.WithLabelValues("breaker").Inc()
+		return nil, deferred(c.config.Now().Add(c.config.BreakFor), "%s failed too often in a row and is cut off for a while", r.route.Operation).spread(c.config.BreakFor)
+	}
+	return done, nil
 }
 
 // verdict is what a breaker is told of an attempt.
@@ -173,6 +284,9 @@ func verdict(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil || !errors.As(err, &failure):
+		return errNoVerdict
+	case failure.Status == statusThrottled || refuses(failure.Status):
+		// It is told of one character, or is counted apart.
 		return errNoVerdict
 	case failure.Class == eve.FailureServer || failure.Class == eve.FailureNetwork:
 		return errServer
@@ -228,7 +342,7 @@ func (r *reading) send(ctx context.Context, paging url.Values, etag string, rese
 	r.account(status, response, reserved, group)
 	switch {
 	case err == nil:
-		return r.judge(paging, response, body)
+		return r.judge(ctx, paging, response, body)
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("asking ESI for %s: %w", r.route.Operation, context.Cause(ctx))
 	case errors.Is(err, errTooLong):
@@ -241,7 +355,7 @@ func (r *reading) send(ctx context.Context, paging url.Values, etag string, rese
 func (r *reading) setHeaders(request *http.Request, etag string) {
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", r.client.config.UserAgent)
-	request.Header.Set("X-Compatibility-Date", catalogue.CompatibilityDate)
+	request.Header.Set("X-Compatibility-Date", compatibilityDate(r.client.config.Now()))
 	if etag != "" {
 		request.Header.Set("If-None-Match", etag)
 	}
@@ -295,7 +409,7 @@ func (r *reading) account(status int, response *http.Response, reserved *reserva
 	left, reset, counted := errorReport(header)
 	switch {
 	case counted:
-		c.budget.report(left, reset)
+		c.budget.report(left, reset, status >= 400)
 	case group == "" && (status == 0 || status >= 400):
 		c.budget.count()
 	}
@@ -306,37 +420,63 @@ func (r *reading) account(status int, response *http.Response, reserved *reserva
 		if told {
 			reset = max(reset, wait)
 		}
-		c.budget.stop(now.Add(reset))
+		c.budget.stop(reset)
+		c.metrics.incidents.Inc()
+		c.config.Logger.Error("ESI's error limit was used up: every request waits until it is reset; other programs at this address may have used it",
+			"operation", r.route.Operation, "reset", reset)
 	}
 }
 
-// statusErrorLimited is ESI's answer to everything once the error limit is used
-// up.
-const statusErrorLimited = 420
+const (
+	// statusErrorLimited is ESI's answer to everything once the error limit is used
+	// up.
+	statusErrorLimited = 420
+	// statusThrottled is the answer of the game's own servers to who asks too fast.
+	statusThrottled = 520
+)
 
 // judge turns an answer into a reply or a failure.
-func (r *reading) judge(paging url.Values, response *http.Response, body []byte) (*reply, error) {
+func (r *reading) judge(ctx context.Context, paging url.Values, response *http.Response, body []byte) (*reply, error) {
 	now := r.client.config.Now()
-	fresh := min(lifetime(response.Header, untold(r.route, now)), maxLifetime)
+	r.checkDate(ctx, response.Header)
+	ttl := untold(r.route, now)
+	fresh := min(lifetime(response.Header, ttl), maxLifetime)
 	answer := &reply{status: response.StatusCode, header: response.Header, body: body, expires: now.Add(fresh)}
+	answer.nearEnd = nearEnd(response.Header, fresh, ttl)
 	switch {
-	case response.StatusCode == http.StatusNotModified:
-		return answer, nil
-	case response.StatusCode != http.StatusOK:
-		return nil, r.refused(paging, response, body)
-	case !json.Valid(body):
+	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNotModified:
+		return nil, r.refused(ctx, paging, response, body)
+	case response.StatusCode == http.StatusOK && !validJSON(body):
 		// No lifetime holds for this: it is not what ESI's cache has.
 		return nil, r.malformed(paging, response, body, notJSON(body))
-	default:
-		return answer, nil
 	}
+	if r.countsRefusals(paging) {
+		r.client.refusals.answered(r.refusalKey())
+	}
+	return answer, nil
+}
+
+// checkDate makes it known when a route answers by another date than was asked for:
+// what it sends may then have another shape.
+func (r *reading) checkDate(ctx context.Context, h http.Header) {
+	c := r.client
+	asked := compatibilityDate(c.config.Now())
+	said, first := c.echoes.foreign(r.route, asked, h)
+	if !first {
+		return
+	}
+	if len(said) > len(time.DateOnly) {
+		said = "other"
+	}
+	c.metrics.echoes.WithLabelValues(r.route.Operation, said).Inc()
+	c.config.Logger.WarnContext(ctx, "ESI answers by another compatibility date than was asked for", "operation", r.route.Operation, "asked", asked, "answered", said)
 }
 
 func notJSON(body []byte) string {
 	switch trimmed := bytes.TrimSpace(body); {
 	case len(trimmed) == 0:
 		return "the answer is empty"
-	case trimmed[0] == '<':
+	case isHTML(trimmed):
 		return "the answer is HTML, not JSON"
 	default:
 		return "the answer is no JSON, or cut off"
@@ -344,37 +484,107 @@ func notJSON(body []byte) string {
 }
 
 // refused turns a status other than 200 and 304 into a failure.
-func (r *reading) refused(paging url.Values, response *http.Response, body []byte) *Failure {
+func (r *reading) refused(ctx context.Context, paging url.Values, response *http.Response, body []byte) *Failure {
 	status, operation := response.StatusCode, r.route.Operation
 	said := r.reason(body)
 	now := r.client.config.Now()
 	wait, told := retryAfter(response.Header, now)
-	var f *Failure
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden && strings.Contains(said, "expired"):
-		f = failed(eve.FailureToken, status, "ESI takes the token of character %d for invalid (%d%s)", r.character, status, said)
-	case status == http.StatusForbidden:
-		f = failed(eve.FailureForbidden, status, "ESI forbids %s for character %d (403%s)", operation, r.character, said)
-	case status == http.StatusNotFound:
-		f = failed(eve.FailureNotFound, status, "ESI knows nothing at %s (404%s); that alone proves nothing", r.path(paging), said)
+	case refuses(status) && isHTML(body):
+		// ESI itself answers in JSON: this came from what is in front of it.
+		return failed(eve.FailureServer, status, "something in front of ESI answered %s with %d and a page of HTML", operation, status)
+	case refuses(status):
+		return r.refusedThis(ctx, paging, status, body, said)
 	case status == statusErrorLimited:
-		f = failed(eve.FailureRateLimited, status, "ESI's error limit is used up (420); all requests wait")
-		f.RetryAt = r.client.budget.allow(true)
+		f := failed(eve.FailureRateLimited, status, "ESI's error limit is used up (420); all requests wait")
+		f.RetryAt = r.client.budget.stopped()
+		return f.spread(errorWindow / 2)
 	case status == http.StatusTooManyRequests:
-		f = failed(eve.FailureRateLimited, status, "%s is asked too often for character %d (429)", operation, r.character)
+		f := failed(eve.FailureRateLimited, status, "%s is asked too often for character %d (429)", operation, r.character)
 		if !told {
 			wait = time.Minute
 		}
 		f.RetryAt = now.Add(wait)
+		return f.spread(spreadFor(wait))
 	case status >= http.StatusInternalServerError:
-		f = failed(eve.FailureServer, status, "ESI failed at %s (%d%s)", operation, status, said)
+		f := failed(eve.FailureServer, status, "ESI failed at %s (%d%s)", operation, status, said)
 		if told {
 			f.RetryAt = now.Add(wait)
+			f.Spread = spreadFor(wait)
 		}
+		if status == statusThrottled {
+			f.RetryAt = later(f.RetryAt, r.client.calls.throttled(r.route, r.character))
+		}
+		return f
 	default:
 		return r.malformed(paging, response, body, fmt.Sprintf("unexpected status %d%s", status, said))
 	}
+}
+
+// refusedThis judges a 401, 403 or 404. None of them proves anything by itself.
+func (r *reading) refusedThis(ctx context.Context, paging url.Values, status int, body []byte, said string) *Failure {
+	operation := r.route.Operation
+	hiccup := status == http.StatusForbidden && tokenHiccup(body)
+	if (status == http.StatusUnauthorized || hiccup) && !r.renewed && !r.route.Public() {
+		// It is asked again with another token before anything is made of it.
+		return failed(eve.FailureToken, status, "ESI does not take the token of character %d (%d%s)", r.character, status, said)
+	}
+	count, until, storm := 1, time.Time{}, false
+	if r.countsRefusals(paging) && !hiccup {
+		count, until, storm = r.client.refusals.refused(r.route, r.refusalKey())
+	}
+	var f *Failure
+	switch {
+	case storm:
+		f = failed(eve.FailureServer, status, "ESI refuses %s to many characters at once (%d%s): that is taken for a fault of ESI", operation, status, said)
+		r.client.metrics.storms.WithLabelValues(operation).Inc()
+		r.client.config.Logger.WarnContext(ctx, "ESI refuses a route to many characters at once; it is left alone for a while",
+			"operation", operation, "status", status, "until", until.UTC())
+		f.Spread = time.Minute
+	case hiccup:
+		f = failed(eve.FailureServer, status, "ESI cannot check the token of character %d, which was just renewed (403%s)", r.character, said)
+	case status == http.StatusUnauthorized && count < refuseAfter:
+		// The sign-on has just given this token: that ESI does not take it may well
+		// pass.
+		f = failed(eve.FailureServer, status, "ESI does not take the token of character %d, which was just renewed (401%s)", r.character, said)
+		until = r.client.config.Now().Add(refuseFor << (count - 1))
+	case status == http.StatusUnauthorized:
+		f = failed(eve.FailureToken, status, "ESI does not take the tokens of character %d for %s, again and again (401%s)", r.character, operation, said)
+	case status == http.StatusForbidden:
+		f = failed(eve.FailureForbidden, status, "ESI forbids %s for character %d (403%s)", operation, r.character, said)
+	default:
+		f = failed(eve.FailureNotFound, status, "ESI knows nothing at %s (404%s); that alone proves nothing", r.path(paging), said)
+	}
+	f.RetryAt = until
 	return f
+}
+
+// tokenHiccup tells whether a 403 is about the token and not about what was asked
+// for: it ran out on the way, or ESI and the sign-on do not understand one another
+// for the moment. None of this is the end of a login.
+func tokenHiccup(body []byte) bool {
+	var said struct {
+		Error     string          `json:"error"`
+		SSOStatus json.RawMessage `json:"sso_status"`
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return false
+	}
+	text := strings.ToLower(said.Error)
+	return len(said.SSOStatus) > 0 || strings.Contains(text, "expire") || strings.Contains(text, "expiry") ||
+		strings.Contains(text, "unexpected end of json") || strings.Contains(text, "sso")
+}
+
+func isHTML(body []byte) bool {
+	trimmed := bytes.TrimSpace(body)
+	return len(trimmed) > 0 && trimmed[0] == '<'
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // reason is ESI's own word for an error, if it sent one, ready to be appended.

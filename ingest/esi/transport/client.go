@@ -50,6 +50,9 @@ type Config struct {
 	// Logger takes a line when a route is cut off or comes back.
 	Logger *slog.Logger
 
+	// Tenure tells which characters are this program's where several share them:
+	// all of them.
+	Tenure Tenure
 	// Downtime is when not to ask; none by default, [Daily] for the real ESI.
 	Downtime Downtime
 	// Timeout bounds one request with its answer: 20 s.
@@ -81,6 +84,9 @@ func (c *Config) setDefaults() {
 	setDefault(&c.BreakFor, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Tenure == nil {
+		c.Tenure = alwaysAlone{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -121,6 +127,10 @@ type Client struct {
 	metrics *metrics
 	usage   usage
 	calls   *calls
+	// refusals, health and echoes are what was learnt from answers.
+	refusals *refusals
+	health   health
+	echoes   echoes
 
 	mu       sync.Mutex
 	breakers map[string]*gobreaker.TwoStepCircuitBreaker[any]
@@ -136,7 +146,8 @@ func New(config Config) (*Client, error) {
 		return nil, err
 	}
 	config.BaseURL = strings.TrimSuffix(config.BaseURL, "/")
-	metrics, err := newMetrics(config.Registerer)
+	budget := newBudget(config.Now)
+	metrics, err := newMetrics(config.Registerer, budget)
 	if err != nil {
 		return nil, fmt.Errorf("registering the metrics of ESI: %w", err)
 	}
@@ -158,9 +169,10 @@ func New(config Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		ledger:   newLedger(config.Now),
-		budget:   newBudget(config.Now),
+		budget:   budget,
 		metrics:  metrics,
 		calls:    newCalls(config.Now),
+		refusals: newRefusals(config.Now),
 		usage:    usage{counts: map[[2]string]*Usage{}},
 		breakers: map[string]*gobreaker.TwoStepCircuitBreaker[any]{},
 		groups:   map[string]string{},

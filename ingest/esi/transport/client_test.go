@@ -245,24 +245,29 @@ func TestAnswersAreClassified(t *testing.T) {
 		class    eve.FailureClass
 		requests int
 	}{
-		"401 renews the token once":   {answer(401, `{"error":"token is not valid"}`), eve.FailureToken, 2},
-		"403 that means an old token": {answer(403, `{"error":"token is expired","sso_status":401}`), eve.FailureToken, 2},
-		"403":                         {answer(403, `{"error":"Forbidden"}`), eve.FailureForbidden, 1},
-		"404":                         {answer(404, `{"error":"Not found"}`), eve.FailureNotFound, 1},
-		"400":                         {answer(400, `{"error":"bad"}`), eve.FailureMalformed, 1},
-		"204":                         {answer(204, ""), eve.FailureMalformed, 1},
-		"redirect":                    {answer(302, "", "Location", "/elsewhere"), eve.FailureMalformed, 1},
-		"500":                         {answer(500, `{"error":"oops"}`), eve.FailureServer, 3},
-		"502 with HTML":               {answer(502, `<html>bad gateway</html>`), eve.FailureServer, 3},
-		"520 is not repeated":         {answer(520, `{"error":"ConStopSpamming, details: {}"}`), eve.FailureServer, 1},
-		"429":                         {answer(429, `{"error":"slow down"}`, "Retry-After", "30"), eve.FailureRateLimited, 1},
-		"429 without headers":         {answer(429, ""), eve.FailureRateLimited, 1},
-		"420":                         {answer(420, `{"error":"error limited"}`, "X-ESI-Error-Limit-Remain", "0", "X-ESI-Error-Limit-Reset", "30"), eve.FailureRateLimited, 1},
-		"HTML":                        {answer(200, `<!doctype html>`), eve.FailureMalformed, 1},
-		"truncated":                   {answer(200, `{"solar_`), eve.FailureMalformed, 1},
-		"empty":                       {answer(200, ""), eve.FailureMalformed, 1},
-		"cut off on the way":          {cutOff, eve.FailureNetwork, 3},
-		"no answer":                   {noAnswer, eve.FailureNetwork, 3},
+		"401 renews the token once":     {answer(401, `{"error":"token is not valid"}`), eve.FailureServer, 2},
+		"403 that means an old token":   {answer(403, `{"error":"token is expired","sso_status":401}`), eve.FailureServer, 2},
+		"403 of a sign-on that hiccups": {answer(403, `{"error":"unexpected end of JSON input","sso_status":401}`), eve.FailureServer, 2},
+		"403 of clocks that differ":     {answer(403, `{"error":"token expiry is too far in the future"}`), eve.FailureServer, 2},
+		"403 in HTML":                   {answer(403, `<html>Access denied</html>`), eve.FailureServer, 1},
+		"404 in HTML":                   {answer(404, ` <html>Not here</html>`), eve.FailureServer, 1},
+		"420 with a reset of nothing":   {answer(420, ``, "X-ESI-Error-Limit-Remain", "0", "X-ESI-Error-Limit-Reset", "0"), eve.FailureRateLimited, 1},
+		"403":                           {answer(403, `{"error":"Forbidden"}`), eve.FailureForbidden, 1},
+		"404":                           {answer(404, `{"error":"Not found"}`), eve.FailureNotFound, 1},
+		"400":                           {answer(400, `{"error":"bad"}`), eve.FailureMalformed, 1},
+		"204":                           {answer(204, ""), eve.FailureMalformed, 1},
+		"redirect":                      {answer(302, "", "Location", "/elsewhere"), eve.FailureMalformed, 1},
+		"500":                           {answer(500, `{"error":"oops"}`), eve.FailureServer, 3},
+		"502 with HTML":                 {answer(502, `<html>bad gateway</html>`), eve.FailureServer, 3},
+		"520 is not repeated":           {answer(520, `{"error":"ConStopSpamming, details: {}"}`), eve.FailureServer, 1},
+		"429":                           {answer(429, `{"error":"slow down"}`, "Retry-After", "30"), eve.FailureRateLimited, 1},
+		"429 without headers":           {answer(429, ""), eve.FailureRateLimited, 1},
+		"420":                           {answer(420, `{"error":"error limited"}`, "X-ESI-Error-Limit-Remain", "0", "X-ESI-Error-Limit-Reset", "30"), eve.FailureRateLimited, 1},
+		"HTML":                          {answer(200, `<!doctype html>`), eve.FailureMalformed, 1},
+		"truncated":                     {answer(200, `{"solar_`), eve.FailureMalformed, 1},
+		"empty":                         {answer(200, ""), eve.FailureMalformed, 1},
+		"cut off on the way":            {cutOff, eve.FailureNetwork, 3},
+		"no answer":                     {noAnswer, eve.FailureNetwork, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -396,6 +401,7 @@ func TestNobodyIsAskedInDowntime(t *testing.T) {
 	failure := r.failure(t, catalogue.CharacterDetails())
 	require.True(t, failure.Deferred)
 	require.Equal(t, time.Date(2026, 9, 2, 11, 15, 0, 0, time.UTC), failure.RetryAt)
+	require.Equal(t, 5*time.Minute, failure.Spread, "all that waited come back over five minutes")
 	require.Empty(t, r.world.Requests("/"))
 }
 

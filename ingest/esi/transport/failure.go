@@ -17,6 +17,9 @@ type Failure struct {
 	// RetryAt is the earliest moment at which to try again, UTC; zero if
 	// there is none but the caller's own patience.
 	RetryAt time.Time
+	// Spread is over how long after RetryAt all that met the same should come back,
+	// so that they do not come at one moment; zero if nobody else did.
+	Spread time.Duration
 	// Deferred tells that the request was held back by us, so that ESI was not
 	// asked and nothing was learnt about the section.
 	Deferred bool
@@ -63,5 +66,15 @@ func failed(class eve.FailureClass, status int, format string, args ...any) *Fai
 func deferred(until time.Time, format string, args ...any) *Failure {
 	f := failed(eve.FailureRateLimited, 0, format, args...)
 	f.Deferred, f.RetryAt = true, until
+	return f
+}
+
+// spreadFor is how long those come back that all waited for the same: they have as
+// long as a third of what they waited, up to five minutes.
+func spreadFor(wait time.Duration) time.Duration { return min(wait/3, 5*time.Minute) }
+
+// spread says over how long all come back that met the same.
+func (f *Failure) spread(over time.Duration) *Failure {
+	f.Spread = max(0, over)
 	return f
 }

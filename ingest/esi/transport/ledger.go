@@ -69,7 +69,7 @@ func (l *ledger) forget(now time.Time) {
 	}
 	for key, b := range l.buckets {
 		idle := b.reserved == 0 && !b.blockedUntil.After(now)
-		if last := len(b.charges) - 1; idle && (last < 0 || now.Sub(b.charges[last].at) > 2*b.window) {
+		if last := len(b.charges) - 1; idle && b.probe == nil && (last < 0 || now.Sub(b.charges[last].at) > 2*b.window) {
 			delete(l.buckets, key)
 		}
 	}
@@ -90,6 +90,13 @@ type bucket struct {
 	// settled counts answers, to tell whether one overtook another.
 	settled      uint64
 	blockedUntil time.Time
+	// since is from when on this program asks. Before ESI has said what is left
+	// since then, told is false and one request at a time is sent: who asked before
+	// may have left nothing.
+	since time.Time
+	told  bool
+	// probe is closed when that one request is settled; nil if there is none.
+	probe chan struct{}
 }
 
 type charge struct {
@@ -114,29 +121,50 @@ type reservation struct {
 	settled uint64
 }
 
-// reserve sets the worst cost aside. If the bucket does not hold it, it tells
-// from when on it will.
-func (l *ledger) reserve(key bucketKey, route catalogue.Route) (*reservation, time.Time) {
+// payer is on whose account a request goes: that of a character that this program
+// alone asks for since a moment, or that of the address, which some programs share.
+type payer struct {
+	since    time.Time
+	programs int
+}
+
+// alone is a payer that shares with nobody.
+func alone() payer { return payer{programs: 1} }
+
+// reserve sets the worst cost aside. If the bucket does not hold it, it tells from
+// when on it will. As long as ESI has not said what is left, it gives a channel
+// instead while another request is on its way: when that is closed, ask again.
+func (l *ledger) reserve(key bucketKey, route catalogue.Route, p payer) (*reservation, time.Time, <-chan struct{}) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.buckets[key]
 	if b == nil {
 		l.forget(now)
-		b = &bucket{limit: route.MaxTokens, window: route.Window}
+		b = &bucket{limit: route.MaxTokens, window: route.Window, since: p.since}
 		l.buckets[key] = b
 	}
-	if until := b.freeAt(now, worstCost); until.After(now) {
-		return nil, until
+	if !b.since.Equal(p.since) {
+		// Another program asked in between.
+		b.since, b.told, b.charges = p.since, false, nil
+	}
+	if !b.told && b.reserved > 0 {
+		if b.probe == nil {
+			b.probe = make(chan struct{})
+		}
+		return nil, time.Time{}, b.probe
+	}
+	if until := b.freeAt(now, worstCost, p.programs); until.After(now) {
+		return nil, until, nil
 	}
 	b.reserved++
-	return &reservation{ledger: l, bucket: b, settled: b.settled}, time.Time{}
+	return &reservation{ledger: l, bucket: b, settled: b.settled}, time.Time{}, nil
 }
 
 // room tells whether a set of requests with good answers fits into a bucket now,
 // with the worst set aside for those on their way at once. It gives the moment at
 // which it will, and false if it never can.
-func (l *ledger) room(key bucketKey, requests, atOnce int) (time.Time, bool) {
+func (l *ledger) room(key bucketKey, requests, atOnce int, p payer) (time.Time, bool) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,7 +173,7 @@ func (l *ledger) room(key bucketKey, requests, atOnce int) (time.Time, bool) {
 		return now, true
 	}
 	need := requests*costOK + min(requests, atOnce)*(worstCost-costOK)
-	return b.freeAt(now, need), need <= b.limit
+	return b.freeAt(now, need, p.programs), need <= b.limit
 }
 
 // settle replaces what was set aside by the actual cost, or by the server's own
@@ -156,12 +184,16 @@ func (r *reservation) settle(cost int, said *report) {
 	defer r.ledger.mu.Unlock()
 	b := r.bucket
 	b.reserved--
+	if b.probe != nil {
+		close(b.probe)
+		b.probe = nil
+	}
 	if said == nil {
 		b.add(now, cost)
 		b.settled++
 		return
 	}
-	b.limit, b.window = said.limit, said.window
+	b.limit, b.window, b.told = said.limit, said.window, true
 	used := said.limit - said.remaining
 	if b.settled != r.settled {
 		// Another answer came while this one was on its way, and the server may
@@ -195,13 +227,14 @@ func (b *bucket) add(now time.Time, cost int) {
 }
 
 // freeAt is the earliest moment at which the bucket holds a number of tokens, or
-// all that it can hold.
-func (b *bucket) freeAt(now time.Time, tokens int) time.Time {
+// all that it can hold. Of several programs that share it each takes the others to
+// do as it does.
+func (b *bucket) freeAt(now time.Time, tokens, programs int) time.Time {
 	at := now
 	if b.blockedUntil.After(at) {
 		at = b.blockedUntil
 	}
-	need := min(tokens, b.limit) + b.reserved*worstCost
+	need := min(tokens*programs, b.limit) + b.reserved*worstCost*programs
 	// Every charge is forgotten after two windows; what is reserved is settled
 	// long before that.
 	const steps = 60

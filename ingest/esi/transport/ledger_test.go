@@ -28,6 +28,15 @@ func newBooks() *books {
 	return b
 }
 
+// take reserves in a bucket that no other program has drawn from.
+func (b *books) take(key bucketKey, limit int) (*reservation, time.Time) {
+	if b.buckets[key] == nil {
+		b.buckets[key] = &bucket{limit: limit, window: quarter, told: true}
+	}
+	r, until, _ := b.reserve(key, route(limit), alone())
+	return r, until
+}
+
 func route(limit int) catalogue.Route {
 	return catalogue.Route{Operation: "Get", Group: "g", MaxTokens: limit, Window: quarter}
 }
@@ -35,7 +44,7 @@ func route(limit int) catalogue.Route {
 var key = bucketKey{group: "g", character: 1}
 
 func (b *books) spend(t require.TestingT, limit, cost int) {
-	r, until := b.reserve(key, route(limit))
+	r, until := b.take(key, limit)
 	require.NotNil(t, r, "blocked until %s", until)
 	r.settle(cost, nil)
 }
@@ -44,37 +53,37 @@ func TestLedgerReservesTheWorstCost(t *testing.T) {
 	b := newBooks()
 	var open []*reservation
 	for range 3 {
-		r, _ := b.reserve(key, route(15))
+		r, _ := b.take(key, 15)
 		require.NotNil(t, r)
 		open = append(open, r)
 	}
-	r, _ := b.reserve(key, route(15))
+	r, _ := b.take(key, 15)
 	require.Nil(t, r, "three requests on their way may cost all 15 tokens")
 	open[0].settle(costNotModified, nil)
-	r, _ = b.reserve(key, route(15))
+	r, _ = b.take(key, 15)
 	require.Nil(t, r, "1 spent and 10 set aside leave 4")
 	open[1].settle(0, nil)
-	r, _ = b.reserve(key, route(15))
+	r, _ = b.take(key, 15)
 	require.NotNil(t, r, "1 spent and 5 set aside leave 9")
 }
 
 func TestLedgerKeepsBucketsApart(t *testing.T) {
 	b := newBooks()
 	b.spend(t, 5, 5)
-	r, _ := b.reserve(key, route(5))
+	r, _ := b.take(key, 5)
 	require.Nil(t, r)
-	r, _ = b.reserve(bucketKey{group: "g", character: 2}, route(5))
+	r, _ = b.take(bucketKey{group: "g", character: 2}, 5)
 	require.NotNil(t, r)
-	r, _ = b.reserve(bucketKey{group: "other", character: 1}, route(5))
+	r, _ = b.take(bucketKey{group: "other", character: 1}, 5)
 	require.NotNil(t, r)
 }
 
 func TestLedgerBelievesTheServer(t *testing.T) {
 	t.Run("that more is used", func(t *testing.T) {
 		b := newBooks()
-		r, _ := b.reserve(key, route(150))
+		r, _ := b.take(key, 150)
 		r.settle(costOK, &report{limit: 150, remaining: 4, window: quarter})
-		r, until := b.reserve(key, route(150))
+		r, until := b.take(key, 150)
 		require.Nil(t, r)
 		require.True(t, until.After(b.now))
 	})
@@ -83,40 +92,40 @@ func TestLedgerBelievesTheServer(t *testing.T) {
 		for range 30 {
 			b.spend(t, 155, 5)
 		}
-		r, _ := b.reserve(key, route(155))
+		r, _ := b.take(key, 155)
 		require.NotNil(t, r)
 		r.settle(costOK, &report{limit: 155, remaining: 150, window: quarter})
-		r, _ = b.reserve(key, route(155))
+		r, _ = b.take(key, 155)
 		require.NotNil(t, r)
 	})
 	t.Run("that the limit is another", func(t *testing.T) {
 		b := newBooks()
-		r, _ := b.reserve(key, route(150))
+		r, _ := b.take(key, 150)
 		r.settle(costOK, &report{limit: 6, remaining: 4, window: quarter})
-		r, _ = b.reserve(key, route(150))
+		r, _ = b.take(key, 150)
 		require.Nil(t, r)
 	})
 	t.Run("but not an answer that was overtaken", func(t *testing.T) {
 		b := newBooks()
-		first, _ := b.reserve(key, route(20))
-		second, _ := b.reserve(key, route(20))
+		first, _ := b.take(key, 20)
+		second, _ := b.take(key, 20)
 		// The server counted the first request first; its answer comes last.
 		second.settle(costRefused, &report{limit: 20, remaining: 4, window: quarter})
 		first.settle(costRefused, &report{limit: 20, remaining: 9, window: quarter})
-		r, _ := b.reserve(key, route(20))
+		r, _ := b.take(key, 20)
 		require.Nil(t, r)
 	})
 }
 
 func TestLedgerBlocksABucketUntilTold(t *testing.T) {
 	b := newBooks()
-	r, _ := b.reserve(key, route(150))
+	r, _ := b.take(key, 150)
 	r.settle(0, nil)
 	r.block(start.Add(90 * time.Second))
-	_, until := b.reserve(key, route(150))
+	_, until := b.take(key, 150)
 	require.Equal(t, start.Add(90*time.Second), until)
 	b.now = start.Add(90 * time.Second)
-	r, _ = b.reserve(key, route(150))
+	r, _ = b.take(key, 150)
 	require.NotNil(t, r)
 }
 
@@ -164,7 +173,7 @@ func TestNoWindowShapeIsEverOverdrawn(t *testing.T) {
 		silent := rapid.Bool().Draw(t, "silent")
 		for range rapid.IntRange(1, 80).Draw(t, "requests") {
 			b.now = b.now.Add(time.Duration(rapid.IntRange(0, 240).Draw(t, "pause")) * time.Second)
-			r, until := b.reserve(key, route(s.limit))
+			r, until := b.take(key, s.limit)
 			if r == nil {
 				require.True(t, until.After(b.now))
 				if rapid.Bool().Draw(t, "wait") {
@@ -190,11 +199,11 @@ func TestABlockedBucketComesFree(t *testing.T) {
 		b := newBooks()
 		limit := rapid.IntRange(1, 30).Draw(t, "limit")
 		for {
-			r, until := b.reserve(key, route(limit))
+			r, until := b.take(key, limit)
 			if r == nil {
 				require.False(t, until.After(b.now.Add(2*quarter+time.Minute)))
 				b.now = until
-				r, _ = b.reserve(key, route(limit))
+				r, _ = b.take(key, limit)
 				require.NotNil(t, r)
 				return
 			}
@@ -203,39 +212,48 @@ func TestABlockedBucketComesFree(t *testing.T) {
 	})
 }
 
+// asks has one request begin and end.
+func (b *budget) asks(bucketed bool) time.Time {
+	until, _ := b.begin(bucketed, 1)
+	if until.IsZero() {
+		b.end(bucketed)
+	}
+	return until
+}
+
 func TestBudget(t *testing.T) {
 	now := start
 	b := newBudget(func() time.Time { return now })
-	require.Zero(t, b.allow(false))
+	require.Zero(t, b.asks(false))
 
-	b.report(21, 40*time.Second)
-	require.Zero(t, b.allow(false))
-	b.report(20, 40*time.Second)
-	require.Equal(t, start.Add(40*time.Second), b.allow(false), "routes without a bucket wait for the reset")
-	require.Zero(t, b.allow(true), "routes with a bucket do not")
-	b.report(59, 40*time.Second)
-	require.NotZero(t, b.allow(false), "they go on at 60")
-	b.report(60, 40*time.Second)
-	require.Zero(t, b.allow(false))
+	b.report(21, 40*time.Second, true)
+	require.Zero(t, b.asks(false))
+	b.report(20, 40*time.Second, true)
+	require.Equal(t, start.Add(40*time.Second), b.asks(false), "routes without a bucket wait for the reset")
+	require.Zero(t, b.asks(true), "routes with a bucket do not")
+	b.report(59, 40*time.Second, true)
+	require.NotZero(t, b.asks(false), "they go on at 60")
+	b.report(60, 40*time.Second, true)
+	require.Zero(t, b.asks(false))
 
-	b.report(10, 40*time.Second)
+	b.report(10, 40*time.Second, true)
 	now = now.Add(40 * time.Second)
-	require.Zero(t, b.allow(false), "a new minute, a new budget")
+	require.Zero(t, b.asks(false), "a new minute, a new budget")
 
-	b.stop(now.Add(time.Minute))
-	require.Equal(t, now.Add(time.Minute), b.allow(true), "420 stops all")
+	b.stop(time.Minute)
+	require.Equal(t, now.Add(time.Minute), b.asks(true), "420 stops all")
 	now = now.Add(time.Minute)
-	require.Zero(t, b.allow(true))
+	require.Zero(t, b.asks(true))
 }
 
 func TestBudgetCountsByItselfWhereTheServerDoesNot(t *testing.T) {
 	now := start
 	b := newBudget(func() time.Time { return now })
 	for range errorsPerMinute - pauseAt {
-		require.Zero(t, b.allow(false))
+		require.Zero(t, b.asks(false))
 		b.count()
 	}
-	require.NotZero(t, b.allow(false))
+	require.NotZero(t, b.asks(false))
 }
 
 func TestDowntime(t *testing.T) {
@@ -261,7 +279,7 @@ func TestIdleBucketsAreForgotten(t *testing.T) {
 	l := newLedger(func() time.Time { return now })
 	route := catalogue.Route{MaxTokens: 15, Window: 15 * time.Minute}
 	ask := func(character int64) {
-		r, _ := l.reserve(bucketKey{group: "char-notification", character: character}, route)
+		r, _, _ := l.reserve(bucketKey{group: "char-notification", character: character}, route, alone())
 		require.NotNil(t, r)
 		r.settle(costOK, nil)
 	}

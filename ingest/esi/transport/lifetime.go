@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,11 +14,8 @@ import (
 // max-age less the Age, else by Expires against Date, else by the catalogue.
 func lifetime(h http.Header, otherwise time.Duration) time.Duration {
 	if seconds, ok := maxAge(h.Get("Cache-Control")); ok {
-		age, err := strconv.Atoi(h.Get("Age"))
-		if err != nil || age < 0 {
-			age = 0
-		}
-		return max(0, time.Duration(seconds-age)*time.Second)
+		age, _ := wholeSeconds(h.Get("Age"))
+		return max(0, seconds-age)
 	}
 	expires, err := http.ParseTime(h.Get("Expires"))
 	if err != nil {
@@ -47,17 +45,27 @@ func untold(route catalogue.Route, now time.Time) time.Duration {
 // silence a route for years.
 const maxLifetime = 7 * 24 * time.Hour
 
-func maxAge(cacheControl string) (int, bool) {
+// wholeSeconds reads a number of seconds that is not negative; what would not fit
+// into any lifetime counts as [maxLifetime].
+func wholeSeconds(text string) (time.Duration, bool) {
+	seconds, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return maxLifetime, true
+	case err != nil:
+		return 0, false
+	default:
+		return time.Duration(min(seconds, uint64(maxLifetime/time.Second))) * time.Second, true
+	}
+}
+
+func maxAge(cacheControl string) (time.Duration, bool) {
 	for directive := range strings.SplitSeq(cacheControl, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		if !strings.EqualFold(name, "max-age") {
 			continue
 		}
-		seconds, err := strconv.Atoi(strings.Trim(value, `"`))
-		if err != nil || seconds < 0 {
-			return 0, false
-		}
-		return seconds, true
+		return wholeSeconds(strings.Trim(value, `"`))
 	}
 	return 0, false
 }
@@ -84,27 +92,47 @@ func bucketReport(h http.Header) *report {
 	return &report{limit: limit, remaining: remaining, window: over}
 }
 
-// errorReport reads the headers of the shared error limit.
+// errorReport reads the headers of the shared error limit. A reset that is due now
+// is taken for one in a second, so that nothing left is never taken for a new
+// window.
 func errorReport(h http.Header) (left int, reset time.Duration, ok bool) {
 	left, err := strconv.Atoi(h.Get("X-Esi-Error-Limit-Remain"))
 	if err != nil {
 		return 0, 0, false
 	}
-	seconds, err := strconv.Atoi(h.Get("X-Esi-Error-Limit-Reset"))
-	if err != nil || seconds < 0 || seconds > 3600 {
+	reset, ok = wholeSeconds(h.Get("X-Esi-Error-Limit-Reset"))
+	if !ok || reset > time.Hour {
 		return 0, 0, false
 	}
-	return left, time.Duration(seconds) * time.Second, true
+	return max(0, left), max(reset, time.Second), true
 }
+
+// maxRetryAfter bounds how long an answer can have us wait: longer than any
+// downtime, and short enough that a mad one passes.
+const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads Retry-After in seconds or as a date.
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	value := h.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
-		return time.Duration(seconds) * time.Second, true
+	if wait, ok := wholeSeconds(value); ok {
+		return min(wait, maxRetryAfter), true
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now)), true
+		return min(max(0, at.Sub(now)), maxRetryAfter), true
 	}
 	return 0, false
+}
+
+// nearEnd tells whether an answer was taken from a cache that is about to be made
+// anew, so that a page that is asked for next may be of another making. It is
+// measured by the age that the answer has reached, as far as it is known.
+func nearEnd(h http.Header, fresh, ttl time.Duration) bool {
+	const near, part = 5 * time.Second, 10
+	whole := max(ttl, fresh)
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	date, dateErr := http.ParseTime(h.Get("Date"))
+	if err == nil && dateErr == nil && !date.Before(modified) {
+		whole = fresh + date.Sub(modified)
+	}
+	return fresh < min(near, whole/part)
 }

@@ -85,7 +85,10 @@ func (c *Client) Get(ctx context.Context, request Request) (Answer, error) {
 	}
 	s.replies = make([]*reply, count)
 	s.replies[0] = first
-	err = s.rest(ctx)
+	err = s.tooLate()
+	if err == nil {
+		err = s.rest(ctx)
+	}
 	var answer Answer
 	if err == nil {
 		answer, err = s.answer()
@@ -124,6 +127,9 @@ type set struct {
 	prior    []Page
 	complete int
 	replies  []*reply
+	// unannounced tells that the number of pages is not known, where there were
+	// several before.
+	unannounced bool
 	// unproven tells that no 304 shows which pages belong together.
 	unproven bool
 }
@@ -146,8 +152,16 @@ func (s *set) count(first *reply) (int, error) {
 	switch {
 	case s.reading.route.Paging != catalogue.Pages:
 		return 1, nil
+	case announced == "" && first.status == http.StatusNotModified && s.complete == 0:
+		// What is kept is of a set that failed; it has a place for every page.
+		return max(1, len(s.prior)), nil
 	case announced == "" && first.status == http.StatusNotModified:
-		return max(1, s.complete), nil
+		return s.complete, nil
+	case announced == "" && s.complete > 1:
+		// ESI has left the header out before. That all further pages are gone is
+		// believed only if the second one is.
+		s.unannounced = true
+		return 2, nil
 	case announced == "":
 		return 1, nil
 	}
@@ -189,11 +203,29 @@ func (s *set) rest(ctx context.Context) error {
 	}
 	err := group.Wait()
 	var failure *Failure
-	if errors.As(err, &failure) && failure.Class == eve.FailureNotFound {
+	gone := errors.As(err, &failure) && failure.Class == eve.FailureNotFound
+	switch {
+	case gone && s.unannounced:
+		s.replies = s.replies[:1]
+		return nil
+	case err == nil && s.unannounced:
+		return s.torn("the first page does not say how many there are, but there is more than one")
+	case gone:
 		// The page was there when the first one was read.
 		return s.torn("page went away while the set was read")
 	}
 	return err
+}
+
+// tooLate holds a set back whose first page is about to be made anew: the others
+// would be of another making. A moment after that the whole of it is asked for.
+func (s *set) tooLate() error {
+	if len(s.replies) == 1 || !s.replies[0].nearEnd {
+		return nil
+	}
+	r := s.reading
+	r.client.metrics.deferred.WithLabelValues("near_end").Inc()
+	return deferred(s.expires(), "the first of %d pages of %s of character %d is about to be made anew", len(s.replies), r.route.Operation, r.character)
 }
 
 // room makes sure that a set is not begun that the bucket cannot see through:
@@ -204,7 +236,12 @@ func (s *set) room() error {
 	if group == "" {
 		return nil
 	}
-	until, ever := c.ledger.room(bucketKey{group: group, character: r.bucketOwner()}, len(s.replies)-1, c.config.ParallelPages)
+	owner := r.bucketOwner()
+	p, mine := c.payer(owner)
+	if !mine {
+		return r.notMine()
+	}
+	until, ever := c.ledger.room(bucketKey{group: group, character: owner}, len(s.replies)-1, c.config.ParallelPages, p)
 	switch {
 	case !ever:
 		return failed(eve.FailureRateLimited, 0, "%s of character %d has %d pages, more than rate group %s can ever pay for", r.route.Operation, r.character, len(s.replies), group)

@@ -3,10 +3,11 @@ package transport
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/bytedance/sonic"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
@@ -117,17 +118,47 @@ func (w *walker) page(ctx context.Context, r *reading, from int64) (Page, error)
 	return Page{ETag: answer.header.Get("ETag"), LastModified: answer.header.Get("Last-Modified"), Body: bytes.TrimSpace(answer.body), From: from}, nil
 }
 
+// walked is what a walk needs to know of a record: whichever id its list goes by.
+type walked struct {
+	TransactionID int64 `json:"transaction_id"`
+	MailID        int64 `json:"mail_id"`
+	EventID       int64 `json:"event_id"`
+}
+
+// id is the one of a field; 0 if there is none.
+func (w walked) id(field string) int64 {
+	switch field {
+	case "transaction_id":
+		return w.TransactionID
+	case "mail_id":
+		return w.MailID
+	case "event_id":
+		return w.EventID
+	default:
+		return 0
+	}
+}
+
+// decodeWalked reads a page, whose JSON is known to be valid.
+func decodeWalked(body []byte) ([]walked, error) {
+	var records []walked
+	if err := sonic.ConfigStd.Unmarshal(body, &records); err != nil {
+		return nil, err //nolint:wrapcheck // The caller says what was read.
+	}
+	return records, nil
+}
+
 // after is the id from which the page goes on that follows one; 0 if none does.
 func (w *walker) after(body []byte) (int64, error) {
-	var records []map[string]json.RawMessage
-	if err := json.Unmarshal(body, &records); err != nil {
+	records, err := decodeWalked(body)
+	if err != nil {
 		return 0, failed(eve.FailureMalformed, http.StatusOK, "must be a list of records: %w", err)
 	}
 	var last int64
 	fresh, known := false, false
 	for _, record := range records {
-		id, err := strconv.ParseInt(string(record[w.ID]), 10, 64)
-		if err != nil {
+		id := record.id(w.ID)
+		if id == 0 {
 			return 0, failed(eve.FailureMalformed, http.StatusOK, "a record lacks %s", w.ID)
 		}
 		if !w.seen[id] {

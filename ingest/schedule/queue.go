@@ -1,0 +1,73 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/muster-sync/muster/ingest/fleet"
+)
+
+// The jobs of each shard of characters have a queue of their own, which only the
+// program works that has the shard: so nobody fetches a job that is another's.
+
+const (
+	// queuePrefix is before the number of a shard in the name of its queue.
+	queuePrefix = "characters-"
+	// idleQueue never has a job.
+	idleQueue = "idle"
+	// fetchCooldown is the least time between two looks into a queue.
+	fetchCooldown = 20 * time.Millisecond
+)
+
+func queueName(shard int) string { return queuePrefix + strconv.Itoa(shard) }
+
+// queueOf is the queue of a character's jobs.
+func queueOf(character int64) string { return queueName(fleet.ShardOf(character)) }
+
+// perQueue is how many jobs are fetched of a queue at once. It is more than its part
+// of the slots, so that the few queues of one of many programs, or those with much
+// to do, can use all of them, and that fewer fetches are needed.
+func (s *Scheduler) perQueue() int { return max(4, s.config.Workers/2) }
+
+// runTimeout bounds how long a job may be in work, that it waits for a slot
+// included.
+func (s *Scheduler) runTimeout() time.Duration { return 6 * s.config.JobTimeout }
+
+// Take begins to work a shard's queue.
+func (s *Scheduler) Take(ctx context.Context, shard int) error {
+	name := queueName(shard)
+	err := s.client.Queues().Add(name, river.QueueConfig{MaxWorkers: s.perQueue()})
+	if err != nil {
+		// One that could not be started is there all the same.
+		return fmt.Errorf("beginning to work queue %s: %w", name, errors.Join(err, s.Give(ctx, shard)))
+	}
+	return nil
+}
+
+// Give ends the work in a shard's queue: nothing new is fetched, and what is under
+// way comes to its end.
+func (s *Scheduler) Give(ctx context.Context, shard int) error {
+	err := s.client.Queues().Remove(ctx, queueName(shard))
+	if gone := new(river.QueueNotFoundError); err != nil && !errors.As(err, &gone) {
+		return fmt.Errorf("ending work in queue %s: %w", queueName(shard), err)
+	}
+	return nil
+}
+
+// sortOut puts jobs that an older version left in one queue for all where they
+// belong.
+func (s *Scheduler) sortOut(ctx context.Context) error {
+	_, err := s.config.Pool.Exec(ctx, `
+		UPDATE ingest.river_job SET queue = $1 || ((args->>'character_id')::bigint % $2)
+		WHERE queue = $3 AND state IN ('available', 'pending', 'scheduled', 'retryable') AND args->>'character_id' IS NOT NULL`,
+		queuePrefix, int64(fleet.Shards), river.QueueDefault)
+	if err != nil {
+		return fmt.Errorf("putting jobs into the queues of their characters: %w", err)
+	}
+	return nil
+}
