@@ -147,7 +147,7 @@ func (r *Resolver) structureRefused(ctx context.Context, id, character int64, f 
 	var refusals int
 	err := r.config.Pool.QueryRow(ctx, `SELECT refusals FROM universe.structure_seen WHERE structure_id = $1 AND character_id = $2`, id, character).Scan(&refusals)
 	if err == nil {
-		_, err = r.config.Pool.Exec(ctx, `UPDATE universe.structure_seen SET refusals = refusals + 1, refused_at = $3, retry_at = $4, reason = $5, allowed_at = NULL, etag = ''
+		_, err = r.config.Pool.Exec(ctx, `UPDATE universe.structure_seen SET refusals = refusals + 1, refused_at = $3, retry_at = $4, reason = $5, allowed_at = NULL
 			WHERE structure_id = $1 AND character_id = $2`, id, character, now, now.Add(patience(refusals+1)), printable(f.Message))
 	}
 	if err != nil {
