@@ -37,6 +37,7 @@ type worlds struct {
 	AnvilCredentials string `name:"anvil-credentials" env:"MUSTER_ANVIL_CREDENTIALS" help:"Google service-account key file; empty is the application default, none sends no token." placeholder:"FILE"`
 
 	Intervals  map[string]time.Duration `name:"interval" env:"MUSTER_INTERVALS" help:"Time between two readings of a section, such as location=55m." placeholder:"SECTION=DURATION"`
+	SpareIdle  bool                     `env:"MUSTER_SPARE_IDLE" default:"true" negatable:"" help:"Leave out readings that cannot bring anything new because the character has not logged in since."`
 	SweepEvery time.Duration            `env:"MUSTER_SWEEP_EVERY" default:"1h" help:"Time between two sweeps of a consortium."`
 	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
@@ -53,6 +54,7 @@ type ingestCommand struct {
 
 // Run implements the subcommand.
 func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
+	limitMemory(ingestMemory)
 	return env.withStores(ctx, func(s *stores) error {
 		r, err := env.newRoles(ctx, s, c.worlds)
 		if err != nil {
@@ -165,7 +167,7 @@ func (r *roles) newSweeper(ctx context.Context) (*anvil.Sweeper, error) {
 
 // ingest reads the outside worlds and audits after sweeps, until ctx ends.
 func (r *roles) ingest(ctx context.Context) error {
-	sync, err := r.characterSync()
+	sync, err := r.characterSync(ctx)
 	if err != nil {
 		return err
 	}
@@ -191,7 +193,7 @@ func idle(ctx context.Context) error {
 }
 
 // characterSync reads the sections of characters when they are due.
-func (r *roles) characterSync() (func(context.Context) error, error) {
+func (r *roles) characterSync(ctx context.Context) (func(context.Context) error, error) {
 	if r.vault == nil {
 		r.logger.Info("no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
 		return idle, nil
@@ -208,15 +210,19 @@ func (r *roles) characterSync() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
+	relaxed, err := r.openRelaxed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	syncer, err := esi.NewSyncer(esi.Config{
-		Pool: r.pool, Client: client, Appender: finder.Watch(r.appender), Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
-		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals))},
+		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals)), SpareIdle: r.worlds.SpareIdle},
 	})
 	if err != nil {
 		return nil, err
 	}
 	scheduler, err := schedule.New(schedule.Config{
-		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
+		Pool: relaxed, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
 		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers, Member: member,
 	})
 	if err != nil {

@@ -10,6 +10,10 @@ import (
 // garbage grow as large as that again.
 const projectorMemory = 192 << 20
 
+// ingestMemory is what the heap of the ingest workers ought to stay below: long lists
+// come as megabytes, and leave as much garbage.
+const ingestMemory = 176 << 20
+
 // limitMemory makes the collector work harder when the heap comes near a size.
 // It is no hard bound, and GOMEMLIMIT goes before it.
 func limitMemory(size int64) {

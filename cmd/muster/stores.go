@@ -102,7 +102,18 @@ func (s *stores) Close() {
 	}
 }
 
-func openPostgres(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
+// openRelaxed connects to Postgres without waiting, at a commit, until the disk has
+// it. It is for what is done again if it was lost.
+func (s *stores) openRelaxed(ctx context.Context) (*pgxpool.Pool, error) {
+	pool, err := openPostgres(ctx, s.addresses.PostgresDSN, "synchronous_commit", "off")
+	if err == nil {
+		s.close = append(s.close, pool.Close)
+	}
+	return pool, err
+}
+
+// openPostgres connects with settings of the session, given as names and values.
+func openPostgres(ctx context.Context, dsn string, settings ...string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, event.Errorf(event.CodeInvalid, "the address of Postgres cannot be read; write it as postgres://user:password@host:port/database")
@@ -110,6 +121,9 @@ func openPostgres(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	config.MaxConns = max(config.MaxConns, poolSize)
 	config.ConnConfig.RuntimeParams["application_name"] = "muster"
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	for pair := range slices.Chunk(settings, 2) {
+		config.ConnConfig.RuntimeParams[pair[0]] = pair[1]
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to Postgres: %w", err)

@@ -172,6 +172,7 @@ type followUp struct {
 	failures          int
 	class             eve.FailureClass
 	since             time.Time
+	due               time.Time
 }
 
 // followed is what became of a follow-up.
@@ -212,15 +213,19 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	if _, ok := s.sections[name]; !ok {
 		return FollowOutcome{}, event.Errorf(event.CodeNotFound, "section %q is not synced by this Muster", name)
 	}
-	due, err := s.store.dueFollowUps(ctx, character, name, s.config.Now(), followAtOnce)
+	next, err := s.store.nextFollowUps(ctx, character, name, followAtOnce+1)
 	if err != nil {
 		return FollowOutcome{}, err
 	}
+	now := s.config.Now()
 	var outcome FollowOutcome
 	var events []event.Event
 	var done []followed
 	var broken error
-	for _, f := range due {
+	for _, f := range next[:min(len(next), followAtOnce)] {
+		if f.due.After(now) {
+			break
+		}
 		result, e, failure, err := s.follow(ctx, character, name, f)
 		if err != nil {
 			// What came before it must not be asked for again, also if the program
@@ -253,7 +258,7 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	}
 	outcome.Events = len(events)
 	s.events.WithLabelValues(string(name)).Add(float64(len(events)))
-	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done); err != nil {
+	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done, next[len(done):]); err != nil {
 		return outcome, errors.Join(broken, err)
 	}
 	if broken != nil {

@@ -25,6 +25,8 @@ type Section struct {
 	// Parts are the answers that it is made of, in the order in which they are
 	// asked for.
 	Parts []Part
+	// Played tells that it changes only while the character is being played.
+	Played bool
 	// Heavy tells that its answers can be megabytes long, so that few are read at
 	// once.
 	Heavy bool

@@ -18,6 +18,9 @@ type Options struct {
 	// fetched apart follows from them: a section that is not named has Member Audit's
 	// middle ring, 235 minutes.
 	Intervals map[eve.Section]time.Duration
+	// SpareIdle leaves out readings that cannot bring anything new because the
+	// character has not logged in since the last one.
+	SpareIdle bool
 }
 
 // interval is the time between two readings of a section.
@@ -44,26 +47,26 @@ func Sections(options Options) []Section {
 		simple(eve.SectionDetails, catalogue.CharacterDetails()),
 		simple(eve.SectionCorporationHistory, catalogue.CharacterCorporationHistory()),
 		assets(),
-		simple(eve.SectionAttributes, catalogue.CharacterAttributes()),
-		contacts(),
+		played(simple(eve.SectionAttributes, catalogue.CharacterAttributes())),
+		played(contacts()),
 		contracts(),
-		simple(eve.SectionImplants, catalogue.CharacterImplants()),
-		simple(eve.SectionClones, catalogue.CharacterClones()),
-		simple(eve.SectionLocation, catalogue.CharacterLocation()),
-		simple(eve.SectionLoyalty, catalogue.CharacterLoyaltyPoints()),
+		played(simple(eve.SectionImplants, catalogue.CharacterImplants())),
+		played(simple(eve.SectionClones, catalogue.CharacterClones())),
+		played(simple(eve.SectionLocation, catalogue.CharacterLocation())),
+		played(simple(eve.SectionLoyalty, catalogue.CharacterLoyaltyPoints())),
 		mails(options.Mails),
 		simple(eve.SectionOnline, catalogue.CharacterOnline()),
-		simple(eve.SectionShip, catalogue.CharacterShip()),
-		simple(eve.SectionSkills, catalogue.CharacterSkills()),
-		simple(eve.SectionSkillQueue, catalogue.CharacterSkillQueue()),
+		played(simple(eve.SectionShip, catalogue.CharacterShip())),
+		played(simple(eve.SectionSkills, catalogue.CharacterSkills())),
+		played(simple(eve.SectionSkillQueue, catalogue.CharacterSkillQueue())),
 		simple(eve.SectionWallet, catalogue.CharacterWallet()),
 		walletJournal(),
 		transactions(),
 		simple(eve.SectionFWStats, catalogue.CharacterFactionWarfareStats()),
-		mining(),
-		simple(eve.SectionPlanets, catalogue.CharacterPlanets()),
+		played(mining()),
+		played(simple(eve.SectionPlanets, catalogue.CharacterPlanets())),
 		simple(eve.SectionRoles, catalogue.CharacterRoles()),
-		simple(eve.SectionStandings, catalogue.CharacterStandings()),
+		played(simple(eve.SectionStandings, catalogue.CharacterStandings())),
 		simple(eve.SectionTitles, catalogue.CharacterTitles()),
 		orders(),
 		industryJobs(),
@@ -71,16 +74,22 @@ func Sections(options Options) []Section {
 		killmails(),
 		notifications(),
 		calendar(),
-		simple(eve.SectionFatigue, catalogue.CharacterFatigue()),
+		played(simple(eve.SectionFatigue, catalogue.CharacterFatigue())),
 		simple(eve.SectionMedals, catalogue.CharacterMedals()),
-		simple(eve.SectionResearch, catalogue.CharacterAgentsResearch()),
-		simple(eve.SectionFittings, catalogue.CharacterFittings()),
+		played(simple(eve.SectionResearch, catalogue.CharacterAgentsResearch())),
+		played(simple(eve.SectionFittings, catalogue.CharacterFittings())),
 	}
 }
 
 // simple is a section that is the value of one route.
 func simple(name eve.Section, route catalogue.Route) Section {
 	return Section{Name: name, Parts: []Part{{Route: route}}, Changes: value(name, only)}
+}
+
+// played is a section that changes only while its character is being played.
+func played(s Section) Section {
+	s.Played = true
+	return s
 }
 
 func heavy(s Section) Section {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,11 @@ import (
 // out.
 type store struct {
 	pool *pgxpool.Pool
+	// durable is where that is written which must outlive a crash of the database.
+	durable *pgxpool.Pool
+	// pruned is when old answers for all characters were last dropped, in Unix
+	// seconds.
+	pruned *atomic.Int64
 }
 
 // errOvertaken means that another program wrote the section's state meanwhile.
@@ -140,7 +146,7 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 		return err
 	}
 	// Nothing of a character that was forgotten meanwhile may still be appended.
-	tag, err := s.pool.Exec(ctx, `
+	tag, err := s.durable.Exec(ctx, `
 		INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
 		SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
 		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
@@ -191,11 +197,12 @@ func queueFollowUps(batch *pgx.Batch, character int64, section eve.Section, add,
 		character, string(section), kinds, ids, extras, moments, once)
 }
 
-// dueFollowUps are follow-ups of a section that are due, the longest first.
-func (s store) dueFollowUps(ctx context.Context, character int64, section eve.Section, now time.Time, most int) ([]followUp, error) {
+// nextFollowUps are the follow-ups of a section that come next, the longest due
+// first; some may not be due yet.
+func (s store) nextFollowUps(ctx context.Context, character int64, section eve.Section, most int) ([]followUp, error) {
 	rows, err := s.pool.Query(ctx, `
-		SELECT kind, item_id, extra, moment, once, etag, content_hash, last_event_id, failures, class, since FROM ingest.follow_up
-		WHERE character_id = $1 AND section = $2 AND due_at <= $3 ORDER BY due_at, moment DESC, item_id DESC LIMIT $4`, character, string(section), now, most)
+		SELECT kind, item_id, extra, moment, once, etag, content_hash, last_event_id, failures, class, since, due_at FROM ingest.follow_up
+		WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`' ORDER BY due_at, moment DESC, item_id DESC LIMIT $3`, character, string(section), most)
 	if err != nil {
 		return nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
 	}
@@ -203,7 +210,7 @@ func (s store) dueFollowUps(ctx context.Context, character int64, section eve.Se
 		var f followUp
 		var last *uuid.UUID
 		var since *time.Time
-		err := row.Scan(&f.Kind, &f.ItemID, &f.Extra, &f.Moment, &f.Once, &f.etag, &f.contentHash, &last, &f.failures, &f.class, &since)
+		err := row.Scan(&f.Kind, &f.ItemID, &f.Extra, &f.Moment, &f.Once, &f.etag, &f.contentHash, &last, &f.failures, &f.class, &since, &f.due)
 		f.Moment, f.lastEventID, f.since = f.Moment.UTC(), orNil(last), orZero(since)
 		return f, err
 	})
@@ -214,9 +221,18 @@ func (s store) dueFollowUps(ctx context.Context, character int64, section eve.Se
 }
 
 // followedUp writes down what became of follow-ups, and tells when the next one of
-// the section is due; zero if there is none.
-func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed) (time.Time, error) {
+// the section is due; zero if there is none. waiting are those that were not tried.
+func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed, waiting []followUp) (time.Time, error) {
 	batch := &pgx.Batch{}
+	var next *time.Time
+	consider := func(due time.Time) {
+		if due.Before(dormantAt()) && (next == nil || due.Before(*next)) {
+			next = &due
+		}
+	}
+	for _, f := range waiting {
+		consider(f.due)
+	}
 	var overKinds []string
 	var overIDs []int64
 	for _, f := range done {
@@ -224,6 +240,7 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 			overKinds, overIDs = append(overKinds, f.Kind), append(overIDs, f.ItemID)
 			continue
 		}
+		consider(f.dueAt)
 		batch.Queue(`
 			UPDATE ingest.follow_up SET etag = $5, content_hash = $6, last_event_id = $7, due_at = $8, failures = $9, class = $10, status = $11,
 			    message = $12, since = $13, fetched_at = CASE WHEN $9 = 0 THEN now() ELSE fetched_at END, not_before = $14
@@ -236,9 +253,14 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 			DELETE FROM ingest.follow_up f USING unnest($3::text[], $4::bigint[]) AS o (kind, item_id)
 			WHERE f.character_id = $1 AND f.section = $2 AND f.kind = o.kind AND f.item_id = o.item_id`, character, string(section), overKinds, overIDs)
 	}
-	var next *time.Time
-	batch.Queue(`SELECT min(due_at) FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`'`, character, string(section)).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
+	if next == nil {
+		// The list may have named more meanwhile.
+		batch.Queue(`SELECT min(due_at) FROM ingest.follow_up WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`'`, character, string(section)).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&next) })
+	}
+	if batch.Len() == 0 {
+		return orZero(next), nil
+	}
 	// A batch is one transaction.
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return time.Time{}, fmt.Errorf("writing down the follow-ups of section %s of character %d: %w", section, character, err)
@@ -277,6 +299,9 @@ func (s store) commit(ctx context.Context, character int64, section Section, rev
 		section.queuePages(batch, character, i, pages, complete)
 	}
 	queueFollowUps(batch, character, section.Name, t.followUps, t.settled)
+	if t.next.Spell == nil {
+		queuePresence(batch, character, section.Name, t.parts)
+	}
 	write := func(q batcher) error { return q.SendBatch(ctx, batch).Close() }
 	var err error
 	// A batch is one transaction of its own; only to roll back what follows does
@@ -372,17 +397,21 @@ func (s store) shared(ctx context.Context, path string, now time.Time) (transpor
 	return answer, true, nil
 }
 
-// share keeps an answer for all characters, and drops a few that are not fresh any
-// more.
+// pruneEvery is how often answers for all characters are dropped that are not fresh
+// any more.
+const pruneEvery = 10 * time.Minute
+
+// share keeps an answer for all characters.
 func (s store) share(ctx context.Context, path string, answer transport.Answer) error {
 	batch := &pgx.Batch{}
 	batch.Queue(`
 		INSERT INTO ingest.shared_answer (path, etag, body, fetched_at, expires_at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (path) DO UPDATE SET etag = $2, body = $3, fetched_at = $4, expires_at = $5`,
 		path, answer.Pages[0].ETag, compress(answer.Pages[0].Body), answer.FetchedAt, answer.ExpiresAt)
-	batch.Queue(`
-		DELETE FROM ingest.shared_answer WHERE path IN (
-		    SELECT path FROM ingest.shared_answer WHERE expires_at <= $1 ORDER BY expires_at LIMIT 10)`, answer.FetchedAt)
+	last := s.pruned.Load()
+	if at := answer.FetchedAt.Unix(); at-last >= int64(pruneEvery/time.Second) && s.pruned.CompareAndSwap(last, at) {
+		batch.Queue(`DELETE FROM ingest.shared_answer WHERE expires_at <= $1`, answer.FetchedAt)
+	}
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("keeping the answer of %s: %w", path, err)
 	}
@@ -424,7 +453,7 @@ func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO ingest.forgotten (character_id, at) VALUES ($1, now()) ON CONFLICT (character_id) DO UPDATE SET at = now()`, character); err != nil {
 		return fmt.Errorf("forgetting character %d: %w", character, err)
 	}
-	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine", "pause"} {
+	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine", "pause", "presence"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM ingest."+table+" WHERE character_id = $1", character); err != nil {
 			return fmt.Errorf("forgetting character %d in %s: %w", character, table, err)
 		}

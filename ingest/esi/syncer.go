@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,7 +37,12 @@ type Logins interface {
 // Config is what a [Syncer] works with; all but Logger and Now are required.
 type Config struct {
 	// Pool is on a database with the tables of package schema.
-	Pool       *pgxpool.Pool
+	Pool *pgxpool.Pool
+	// Relaxed is a pool on the same database which does not wait until the disk has
+	// what it commits: Pool if nil. All goes through it but what is about to be
+	// appended. Should the database crash, what was committed last is done again: an
+	// append gives the same events.
+	Relaxed    *pgxpool.Pool
 	Client     *transport.Client
 	Appender   Appender
 	Logins     Logins
@@ -58,6 +64,9 @@ const (
 	Unchanged Result = "unchanged"
 	// NotDue: it is too early to ask; nothing was asked.
 	NotDue Result = "not_due"
+	// Spared: nothing can have changed, since the character was not played; nothing
+	// was asked. Outcome.NotBefore is when to look again.
+	Spared Result = "spared"
 	// Deferred: a limit holds the request back; nothing was learnt.
 	Deferred Result = "deferred"
 	// Failed: the section could not be read; see Outcome.Failure.
@@ -100,6 +109,9 @@ func NewSyncer(config Config) (*Syncer, error) {
 	if config.Pool == nil || config.Client == nil || config.Appender == nil || config.Logins == nil || config.Registerer == nil {
 		return nil, event.Errorf(event.CodeInvalid, "a syncer needs a pool, a client, an appender, logins and a registerer")
 	}
+	if config.Relaxed == nil {
+		config.Relaxed = config.Pool
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -108,7 +120,7 @@ func NewSyncer(config Config) (*Syncer, error) {
 	}
 	s := &Syncer{
 		config:   config,
-		store:    store{pool: config.Pool},
+		store:    store{pool: config.Relaxed, durable: config.Pool, pruned: &atomic.Int64{}},
 		sections: map[eve.Section]Section{},
 		kinds:    followKinds(),
 		heavy:    make(chan struct{}, heavyAtOnce),
@@ -141,6 +153,16 @@ const heavyAtOnce = 3
 // is to be repeated: it then appends the same events. Of several calls for the
 // same section at once only one asks ESI.
 func (s *Syncer) Sync(ctx context.Context, character int64, name eve.Section) (Outcome, error) {
+	return s.join(ctx, character, name, s.config.Options.SpareIdle)
+}
+
+// Refresh is [Syncer.Sync] for somebody who has asked: nothing is spared.
+func (s *Syncer) Refresh(ctx context.Context, character int64, name eve.Section) (Outcome, error) {
+	return s.join(ctx, character, name, false)
+}
+
+// join syncs a section, or waits for another call that does.
+func (s *Syncer) join(ctx context.Context, character int64, name eve.Section, spare bool) (Outcome, error) {
 	section, ok := s.sections[name]
 	if !ok {
 		return Outcome{}, event.Errorf(event.CodeNotFound, "section %q is not synced by this Muster", name)
@@ -150,7 +172,7 @@ func (s *Syncer) Sync(ctx context.Context, character int64, name eve.Section) (O
 		var mine bool
 		result := s.flights.DoChan(key, func() (any, error) {
 			mine = true
-			return s.sync(ctx, character, section)
+			return s.sync(ctx, character, section, spare)
 		})
 		select {
 		case r := <-result:
@@ -159,6 +181,9 @@ func (s *Syncer) Sync(ctx context.Context, character int64, name eve.Section) (O
 				continue
 			}
 			outcome, _ := r.Val.(Outcome)
+			if r.Err == nil && !mine && !spare && outcome.Result == Spared {
+				continue
+			}
 			if r.Err == nil && mine {
 				s.count(name, outcome)
 			}
@@ -178,7 +203,7 @@ func (s *Syncer) count(section eve.Section, o Outcome) {
 	s.events.WithLabelValues(string(section)).Add(float64(o.Events))
 }
 
-func (s *Syncer) sync(ctx context.Context, character int64, section Section) (Outcome, error) {
+func (s *Syncer) sync(ctx context.Context, character int64, section Section, spare bool) (Outcome, error) {
 	if section.Heavy {
 		select {
 		case s.heavy <- struct{}{}:
@@ -204,6 +229,15 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section) (Ou
 			result = Changed
 		}
 		return Outcome{Result: result, ValidatedAt: st.ValidatedAt, NotBefore: st.NotBefore, Events: resumed}, nil
+	}
+	if spare && section.Played && resumed == 0 {
+		p, known, err := s.store.presence(ctx, character)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if next, idle := p.spare(s.config.Options, section, st, s.config.Now()); known && idle {
+			return Outcome{Result: Spared, ValidatedAt: st.ValidatedAt, NotBefore: next}, nil
+		}
 	}
 	a := &attempt{syncer: s, character: character, section: section, state: st, prior: prior}
 	err = a.read(ctx)

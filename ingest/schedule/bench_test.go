@@ -19,6 +19,10 @@ import (
 // busy answers after the time of a quick answer of ESI, and counts.
 type busy struct{ done atomic.Int64 }
 
+func (s *busy) Refresh(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
+	return s.Sync(ctx, character, section)
+}
+
 func (s *busy) Sync(context.Context, int64, eve.Section) (esi.Outcome, error) {
 	<-time.After(20 * time.Millisecond)
 	s.done.Add(1)

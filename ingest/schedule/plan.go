@@ -90,6 +90,8 @@ func (p plan) after(character int64, section eve.Section, o esi.Outcome, now tim
 	switch o.Result {
 	case esi.Deferred:
 		return later(o.NotBefore, now).Add(comeBack(o.Failure)), true
+	case esi.Spared:
+		return later(o.NotBefore.Add(p.phase(character, section)), now.Add(time.Second)), true
 	case esi.Failed:
 		if o.Failure.Class == eve.FailureToken {
 			return time.Time{}, false

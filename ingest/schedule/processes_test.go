@@ -109,6 +109,10 @@ func (named) Reject(context.Context, int64, string) error { return nil }
 // asking asks ESI and remembers nothing.
 type asking struct{ client *transport.Client }
 
+func (a asking) Refresh(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
+	return a.Sync(ctx, character, section)
+}
+
 func (a asking) Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
 	route := catalogue.CharacterLocation()
 	if section == eve.SectionDetails {

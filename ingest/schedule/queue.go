@@ -20,8 +20,9 @@ const (
 	queuePrefix = "characters-"
 	// idleQueue never has a job.
 	idleQueue = "idle"
-	// fetchCooldown is the least time between two looks into a queue.
-	fetchCooldown = 20 * time.Millisecond
+	// fetchCooldown is the least time between two looks into a queue: under load each
+	// look finds several jobs, and costs as much as one.
+	fetchCooldown = 100 * time.Millisecond
 )
 
 func queueName(shard int) string { return queuePrefix + strconv.Itoa(shard) }
@@ -32,7 +33,7 @@ func queueOf(character int64) string { return queueName(fleet.ShardOf(character)
 // perQueue is how many jobs are fetched of a queue at once. It is more than its part
 // of the slots, so that the few queues of one of many programs, or those with much
 // to do, can use all of them, and that fewer fetches are needed.
-func (s *Scheduler) perQueue() int { return max(4, s.config.Workers/2) }
+func (s *Scheduler) perQueue() int { return max(4, s.config.Workers) }
 
 // runTimeout bounds how long a job may be in work, that it waits for a slot
 // included.

@@ -30,6 +30,8 @@ import (
 // Syncer syncs a section of a character once; [*esi.Syncer] is one.
 type Syncer interface {
 	Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error)
+	// Refresh is Sync for somebody who has asked.
+	Refresh(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error)
 	// FollowUp fetches what is due of what a section's list named.
 	FollowUp(ctx context.Context, character int64, section eve.Section) (esi.FollowOutcome, error)
 }
@@ -341,7 +343,7 @@ func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) e
 		return err
 	}
 	defer end()
-	outcome, err := s.config.Syncer.Sync(ctx, job.Args.CharacterID, job.Args.Section)
+	outcome, err := s.config.Syncer.Refresh(ctx, job.Args.CharacterID, job.Args.Section)
 	if err == nil && outcome.FollowUps {
 		err = s.followUp(ctx, job.Args.CharacterID, job.Args.Section)
 	}

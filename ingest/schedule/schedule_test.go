@@ -46,6 +46,10 @@ type syncer struct {
 	answer   func(ctx context.Context, o order) (esi.Outcome, error)
 }
 
+func (s *syncer) Refresh(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
+	return s.Sync(ctx, character, section)
+}
+
 func (s *syncer) Sync(ctx context.Context, character int64, section eve.Section) (esi.Outcome, error) {
 	s.mu.Lock()
 	s.orders = append(s.orders, order{character, section})

@@ -83,6 +83,7 @@ func refusedCode(err error, code, verifier string) error {
 // it can be given back to EVE with [Vault.Revoke] once the transaction is
 // committed. Without a login it returns an empty one.
 func (v *Vault) TakeTx(ctx context.Context, tx pgx.Tx, character int64) (Grant, error) {
+	defer v.recent.drop(character)
 	g := Grant{CharacterID: character}
 	var sealed []byte
 	err := tx.QueryRow(ctx, "DELETE FROM ingest.token WHERE character_id = $1 RETURNING owner_hash, scopes, refresh_sealed", character).

@@ -61,6 +61,7 @@ type Vault struct {
 	stop      context.CancelFunc
 	flights   singleflight.Group
 	renewals  chan struct{}
+	recent    *recent
 }
 
 // NewVault makes a vault. It fails with [event.CodeInvalid] for a configuration
@@ -121,6 +122,7 @@ func NewVault(config Config) (*Vault, error) {
 		verifier:  verifier,
 		stop:      stop,
 		renewals:  make(chan struct{}, parallelRenewals),
+		recent:    newRecent(),
 	}, nil
 }
 
@@ -150,6 +152,7 @@ func (g Grant) GoString() string { return g.String() }
 // PutTx keeps a login, within the caller's transaction, in place of any that the
 // character had. A parked login is active again.
 func (v *Vault) PutTx(ctx context.Context, tx pgx.Tx, g Grant) error {
+	defer v.recent.drop(g.CharacterID)
 	if g.CharacterID <= 0 || g.RefreshToken == "" {
 		return event.Errorf(event.CodeInvalid, "login of character %d: needs a character and a refresh token", g.CharacterID)
 	}
@@ -169,6 +172,7 @@ func (v *Vault) PutTx(ctx context.Context, tx pgx.Tx, g Grant) error {
 
 // DeleteTx is [DeleteTx].
 func (v *Vault) DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
+	defer v.recent.drop(character)
 	return DeleteTx(ctx, tx, character)
 }
 
@@ -182,6 +186,7 @@ func DeleteTx(ctx context.Context, tx pgx.Tx, character int64) error {
 
 // Park keeps a login from being used until its character is registered again.
 func (v *Vault) Park(ctx context.Context, character int64, reason string) error {
+	defer v.recent.drop(character)
 	_, err := v.config.Pool.Exec(ctx, `
 		UPDATE ingest.token SET state = 'parked', parked_reason = $2, access_sealed = NULL, access_expires_at = NULL,
 		    access_verified = false, updated_at = $3 WHERE character_id = $1`,
@@ -223,11 +228,17 @@ func (v *Vault) Logins(ctx context.Context) ([]Login, error) {
 // [*OwnerChangedError] if there is another owner now), [event.CodeUnavailable] if
 // it may work later. No error holds a secret.
 func (v *Vault) Access(ctx context.Context, character int64) (Access, error) {
+	if access, ok := v.recent.get(character, v.config.Now()); ok {
+		return access, nil
+	}
 	row, err := v.read(ctx, v.config.Pool, character, "")
 	if err != nil {
 		return Access{}, err
 	}
 	if access, ok, err := v.ready(row); err != nil || ok {
+		if ok {
+			v.recent.put(character, access, v.config.Now())
+		}
 		return access, err
 	}
 	// Once a refresh token is sent its successor must not be lost, whoever has
@@ -249,6 +260,7 @@ func (v *Vault) Access(ctx context.Context, character int64) (Access, error) {
 // Reject says that a token was refused as expired, so that the next
 // [Vault.Access] gives another one.
 func (v *Vault) Reject(ctx context.Context, character int64, token string) error {
+	v.recent.drop(character)
 	row, err := v.read(ctx, v.config.Pool, character, "")
 	if err != nil {
 		return err

@@ -412,3 +412,30 @@ func TestConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestATokenIsGivenOutAgainForSecondsWithoutALook(t *testing.T) {
+	r := newRig(t)
+	r.put(t, r.world.Grant(odd))
+	_, err := r.vault.Access(t.Context(), odd) // renewed
+	require.NoError(t, err)
+	_, err = r.vault.Access(t.Context(), odd) // looked up
+	require.NoError(t, err)
+	other := r.newVault(t)
+	require.NoError(t, other.Park(t.Context(), odd, "sold"))
+	_, err = r.vault.Access(t.Context(), odd)
+	require.NoError(t, err)
+	r.world.Clock.Advance(10 * time.Second)
+	_, err = r.vault.Access(t.Context(), odd)
+	require.ErrorContains(t, err, "sold")
+
+	t.Run("but not what this program itself has parked", func(t *testing.T) {
+		r.put(t, r.world.Grant(odd))
+		for range 2 {
+			_, err := r.vault.Access(t.Context(), odd)
+			require.NoError(t, err)
+		}
+		require.NoError(t, r.vault.Park(t.Context(), odd, "sold again"))
+		_, err := r.vault.Access(t.Context(), odd)
+		require.ErrorContains(t, err, "sold again")
+	})
+}

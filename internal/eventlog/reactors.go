@@ -193,6 +193,9 @@ func (r *Reactors) consumerConfig() *sarama.Config {
 	c := kafka.DefaultSaramaSubscriberConfig()
 	c.ClientID = r.cfg.ClientID
 	c.Metadata.AllowAutoTopicCreation = false
+	// Events can be megabytes long, and a reactor takes one at a time: few need to
+	// wait in memory.
+	c.ChannelBufferSize = 8
 	// A reactor that is new begins with all of history; sarama would begin at
 	// the end and miss it without a word.
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest

@@ -167,7 +167,7 @@ func (cfg Config) settings() []string {
 		"listen_addresses":        "127.0.0.1",
 		"port":                    strconv.Itoa(cfg.Port),
 		"unix_socket_directories": "",
-		"max_connections":         "100",
+		"max_connections":         "200",
 		// Sized for a machine of two cores that also runs everything else.
 		"shared_buffers":               "128MB",
 		"effective_cache_size":         "512MB",
