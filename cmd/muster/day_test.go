@@ -36,6 +36,8 @@ type day struct {
 	daySize
 
 	stores *stores
+	// began is when the sync began, on the world's clock.
+	began time.Time
 }
 
 // daySize is how big a run is.
@@ -129,9 +131,39 @@ func startDay(t testing.TB, size daySize) *day {
 	d.project, d.serve = start("project", "project"), start("serve", "serve")
 	d.eventually("the API is ready", func(ctx context.Context) error { return d.get(ctx, d.apiURL+"/readyz", nil) })
 	d.run("import", "-f", d.file("org.json"))
+	d.began = d.books().World
 	d.ingest = start("ingest", "ingest")
 	d.stores = d.stack.stores()
 	return d
+}
+
+// dayBooks are the simulator's own.
+type dayBooks struct {
+	World    time.Time        `json:"world_time"`
+	Tokens   map[string]int64 `json:"tokens"`
+	Requests []struct {
+		Route  string `json:"route"`
+		Status int    `json:"status"`
+		Count  int64  `json:"count"`
+	} `json:"requests"`
+}
+
+func (d *day) books() dayBooks {
+	d.t.Helper()
+	var books dayBooks
+	require.NoError(d.t, d.get(d.t.Context(), d.esiURL+"/_simulator/ledger", &books))
+	return books
+}
+
+// spentSoFar are the requests and tokens so far.
+func (b dayBooks) spentSoFar() (requests, tokens int64) {
+	for _, n := range b.Tokens {
+		tokens += n
+	}
+	for _, r := range b.Requests {
+		requests += r.Count
+	}
+	return requests, tokens
 }
 
 // intervals are the defaults, in the world's time.
@@ -145,11 +177,24 @@ func (d *day) intervals() string {
 	return strings.Join(out, ";")
 }
 
-// wait lets the hours go by.
+// dayReports is how often a run tells how it stands.
+const dayReports = 8
+
+// wait lets the hours go by. What it tells between shows what keeping in step costs
+// once the first reading is over.
 func (d *day) wait() {
 	d.t.Helper()
 	until := time.Now().Add(time.Duration(d.hours / d.speed * float64(time.Hour)))
-	time.Sleep(time.Until(until)) //nolint:forbidigo // The world's clock runs by the wall clock.
+	var requests, tokens int64
+	for step := time.Until(until) / dayReports; time.Until(until) > step/2; {
+		time.Sleep(step) //nolint:forbidigo // The world's clock runs by the wall clock.
+		books := d.books()
+		before, spent := requests, tokens
+		requests, tokens = books.spentSoFar()
+		days := float64(d.characters) * step.Hours() * d.speed / 24
+		d.t.Logf("%5.1f hours: %.0f requests and %.0f tokens a character-day, ingest at most %.0f MiB",
+			books.World.Sub(d.began).Hours(), float64(requests-before)/days, float64(tokens-spent)/days, d.ingest.peakMemory(d.t))
+	}
 }
 
 // settle stops the world and what goes wrong in it, and waits until nothing is
@@ -283,23 +328,12 @@ func (d *day) apply(model *eve.Model, r eventlog.Record) error {
 // report says what it cost.
 func (d *day) report() {
 	d.t.Helper()
-	var books struct {
-		Tokens   map[string]int64 `json:"tokens"`
-		Requests []struct {
-			Count int64 `json:"count"`
-		} `json:"requests"`
-	}
-	require.NoError(d.t, d.get(d.t.Context(), d.esiURL+"/_simulator/ledger", &books))
-	var tokens, requests int64
-	for _, n := range books.Tokens {
-		tokens += n
-	}
-	for _, r := range books.Requests {
-		requests += r.Count
-	}
-	days := float64(d.characters) * d.hours / 24
+	books := d.books()
+	requests, tokens := books.spentSoFar()
+	hours := books.World.Sub(d.began).Hours()
+	days := float64(d.characters) * hours / 24
 	d.t.Logf("%d characters, %.1f hours at %.0f times the clock: %d requests (%.0f a character-day), %d tokens (%.0f a character-day)",
-		d.characters, d.hours, d.speed, requests, float64(requests)/days, tokens, float64(tokens)/days)
+		d.characters, hours, d.speed, requests, float64(requests)/days, tokens, float64(tokens)/days)
 	d.t.Logf("tokens by group: %v", books.Tokens)
 	for _, p := range []*service{d.ingest, d.project, d.postgres, d.clickhouse, d.kafka, d.esi} {
 		spent := p.spent(d.t)
