@@ -254,8 +254,9 @@ func (r *Resolver) work(ctx context.Context, l *leader) {
 	}
 	fresh := make(map[string]chan struct{}, len(steps))
 	for name, do := range steps {
-		fresh[name] = make(chan struct{}, 1)
-		group.Go(func() error { r.repeat(working, name, do, fresh[name]); return nil })
+		told := make(chan struct{}, 1)
+		fresh[name] = told
+		group.Go(func() error { r.repeat(working, name, do, told); return nil })
 	}
 	group.Go(func() error {
 		for {

@@ -536,7 +536,7 @@ func (o oracle) figures() map[string]bool {
 func TestWhatAJournalMentionsIsListedOnce(t *testing.T) {
 	w := newWallets(t)
 	at := utc(t, "2026-01-31T23:59:58Z")
-	named := func(id int64, context int64, kind string) eve.JournalEntry {
+	named := func(id, context int64, kind string) eve.JournalEntry {
 		e := entry(id, at, "jump_clone_activation_fee", "1", "2")
 		e.FirstPartyID, e.SecondPartyID, e.TaxReceiverID, e.ContextID, e.ContextIDType = 90000001, 1000125, 98000001, context, kind
 		return e
