@@ -13,7 +13,7 @@ require (
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0
 )
 
-require github.com/goccy/go-json v0.12.0 // indirect
+require github.com/goccy/go-json v0.12.0
 
 require (
 	cloud.google.com/go/compute/metadata v0.3.0 // indirect
