@@ -24,8 +24,7 @@ func FuzzJournalPages(f *testing.F) {
 		events, entries, _, err := eve.NewJournalFacts("test", reading, &eve.KnownEntries{}, uuid.Nil)
 		if err != nil {
 			require.Equal(t, event.CodeInvalid, event.CodeOf(err))
-			var bad *eve.PageError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*eve.PageError](err); ok {
 				require.Contains(t, []int{1, 2}, bad.Page)
 			}
 			return
