@@ -178,8 +178,7 @@ func TestTheJudgeSeesWhateverIsLost(t *testing.T) {
 		noticed(served, "section of nobody", func(h *heldCharacter) { h.Sections["bookmarks"] = json.RawMessage(`{}`) })
 	}
 	for _, shape := range eve.Shapes() {
-		switch {
-		case shape.Valued:
+		if shape.Valued {
 			require.True(t, seen["section "+string(shape.Section)], shape.Section)
 			for _, list := range shape.Lists {
 				require.True(t, seen[fmt.Sprintf("element of %s %s", shape.Section, list.Path)], "%s %s", shape.Section, list.Path)
@@ -262,14 +261,18 @@ func loseFields(t *testing.T, served servedCharacter, section eve.Section, recor
 		}
 	}
 	for _, detail := range record.Details {
-		if what := "due " + detail + " of " + string(section); !seen[what] {
-			// As if it had never been served, and nobody were to fetch it.
-			other := served
-			other.Records = maps.Clone(served.Records)
-			other.Records[string(section)] = slices.Clone(served.Records[string(section)])
-			i := slices.IndexFunc(other.Records[string(section)], func(r servedRecord) bool { return r.Key == record.Key })
-			other.Records[string(section)][i].Due = []string{detail}
-			noticed(other, what, func(h *heldCharacter) { h.FollowUps = map[string]bool{} })
+		what := "due " + detail + " of " + string(section)
+		if seen[what] {
+			continue
 		}
+		// As if it had never been served.
+		record.Due = []string{detail}
+		held := faithful(t, served)
+		require.Empty(t, judgeDue(served.ID, section, record, held), "it has come")
+		delete(held.Records[section][record.Key], fieldOfDetail(section, detail))
+		require.Len(t, judgeDue(served.ID, section, record, held), 1, what)
+		held.FollowUps[string(section)+"/"+record.Key+"/"+detail] = true
+		require.Empty(t, judgeDue(served.ID, section, record, held), "it is going to be fetched")
+		seen[what] = true
 	}
 }

@@ -20,7 +20,7 @@ func TestMarkupIsReadAsPlainText(t *testing.T) {
 		`<p>one</p><p>two</p>`:                             "one\ntwo",
 		`5 < 7 and 7 > 5`:                                  "5 < 7 and 7 > 5",
 		`cut <b off`:                                       "cut",
-		`友達<!-- hidden --> ✉`:                              "友達 ✉",
+		`Röda<!-- hidden --> ✉`:                            "Röda ✉",
 	} {
 		require.Equal(t, want, plainText(markup), markup)
 	}

@@ -102,11 +102,27 @@ func keyOf(s section, row []byte) int64 {
 	return keys[0]
 }
 
+// contentBetween appends what a section listed at a moment of the records with the
+// keys lo to hi, and of those that are not in the order of their keys all: a long
+// mailbox is not made as a whole for each of its pages.
+func (w *world) contentBetween(b []byte, s section, id int64, at time.Time, lo, hi int64) []byte {
+	from, to := hi, lo
+	switch s { //nolint:exhaustive // the others are listed in no order of their keys
+	case sectionMails, sectionTransactions:
+	case sectionCalendar:
+		from, to = lo, hi
+	default:
+		return w.contentAt(b, s, id, at)
+	}
+	begin, end := w.cursorStart(s, id, at, from, true), w.cursorStart(s, id, at, to, false)
+	return sectionContents[s].items(w, b, id, at, begin, max(begin, end))
+}
+
 // recordsAt are the keys that a section listed at a checkpoint, within its range.
 func (w *world) recordsAt(s section, id int64, p checkpoint) []int64 {
 	buffer := borrow()
 	defer bodies.Put(buffer)
-	*buffer = w.contentAt((*buffer)[:0], s, id, time.UnixMilli(p.world).UTC())
+	*buffer = w.contentBetween((*buffer)[:0], s, id, time.UnixMilli(p.world).UTC(), p.lo, p.hi)
 	keys := keysOf(s, *buffer)
 	return slices.DeleteFunc(keys, func(key int64) bool { return key < p.lo || key > p.hi })
 }
@@ -151,7 +167,7 @@ func (w *world) held(s section, id int64, points []checkpoint) ([]heldRecord, er
 	latest := map[int64]json.RawMessage{}
 	for _, p := range points {
 		var rows []json.RawMessage
-		if err := json.Unmarshal(w.contentAt(nil, s, id, time.UnixMilli(p.world).UTC()), &rows); err != nil {
+		if err := json.Unmarshal(w.contentBetween(nil, s, id, time.UnixMilli(p.world).UTC(), p.lo, p.hi), &rows); err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
