@@ -108,6 +108,8 @@ func startDay(t testing.TB, size daySize) *day {
 		"MUSTER_ESI_URL="+d.esiURL, "MUSTER_SSO_URL="+d.esiURL, "MUSTER_SSO_CLIENT_ID=muster-simulated", "MUSTER_SSO_CLIENT_SECRET=simulated-secret",
 		"MUSTER_CONTACT=day@example.org", "MUSTER_ESI_DOWNTIME=false", "MUSTER_ANVIL_CREDENTIALS=none", "MUSTER_SAM_URL="+d.esiURL, "MUSTER_RAWLS_URL="+d.esiURL,
 		"MUSTER_INTERVALS="+d.intervals(),
+		// What hangs holds its worker up for as long as on a slow clock.
+		"MUSTER_INGEST_WORKERS=64",
 	)
 	start := func(name string, args ...string) *service {
 		return startService(t, d.binary, d.files, name, d.env, args...)

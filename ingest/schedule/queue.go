@@ -33,7 +33,7 @@ func queueOf(character int64) string { return queueName(fleet.ShardOf(character)
 // perQueue is how many jobs are fetched of a queue at once. It is more than its part
 // of the slots, so that the few queues of one of many programs, or those with much
 // to do, can use all of them, and that fewer fetches are needed.
-func (s *Scheduler) perQueue() int { return max(4, s.config.Workers) }
+func (s *Scheduler) perQueue() int { return max(4, s.config.Workers/2) }
 
 // runTimeout bounds how long a job may be in work, that it waits for a slot
 // included.
