@@ -195,7 +195,7 @@ func idle(ctx context.Context) error {
 // characterSync reads the sections of characters when they are due.
 func (r *roles) characterSync(ctx context.Context) (func(context.Context) error, error) {
 	if r.vault == nil {
-		r.logger.Info("no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
+		r.logger.InfoContext(ctx, "no EVE application is configured (MUSTER_SSO_CLIENT_ID): characters are not synced")
 		return idle, nil
 	}
 	member, err := fleet.New(fleet.Config{Pool: r.pool, Logger: r.logger, Registerer: r.metrics})

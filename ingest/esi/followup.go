@@ -228,12 +228,7 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 		}
 		result, e, failure, err := s.follow(ctx, character, name, f)
 		if err != nil {
-			// What came before it must not be asked for again, also if the program
-			// is about to stop.
 			broken = err
-			var done context.CancelFunc
-			ctx, done = context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
-			defer done()
 			break
 		}
 		if failure != nil {
@@ -250,6 +245,13 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 		if e != nil {
 			events = append(events, *e)
 		}
+	}
+	if broken != nil {
+		// What came before it must not be asked for again, also if the program is
+		// about to stop.
+		finishing, finished := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+		defer finished()
+		ctx = finishing
 	}
 	if len(events) > 0 {
 		if err := s.config.Appender.Append(ctx, events...); err != nil {
