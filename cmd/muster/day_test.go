@@ -207,7 +207,9 @@ func (d *day) settle() {
 	for _, ask := range [][2]string{{http.MethodDelete, "faults"}, {http.MethodPost, "freeze"}} {
 		require.NoError(d.t, d.ask(d.t.Context(), ask[0], d.esiURL+"/_simulator/"+ask[1], nil))
 	}
-	limit := recoverWithin + time.Duration(30*float64(time.Hour)/d.speed)
+	// The items of a thousand contracts take nine minutes, whatever the clock: ESI
+	// gives those of 20 in ten seconds.
+	limit := 15*time.Minute + time.Duration(30*float64(time.Hour)/d.speed)
 	require.NoError(d.t, waitPolling(d.t.Context(), time.Second, limit, func(ctx context.Context) error {
 		if err := d.calm(ctx); err != nil {
 			return err

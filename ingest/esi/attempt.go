@@ -1,6 +1,7 @@
 package esi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -358,13 +359,22 @@ func (a *attempt) blame(err error) (route catalogue.Route, sample []byte) {
 	switch {
 	case ofPage && len(pages) > 1 && page.Page <= len(pages):
 		kept = slices.Clone(pages)
-		kept[page.Page-1] = transport.Page{}
+		kept[page.Page-1] = a.before(part, page.Page-1, pages[page.Page-1])
 	case a.came[part] == nil:
 		// ESI confirms what cannot be read: it must not be asked for by its ETag.
 		kept = make([]transport.Page, len(a.prior[part]))
 	}
 	a.came[part] = kept
 	return a.section.Parts[part].Route, sampleOf(pages)
+}
+
+// before is what was kept of a page before one came that cannot be read; nothing if
+// it is just that.
+func (a *attempt) before(part, page int, bad transport.Page) transport.Page {
+	if page >= len(a.prior[part]) || bytes.Equal(a.prior[part][page].Body, bad.Body) {
+		return transport.Page{}
+	}
+	return a.prior[part][page]
 }
 
 // sampleOf is the beginning of all pages, one a line.

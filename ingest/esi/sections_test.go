@@ -284,6 +284,23 @@ func TestAWalkThatIsCutShortGoesOnFromThePagesThatCame(t *testing.T) {
 	require.NotEmpty(t, r.conditional(path("/mail?last_mail_id=71"))[1])
 }
 
+func TestAWalkThatCannotBeReadAtAllLeavesWhatWasKept(t *testing.T) {
+	r := newRig(t)
+	said := "[" + transaction(7) + "]"
+	list := r.world.Serve(path("/wallet/transactions"), time.Hour, said)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWalletTransactions).Result)
+	list.Set(`{"items":"none"}`)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Failed, r.sync(t, eve.SectionWalletTransactions).Result)
+	list.Set(said)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Unchanged, r.sync(t, eve.SectionWalletTransactions).Result)
+	sent := r.conditional(path("/wallet/transactions"))
+	require.Len(t, sent, 4, "the first reading looked for older ones, too")
+	require.Equal(t, sent[2], sent[3])
+	require.NotEmpty(t, sent[3])
+}
+
 func TestTheFirstPageOfAWalkThatWasCutShortIsNotSentAgain(t *testing.T) {
 	r := newRig(t)
 	second := `{"items":"none"}`

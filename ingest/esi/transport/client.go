@@ -155,12 +155,13 @@ func New(config Config) (*Client, error) {
 		config: config,
 		http: &http.Client{
 			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-				TLSHandshakeTimeout:    5 * time.Second,
-				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-				ForceAttemptHTTP2:      true,
-				MaxConnsPerHost:        64,
+				Proxy:               http.ProxyFromEnvironment,
+				DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+				TLSHandshakeTimeout: 5 * time.Second,
+				TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+				ForceAttemptHTTP2:   true,
+				// No bound on connections: a request that waited for one, while others
+				// hang, would be sent long after its accounts were looked at.
 				MaxIdleConnsPerHost:    64,
 				IdleConnTimeout:        time.Minute,
 				MaxResponseHeaderBytes: 64 << 10,

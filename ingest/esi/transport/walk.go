@@ -85,7 +85,9 @@ func keepWalked(err error, answer Answer, came []Page) error {
 	if !ok {
 		return err
 	}
-	f.Kept = came
+	if len(came) > 0 {
+		f.Kept = came
+	}
 	if answer.ExpiresAt.After(f.RetryAt) {
 		f.RetryAt = answer.ExpiresAt
 	}
