@@ -346,7 +346,9 @@ func (a *attempt) blame(err error) (route catalogue.Route, sample []byte) {
 		part = bad.part
 	case len(a.reading.Parts) > 1:
 		// Nobody knows which.
-		a.came = make([][]transport.Page, len(a.came))
+		for i := range a.reading.Parts {
+			a.came[i] = a.distrusted(i)
+		}
 		var pages []transport.Page
 		for _, part := range a.reading.Parts {
 			pages = append(pages, part.Pages...)
@@ -354,18 +356,25 @@ func (a *attempt) blame(err error) (route catalogue.Route, sample []byte) {
 		return a.section.route(), sampleOf(pages)
 	}
 	pages := a.reading.Parts[part].Pages
-	var kept []transport.Page
-	page, ofPage := errors.AsType[*eve.PageError](err)
-	switch {
-	case ofPage && len(pages) > 1 && page.Page <= len(pages):
+	kept := a.distrusted(part)
+	if page, ofPage := errors.AsType[*eve.PageError](err); ofPage && len(pages) > 1 && page.Page <= len(pages) {
 		kept = slices.Clone(pages)
 		kept[page.Page-1] = a.before(part, page.Page-1, pages[page.Page-1])
-	case a.came[part] == nil:
-		// ESI confirms what cannot be read: it must not be asked for by its ETag.
-		kept = make([]transport.Page, len(a.prior[part]))
 	}
 	a.came[part] = kept
 	return a.section.Parts[part].Route, sampleOf(pages)
+}
+
+// distrusted are the pages to be kept of a part that cannot be read: those that were
+// kept before it came. If ESI has confirmed just these none is, so that it is not
+// asked for by its ETag for ever.
+func (a *attempt) distrusted(part int) []transport.Page {
+	for i, page := range a.reading.Parts[part].Pages {
+		if i >= len(a.prior[part]) || !bytes.Equal(a.prior[part][i].Body, page.Body) {
+			return nil
+		}
+	}
+	return make([]transport.Page, len(a.prior[part]))
 }
 
 // before is what was kept of a page before one came that cannot be read; nothing if

@@ -269,6 +269,24 @@ func TestAPartThatCannotBeReadLeavesTheOthersAsTheyCame(t *testing.T) {
 	require.Empty(t, sent[len(sent)-1], "what could not be read is not relied on")
 }
 
+func TestABadPartThatWasKeptBecauseAnotherFailedIsAskedForAnew(t *testing.T) {
+	r := newRig(t)
+	box := r.mailbox(t, 2)
+	r.world.Serve(path("/mail/labels"), 30*time.Second, `["what",42,null]`)
+	r.world.Handle(path("/mail"), statusHandler(http.StatusBadGateway))
+	require.Equal(t, eve.FailureServer, r.sync(t, eve.SectionMails).Failure.Class)
+	box.serve()
+	r.world.Serve(path("/mail/labels"), 30*time.Second, `["what",42,null]`)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, eve.FailureMalformed, r.sync(t, eve.SectionMails).Failure.Class)
+	box.serve()
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
+	sent := r.conditional(path("/mail/labels"))
+	require.NotEmpty(t, sent[1])
+	require.Empty(t, sent[2])
+}
+
 func TestAWalkThatIsCutShortGoesOnFromThePagesThatCame(t *testing.T) {
 	r := newRig(t)
 	box := r.mailbox(t, 120)
