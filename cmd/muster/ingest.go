@@ -222,7 +222,7 @@ func (r *roles) characterSync(ctx context.Context) (func(context.Context) error,
 		return nil, err
 	}
 	scheduler, err := schedule.New(schedule.Config{
-		Pool: relaxed, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Syncer: syncer, Characters: characters{r.stores}, Registerer: r.metrics, Logger: r.logger,
 		Intervals: sectionIntervals(r.worlds.Intervals), Workers: r.worlds.Workers, Member: member,
 	})
 	if err != nil {

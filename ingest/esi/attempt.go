@@ -190,6 +190,10 @@ func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outco
 		}
 		return Outcome{Result: Deferred, ValidatedAt: a.state.ValidatedAt, NotBefore: later(failure.RetryAt, a.expires), Failure: failure}, nil
 	}
+	if failure.NotConsented {
+		// A login was given anew, with less, while this was on the schedule.
+		return Outcome{Result: Failed, ValidatedAt: a.state.ValidatedAt, Failure: failure}, nil
+	}
 	now := a.syncer.config.Now().UTC()
 	if failure.Sample != nil {
 		if err := a.syncer.store.keep(ctx, *failure.Sample); err != nil {

@@ -115,3 +115,13 @@ func TestWhatChangesWithoutItsCharacterIsNeverSpared(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatTheOwnerLeftOutIsNoTrouble(t *testing.T) {
+	r := newRig(t)
+	r.login(t, "esi-wallet.read_character_wallet.v1")
+	outcome := r.sync(t, eve.SectionLocation)
+	require.Equal(t, esi.Failed, outcome.Result)
+	require.True(t, outcome.Failure.NotConsented)
+	require.Empty(t, r.log.types(), "nobody has to be told")
+	require.Empty(t, r.world.Requests(path("/location")))
+}

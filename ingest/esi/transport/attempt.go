@@ -57,7 +57,9 @@ func (r *reading) authorize(ctx context.Context) error {
 	}
 	for _, scope := range r.route.Scopes {
 		if !slices.Contains(access.Scopes, scope) {
-			return failed(eve.FailureToken, 0, "the login of character %d lacks the scope %s: the owner has to register the character again", r.character, scope)
+			f := failed(eve.FailureToken, 0, "the owner of character %d has not consented to %s: to have it, the character is registered again with it", r.character, scope)
+			f.NotConsented = true
+			return f
 		}
 	}
 	r.access = access

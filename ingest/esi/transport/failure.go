@@ -23,6 +23,9 @@ type Failure struct {
 	// Deferred tells that the request was held back by us, so that ESI was not
 	// asked and nothing was learnt about the section.
 	Deferred bool
+	// NotConsented tells that the login works, but its owner has left this out. That
+	// is no trouble of anybody's.
+	NotConsented bool
 	// Sample is the answer that could not be read; nil for other classes than
 	// [eve.FailureMalformed].
 	Sample *Sample
