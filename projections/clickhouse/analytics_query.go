@@ -255,13 +255,13 @@ func (a analysis) balancesSQL(q *query) string {
 			FROM %[2]s.wallet_journal FINAL WHERE date < %[3]s AND balance IS NOT NULL%[4]s GROUP BY character_id, bucket
 		UNION ALL SELECT character_id, roundDown(toUInt32(toUnixTimestamp(observed_at)), %[1]s) AS bucket,
 				CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(argMax(balance, observed_at), 'Nullable(Decimal(20, 2))'), CAST(NULL, 'Nullable(Int64)')
-			FROM %[2]s.balances FINAL WHERE observed_at < %[3]s%[4]s GROUP BY character_id, bucket`, starts, a.database, end, character)
+			FROM %[2]s.balances FINAL WHERE observed_at < toDateTime64(%[3]s, 3, 'UTC')%[4]s GROUP BY character_id, bucket`, starts, a.database, end, character)
 	keep, corporation := "", "toInt64(0)"
 	if a.needsCorporation() {
 		points += fmt.Sprintf(`
 		UNION ALL SELECT character_id, roundDown(toUInt32(toUnixTimestamp(since)), %[1]s) AS bucket,
 				CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(argMax(corporation_id, since), 'Nullable(Int64)')
-			FROM %[2]s WHERE since < %[3]s%[4]s GROUP BY character_id, bucket`, starts, a.memberships(), end, character)
+			FROM %[2]s WHERE since < toDateTime64(%[3]s, 3, 'UTC')%[4]s GROUP BY character_id, bucket`, starts, a.memberships(), end, character)
 		corporation = "ifNull(anyLast(corporation) OVER w, 0)"
 		if len(a.CorporationIDs) > 0 {
 			keep = "WHERE part.1 IN " + q.integers(a.CorporationIDs)

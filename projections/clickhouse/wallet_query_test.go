@@ -546,3 +546,16 @@ func TestWhatAJournalMentionsIsListedOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []clickhouse.JournalMention{{ID: 90000001}, {ID: 1000125}, {ID: 98000001}, {ID: 1030000000001, ContextType: "structure_id"}, {ID: 34, ContextType: "type_id"}}, got)
 }
+
+// ClickHouse compares a moment in milliseconds with one in seconds by whole seconds
+// where it looks into its index.
+func TestABalanceThatIsSeenInTheLastSecondCounts(t *testing.T) {
+	w := newWallets(t)
+	from := utc(t, "2026-03-27T00:01:00Z")
+	w.put(1, balanceSeen(1, from.Add(2*time.Millisecond), "355.95"), joined(1, 11, from.Add(-time.Minute)))
+	figures, err := w.reader.Analyse(t.Context(), clickhouse.WalletQuery{From: from, To: from.Add(time.Second), Interval: "hour", Zone: time.UTC, CorporationIDs: []int64{11}})
+	require.NoError(t, err)
+	require.Len(t, figures, 1)
+	require.NotNil(t, figures[0].ClosingBalance)
+	require.Equal(t, "355.95", figures[0].ClosingBalance.StringFixed(2))
+}
