@@ -34,6 +34,8 @@ const (
 	chaosConsortium = "demo"
 	chaosAccounts   = 40
 	chaosGroups     = 12
+
+	defaultPartitions = 4
 )
 
 // recoverWithin bounds every wait for the whole to work again.
@@ -46,6 +48,9 @@ type stack struct {
 	data   string
 	files  string
 	env    []string
+
+	// partitions of each topic; 0 is defaultPartitions.
+	partitions int
 
 	esiURL, anvilURL, apiURL string
 
@@ -245,7 +250,7 @@ func (s *stack) stores() *stores {
 	s.t.Helper()
 	env := &environment{
 		program: program{stdout: io.Discard, stderr: io.Discard}, logger: slog.New(slog.DiscardHandler),
-		settings: &settings{DataDir: s.data, KafkaPartitions: 4, KafkaReplication: 1},
+		settings: &settings{DataDir: s.data, KafkaPartitions: int32(max(defaultPartitions, s.partitions)), KafkaReplication: 1},
 	}
 	at, err := env.findEngines()
 	require.NoError(s.t, err)

@@ -102,9 +102,11 @@ func startDay(t testing.TB, size daySize) *day {
 	ports, err := freeport.Find(t.Context(), 5)
 	require.NoError(t, err)
 	port := func(i int) string { return strconv.Itoa(ports[i]) }
+	// A partition's characters are judged at once.
+	d.partitions = defaultPartitions + d.characters/500
 	d.esiURL, d.apiURL = "http://127.0.0.1:"+port(3), "http://127.0.0.1:"+port(4)
 	d.env = cleanEnvironment(
-		"MUSTER_DATA_DIR="+d.data, "MUSTER_LISTEN=127.0.0.1:"+port(4), "MUSTER_KAFKA_PARTITIONS="+strconv.Itoa(4+d.characters/500),
+		"MUSTER_DATA_DIR="+d.data, "MUSTER_LISTEN=127.0.0.1:"+port(4), "MUSTER_KAFKA_PARTITIONS="+strconv.Itoa(d.partitions),
 		"MUSTER_ESI_URL="+d.esiURL, "MUSTER_SSO_URL="+d.esiURL, "MUSTER_SSO_CLIENT_ID=muster-simulated", "MUSTER_SSO_CLIENT_SECRET=simulated-secret",
 		"MUSTER_CONTACT=day@example.org", "MUSTER_ESI_DOWNTIME=false", "MUSTER_ANVIL_CREDENTIALS=none", "MUSTER_SAM_URL="+d.esiURL, "MUSTER_RAWLS_URL="+d.esiURL,
 		"MUSTER_INTERVALS="+d.intervals(),
