@@ -138,10 +138,8 @@ func startDay(t testing.TB, size daySize) *day {
 	d.began = d.books().World
 	d.stores = d.stack.stores()
 	// The world's clock is fast, the disk is not; and nothing is killed here.
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"} {
-		_, err := d.stores.pool.Exec(t.Context(), sql)
-		require.NoError(t, err)
-	}
+	_, err = d.stores.pool.Exec(t.Context(), "ALTER DATABASE muster SET synchronous_commit = off")
+	require.NoError(t, err)
 	d.ingest = start("ingest", "ingest")
 	return d
 }

@@ -1,12 +1,16 @@
 package esi_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/ingest/esi"
@@ -124,4 +128,42 @@ func TestWhatTheOwnerLeftOutIsNoTrouble(t *testing.T) {
 	require.True(t, outcome.Failure.NotConsented)
 	require.Empty(t, r.log.types(), "nobody has to be told")
 	require.Empty(t, r.world.Requests(path("/location")))
+}
+
+func TestLongListsDoNotHoldUpAllWorkers(t *testing.T) {
+	r := newRig(t)
+	release, began := make(chan struct{}), make(chan struct{}, 16)
+	const line = 8
+	var group errgroup.Group
+	for id := int64(90000100); id < 90000100+line; id++ {
+		grant := r.world.Grant(id, "esi-assets.read_assets.v1")
+		require.NoError(t, pgx.BeginFunc(t.Context(), r.pool, func(tx pgx.Tx) error { return r.vault.PutTx(t.Context(), tx, grant) }))
+		list := ingesttest.Page(r.world, time.Hour, `[]`)
+		r.world.Handle(fmt.Sprintf("/characters/%d/assets", id), http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+			began <- struct{}{}
+			<-release
+			list.ServeHTTP(w, request)
+		}))
+		group.Go(func() error {
+			outcome, err := r.syncer.Sync(t.Context(), id, eve.SectionAssets)
+			if err == nil && outcome.Result != esi.Changed {
+				err = fmt.Errorf("%d: %s", id, outcome.Result)
+			}
+			return err
+		})
+	}
+	for range 3 {
+		<-began
+	}
+	require.Eventually(t, func() bool {
+		// It takes its place in the line only if there is one.
+		limited, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		outcome, err := r.syncer.Sync(limited, pilot, eve.SectionAssets)
+		return err == nil && outcome.Result == esi.Deferred && outcome.NotBefore.After(r.world.Clock.Now())
+	}, 10*time.Second, 10*time.Millisecond)
+	r.world.Serve(path("/location"), 5*time.Second, `{"solar_system_id":30000142}`)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionLocation).Result, "short ones are read meanwhile")
+	close(release)
+	require.NoError(t, group.Wait())
 }

@@ -97,8 +97,10 @@ type Syncer struct {
 	store    store
 	sections map[eve.Section]Section
 	kinds    map[string]followKind
-	// heavy bounds how many long readings are in memory at once.
+	// heavy bounds how many long readings are in memory at once, line how many may
+	// wait for that beside them.
 	heavy   chan struct{}
+	line    chan struct{}
 	flights singleflight.Group
 	results *prometheus.CounterVec
 	events  *prometheus.CounterVec
@@ -124,6 +126,7 @@ func NewSyncer(config Config) (*Syncer, error) {
 		sections: map[eve.Section]Section{},
 		kinds:    followKinds(),
 		heavy:    make(chan struct{}, heavyAtOnce),
+		line:     make(chan struct{}, heavyAtOnce+heavyInLine),
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_ingest_syncs_total",
 			Help: "Syncs by section, result and class of failure.",
@@ -144,8 +147,15 @@ func NewSyncer(config Config) (*Syncer, error) {
 	return s, nil
 }
 
-// heavyAtOnce is how many sections with long answers are read at once.
-const heavyAtOnce = 3
+const (
+	// heavyAtOnce is how many sections with long answers are read at once.
+	heavyAtOnce = 3
+	// heavyInLine is how many more may wait for that; the others come back later, so
+	// that they do not hold up all who have little to read.
+	heavyInLine = 5
+	// backInLine is when they come back, spread over as long again and more.
+	backInLine, backSpread = 5 * time.Second, 20 * time.Second
+)
 
 // Sync reads a section of a character once, if its cache has expired, and
 // appends what is new. What the outside world does wrong is part of the outcome;
@@ -206,6 +216,12 @@ func (s *Syncer) count(section eve.Section, o Outcome) {
 func (s *Syncer) sync(ctx context.Context, character int64, section Section, spare bool) (Outcome, error) {
 	if section.Heavy {
 		select {
+		case s.line <- struct{}{}:
+			defer func() { <-s.line }()
+		default:
+			return s.tooLong(character, section), nil
+		}
+		select {
 		case s.heavy <- struct{}{}:
 			defer func() { <-s.heavy }()
 		case <-ctx.Done():
@@ -250,6 +266,15 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 	default:
 		return a.answered(ctx)
 	}
+}
+
+// tooLong puts a long reading off because the line is.
+func (s *Syncer) tooLong(character int64, section Section) Outcome {
+	at := s.config.Now().Add(backInLine)
+	return Outcome{Result: Deferred, NotBefore: at, Failure: &transport.Failure{
+		Class: eve.FailureRateLimited, Deferred: true, RetryAt: at, Spread: backSpread,
+		Message: fmt.Sprintf("%s of character %d has to wait: many long lists are being read", section.Name, character),
+	}}
 }
 
 // resume finishes an append that was begun before a crash. The pages of its
