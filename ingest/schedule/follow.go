@@ -29,7 +29,16 @@ func (followArgs) Kind() string { return followKind }
 const priorityFollow = 3
 
 func followOpts(character int64, at time.Time) *river.InsertOpts {
-	return &river.InsertOpts{Queue: queueOf(character), Priority: priorityFollow, ScheduledAt: at, UniqueOpts: unique()}
+	return &river.InsertOpts{Queue: queueOf(character), Priority: priorityFollow, ScheduledAt: unlessDue(at), UniqueOpts: unique()}
+}
+
+// unlessDue is when a job is scheduled for; zero for what is due: River then has it
+// ready at once, and need not look at it again to find that out.
+func unlessDue(at time.Time) time.Time {
+	if !at.After(time.Now()) {
+		return time.Time{}
+	}
+	return at
 }
 
 // followUp puts the follow-ups of a section on the schedule, at once.

@@ -17,6 +17,10 @@ import (
 	"github.com/muster-sync/muster/ingest/esi"
 )
 
+// analyseFrom is how many jobs, when they are added at once, make Postgres look at
+// the table.
+const analyseFrom = 5000
+
 // insertChunk bounds how many jobs are made in one statement.
 const insertChunk = 1000
 
@@ -98,6 +102,13 @@ func (s *Scheduler) Sweep(ctx context.Context) (Swept, error) {
 			return swept, fmt.Errorf("adding jobs to the schedule: %w", err)
 		}
 		swept.Added += added
+	}
+	if swept.Added >= analyseFrom {
+		// Postgres would find out by itself within a minute; until then it takes the
+		// table for a small one, and looks through all of it for each job.
+		if _, err := s.config.Pool.Exec(ctx, "ANALYZE ingest.river_job"); err != nil {
+			return swept, fmt.Errorf("having Postgres look at the schedule: %w", err)
+		}
 	}
 	if swept != (Swept{}) {
 		s.config.Logger.InfoContext(ctx, "schedule brought in line", "characters", len(characters),
@@ -215,7 +226,7 @@ func (s *Scheduler) missing(ctx context.Context, characters []int64) ([]river.In
 		return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{
 			Queue:       queueOf(args.CharacterID),
 			Priority:    priorityDue,
-			ScheduledAt: s.plan.due(args.CharacterID, args.Section, orZero(validated), orZero(notBefore), now),
+			ScheduledAt: unlessDue(s.plan.due(args.CharacterID, args.Section, orZero(validated), orZero(notBefore), now)),
 			UniqueOpts:  unique(),
 		}}, nil
 	})
