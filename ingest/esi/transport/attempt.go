@@ -212,10 +212,12 @@ func (r *reading) reserve(ctx context.Context, group string) (*reservation, erro
 			c.metrics.deferred.WithLabelValues("bucket").Inc()
 			return nil, deferred(until, "rate group %s of character %d is used up until %s", group, r.character, until.UTC().Format(time.TimeOnly))
 		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the first answer of rate group %s of character %d: %w", group, r.character, context.Cause(ctx))
+		freed, err := r.stand(ctx, busy)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("waiting for the first answer of rate group %s of character %d: %w", group, r.character, err)
+		case !freed:
+			return nil, c.queued("bucket", "rate group %s of character %d waits for its first answer", group, r.character)
 		}
 	}
 }
@@ -238,10 +240,12 @@ func (r *reading) begin(ctx context.Context, group string) error {
 		case busy == nil:
 			return nil
 		}
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting to ask ESI for %s: %w", r.route.Operation, context.Cause(ctx))
+		freed, err := r.stand(ctx, busy)
+		switch {
+		case err != nil:
+			return fmt.Errorf("waiting to ask ESI for %s: %w", r.route.Operation, err)
+		case !freed:
+			return c.queued("error_limit", "as many requests as may fail are on their way to routes like %s", r.route.Operation)
 		}
 	}
 }
@@ -617,4 +621,33 @@ func (r *reading) malformed(paging url.Values, response *http.Response, body []b
 		At:          r.client.config.Now().UTC(),
 	}
 	return f
+}
+
+const (
+	// standAtMost is how long a request waits for others that are on their way. What
+	// hangs must not hold up all workers.
+	standAtMost = time.Second
+	// queuedFor is when a request comes back that has waited for so long, spread over
+	// queuedOver.
+	queuedFor, queuedOver = 2 * time.Second, 8 * time.Second
+)
+
+// stand waits for others; false if that takes too long.
+func (r *reading) stand(ctx context.Context, busy <-chan struct{}) (bool, error) {
+	timer := time.NewTimer(standAtMost)
+	defer timer.Stop()
+	select {
+	case <-busy:
+		return true, nil
+	case <-timer.C:
+		return false, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// queued puts a request off that has waited for others for too long.
+func (c *Client) queued(reason, format string, args ...any) *Failure {
+	c.metrics.deferred.WithLabelValues(reason).Inc()
+	return deferred(c.config.Now().Add(queuedFor), format, args...).spread(queuedOver)
 }
