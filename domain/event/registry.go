@@ -1,9 +1,11 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/bytedance/sonic"
 )
@@ -75,12 +77,40 @@ func Chain[O, N any](r *Registry, oldType, nextType Type, f func(O) (N, error)) 
 // encoding/json to judge, which also says what is wrong in one line.
 func decodeAs[T any](data []byte) (T, error) {
 	var fast T
-	if sonic.ConfigStd.Unmarshal(data, &fast) == nil {
+	if plainEscapes(data) && sonic.ConfigStd.Unmarshal(data, &fast) == nil {
 		return fast, nil
 	}
 	var v T
 	err := json.Unmarshal(data, &v)
 	return v, err
+}
+
+// plainEscapes tells whether all that follows a backslash is what may: sonic does not
+// look into texts that it passes over.
+func plainEscapes(data []byte) bool {
+	for {
+		at := bytes.IndexByte(data, '\\')
+		if at < 0 {
+			return true
+		}
+		data = data[at+1:]
+		if len(data) == 0 || !strings.ContainsRune(`"\/bfnrtu`, rune(data[0])) {
+			return false
+		}
+		if data[0] == 'u' && (len(data) < 5 || !isHex(data[1:5])) {
+			return false
+		}
+		data = data[1:]
+	}
+}
+
+func isHex(digits []byte) bool {
+	for _, d := range digits {
+		if !('0' <= d && d <= '9' || 'a' <= d && d <= 'f' || 'A' <= d && d <= 'F') {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Registry) add(t Type, d reader) {
