@@ -87,12 +87,13 @@ func (r *Requests) RefreshTx(ctx context.Context, tx pgx.Tx, character int64, se
 // seconds. The next sweep puts the character back if it is still to be synced.
 func (r *Requests) DropTx(ctx context.Context, tx pgx.Tx, character int64) (running int, err error) {
 	kinds := []string{syncKind, followKind, refreshArgs{}.Kind()}
-	_, err = tx.Exec(ctx, `DELETE FROM ingest.river_job
-		WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state <> 'running'`, kinds, character)
-	if err == nil {
-		err = tx.QueryRow(ctx, `SELECT count(*) FROM ingest.river_job
-			WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state = 'running'`, kinds, character).Scan(&running)
-	}
+	// One statement sees one moment: a job that ends between two would be neither
+	// running nor deleted.
+	err = tx.QueryRow(ctx, `
+		WITH dropped AS (
+		    DELETE FROM ingest.river_job WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state <> 'running')
+		SELECT count(*) FROM ingest.river_job WHERE kind = ANY ($1) AND (args->>'character_id')::bigint = $2 AND state = 'running'`,
+		kinds, character).Scan(&running)
 	if err != nil {
 		return 0, fmt.Errorf("taking character %d off the schedule: %w", character, err)
 	}

@@ -274,8 +274,13 @@ func (x *exchange) accept(c *character, snap snapshot, answer content, argument 
 	if known == nil || known.etag != answer.etag {
 		c.dirty |= 1 << section
 	}
+	pages := answer.pages
+	if known != nil && !x.talkative() && x.r.Header.Get("If-None-Match") != "" && x.matches(answer.etag) {
+		// It is not told how many there are now.
+		pages = int(known.pages)
+	}
 	c.tell(told{
-		key: toldKey(section, argument), pages: int32(answer.pages),
+		key: toldKey(section, argument), pages: int32(pages),
 		etag: answer.etag, made: snap.made, expires: snap.expires,
 	})
 	switch {

@@ -71,13 +71,14 @@ func (x *exchange) describe(c content, status int) {
 	if bare {
 		return
 	}
-	// A single page is announced or not; so are the pages of what has not
-	// changed. A client must live with both.
-	talkative := x.id%2 == 0
-	if c.pages > 1 && (status == http.StatusOK || talkative) || c.pages == 1 && talkative {
+	if c.pages > 1 && (status == http.StatusOK || x.talkative()) || c.pages == 1 && x.talkative() {
 		h["X-Pages"] = []string{strconv.Itoa(c.pages)}
 	}
 }
+
+// talkative tells whether a single page is announced, and so are the pages of what has
+// not changed. A client must live with both.
+func (x *exchange) talkative() bool { return x.id%2 == 0 }
 
 func (x *exchange) describeLifetime(h http.Header, expires int64) {
 	maxAge := x.rt.maxAge
