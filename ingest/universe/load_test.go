@@ -296,7 +296,7 @@ func TestTheWholeExtractIsLoaded(t *testing.T) {
 	}
 	dir := filepath.Join(shared, "data", "sde")
 	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("the extract of the static data is not there: %v", err)
+		t.Skipf("no extract of the static data: set MUSTER_SHARED_DIR to the folder that holds data/sde (%v)", err)
 	}
 	pool := migrated(t)
 	report := load(t, pool, dir)
