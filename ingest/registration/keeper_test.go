@@ -74,17 +74,8 @@ func newKeeperRig(t *testing.T) *keeperRig {
 	r.log = &logOf{world: newWorld(), registry: event.NewRegistry(), seen: map[uuid.UUID]bool{}}
 	eve.Register(r.log.registry)
 	access.Register(r.log.registry)
-	bus, err := command.New(command.Config{Pool: r.pool, View: r.log})
-	require.NoError(t, err)
-	forwarder, err := command.NewForwarder(command.ForwarderConfig{Pool: r.pool, Log: r.log, Poll: 10 * time.Millisecond, StopGrace: 100 * time.Millisecond})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- forwarder.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-done)
-	})
+	bus := forwarded(t, r.pool, r.log)
+	var err error
 
 	r.sim, err = simesi.New(simesi.Config{Characters: 5})
 	require.NoError(t, err)

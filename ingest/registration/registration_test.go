@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -474,13 +475,9 @@ func (l *logOf) Applied(_ context.Context, s event.Stream) (int64, error) {
 	return l.versions[s], nil
 }
 
-func TestImportsThroughTheRealBusAndVault(t *testing.T) {
-	pool := enginetest.Postgres(t)
-	require.NoError(t, command.Migrate(t.Context(), pool))
-	require.NoError(t, schema.Migrate(t.Context(), pool))
-	log := &logOf{world: newWorld(), registry: event.NewRegistry(), seen: map[uuid.UUID]bool{}}
-	eve.Register(log.registry)
-	access.Register(log.registry)
+// forwarded is a bus whose decided events are forwarded to the log until the test ends.
+func forwarded(t *testing.T, pool *pgxpool.Pool, log *logOf) *command.Bus {
+	t.Helper()
 	bus, err := command.New(command.Config{Pool: pool, View: log})
 	require.NoError(t, err)
 	forwarder, err := command.NewForwarder(command.ForwarderConfig{Pool: pool, Log: log, Poll: 10 * time.Millisecond, StopGrace: 100 * time.Millisecond})
@@ -492,6 +489,17 @@ func TestImportsThroughTheRealBusAndVault(t *testing.T) {
 		cancel()
 		require.NoError(t, <-done)
 	})
+	return bus
+}
+
+func TestImportsThroughTheRealBusAndVault(t *testing.T) {
+	pool := enginetest.Postgres(t)
+	require.NoError(t, command.Migrate(t.Context(), pool))
+	require.NoError(t, schema.Migrate(t.Context(), pool))
+	log := &logOf{world: newWorld(), registry: event.NewRegistry(), seen: map[uuid.UUID]bool{}}
+	eve.Register(log.registry)
+	access.Register(log.registry)
+	bus := forwarded(t, pool, log)
 	vault, err := sso.NewVault(sso.Config{Pool: pool, Key: sso.NewKey(), URL: "http://127.0.0.1:1", ClientID: "client"})
 	require.NoError(t, err)
 	t.Cleanup(vault.Close)
