@@ -303,6 +303,7 @@ func readAccount(body []byte) (AccountInfo, error) {
 		SubjectID string `json:"userSubjectId"`
 		Email     string `json:"userEmail"`
 		GoogleID  string `json:"googleSubjectId"`
+		Enabled   *bool  `json:"enabled"`
 	}
 	if err := parseInto(body, &a); err != nil {
 		return AccountInfo{}, err
@@ -310,7 +311,7 @@ func readAccount(body []byte) (AccountInfo, error) {
 	if a == nil {
 		return AccountInfo{}, errors.New("null where an object is due")
 	}
-	return AccountInfo{SubjectID: a.SubjectID, Email: a.Email, Registered: a.GoogleID != ""}, nil
+	return AccountInfo{SubjectID: a.SubjectID, Email: a.Email, Registered: a.GoogleID != "", Disabled: a.Enabled != nil && !*a.Enabled}, nil
 }
 
 func readGroupList(body []byte) ([]GroupRow, error) {

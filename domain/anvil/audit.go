@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The error texts of the audits. They are the peer's, letter by letter.
@@ -33,6 +34,25 @@ const (
 	ErrDifferentCanShare     = "can_share value does not match in AnVIL"
 )
 
+// What the peer passes and an auditor would question. Default mode reports it
+// apart from the peer's errors, see [Outcome.Beyond].
+const (
+	// ErrProjectOwner: the service account owns the workspace through its billing
+	// project. The peer takes a project owner for no owner.
+	ErrProjectOwner = "Project owner on AnVIL"
+	// ErrHiddenOwner: declared without access, and an owner that is only outside of
+	// the authorization domain.
+	ErrHiddenOwner = "Owner on AnVIL, outside of the authorization domain"
+	// ErrNoAccess: declared with limited access, and listed without any.
+	ErrNoAccess = "No access on AnVIL"
+	// ErrPending: a declared sharing that nobody has taken up yet.
+	ErrPending = "Invitation is pending on AnVIL"
+	// ErrNeverRegistered: the account was invited and never signed in.
+	ErrNeverRegistered = "Invited to AnVIL but never registered"
+	// ErrDisabled: the account cannot sign in.
+	ErrDisabled = "Disabled on AnVIL"
+)
+
 // NotInApp is the kind of discrepancy of a record that AnVIL has and nobody
 // declared. All other kinds are error texts.
 const NotInApp = "not_in_app"
@@ -44,6 +64,7 @@ const Everything = "*"
 // Levels of access in AnVIL's answers that mean something to the audits.
 const (
 	levelOwner    = "OWNER"
+	levelProject  = "PROJECT_OWNER"
 	levelWriter   = "WRITER"
 	levelReader   = "READER"
 	levelNoAccess = "NO ACCESS"
@@ -63,6 +84,12 @@ type Discrepancy struct {
 	// Expected is the declared value and Observed AnVIL's, in words.
 	Expected string `json:"expected"`
 	Observed string `json:"observed"`
+	// Beyond: the peer passes this.
+	Beyond bool `json:"beyond,omitempty"`
+	// RoleSwap: a member is an admin instead, or the other way round. The peer has
+	// an error and an unrelated line of not_in_app for it; in default mode the two
+	// are this one discrepancy.
+	RoleSwap bool `json:"role_swap,omitempty"`
 	// Declared and Seen are the keys of the records that the two sides rest on.
 	Declared []RecordKey `json:"-"`
 	Seen     []RecordKey `json:"-"`
@@ -78,6 +105,9 @@ type Outcome struct {
 	Verified []string
 	// Errors are the error texts by the key of the declared record.
 	Errors map[string][]string
+	// Beyond are, by key, the texts of what the peer passes and an auditor would
+	// question. It is nil in compat mode.
+	Beyond map[string][]string
 	// NotInApp is what AnVIL has and nobody declared.
 	NotInApp []string
 	// Ignored is what AnVIL has and an ignore row covers.
@@ -94,11 +124,11 @@ type Outcome struct {
 
 // OK tells whether the audit saw everything and found nothing wrong.
 func (o *Outcome) OK() bool {
-	return o.Aborted == "" && len(o.Errors) == 0 && len(o.NotInApp) == 0 && len(o.Unknown) == 0
+	return o.Aborted == "" && len(o.Errors) == 0 && len(o.NotInApp) == 0 && len(o.Beyond) == 0 && len(o.Unknown) == 0
 }
 
 // MarshalJSON writes an outcome with the peer's six fields and, in default
-// mode, "unknown"; of an aborted one only "aborted". Lists are sorted by code
+// mode, "beyond" and "unknown"; of an aborted one only "aborted". Lists are sorted by code
 // point.
 func (o *Outcome) MarshalJSON() ([]byte, error) {
 	if o.Aborted != "" {
@@ -113,8 +143,9 @@ func (o *Outcome) MarshalJSON() ([]byte, error) {
 		NotInApp         []string            `json:"not_in_app"`
 		Ignored          []string            `json:"ignored"`
 		IgnoredUnmatched []string            `json:"ignored_unmatched"`
+		Beyond           map[string][]string `json:"beyond,omitzero"`
 		Unknown          map[string]string   `json:"unknown,omitzero"`
-	}{o.OK(), notNil(o.Verified), o.Errors, notNil(o.NotInApp), notNil(o.Ignored), notNil(o.IgnoredUnmatched), o.Unknown})
+	}{o.OK(), notNil(o.Verified), o.Errors, notNil(o.NotInApp), notNil(o.Ignored), notNil(o.IgnoredUnmatched), o.Beyond, o.Unknown})
 }
 
 // Result holds the outcomes of the audits that were asked for; nil for the
@@ -182,6 +213,10 @@ type Options struct {
 	Compat bool
 	// Models limits what is audited; empty means all.
 	Models []Model
+	// At is the moment whose ignore rows count: those that have expired by then do
+	// not. Zero means that none has. The peer's rows do not expire, so it does not
+	// matter in compat mode.
+	At time.Time
 }
 
 // Audit compares what is declared with what was observed. The declaration must
@@ -192,7 +227,7 @@ func Audit(d Declared, o *Observed, opts Options) *Result {
 	if len(models) == 0 {
 		models = Models()
 	}
-	a := newAuditor(d, o, opts.Compat)
+	a := newAuditor(d, o, opts)
 	var r Result
 	if slices.Contains(models, ModelBillingProjects) {
 		r.BillingProjects = a.run(a.billingProjects)
@@ -254,14 +289,15 @@ type auditor struct {
 	d      Declared
 	o      *Observed
 	compat bool
+	at     time.Time
 
 	groups map[string]ManagedGroup
 	people map[string]Account
 }
 
-func newAuditor(d Declared, o *Observed, compat bool) *auditor {
+func newAuditor(d Declared, o *Observed, opts Options) *auditor {
 	a := &auditor{
-		d: d, o: o, compat: compat,
+		d: d, o: o, compat: opts.Compat, at: opts.At,
 		groups: make(map[string]ManagedGroup, len(d.ManagedGroups)),
 		people: make(map[string]Account, len(d.Accounts)),
 	}
@@ -278,7 +314,7 @@ func newAuditor(d Declared, o *Observed, compat bool) *auditor {
 func (a *auditor) run(audit func(*Outcome) error) *Outcome {
 	out := &Outcome{Errors: map[string][]string{}}
 	if !a.compat {
-		out.Unknown = map[string]string{}
+		out.Unknown, out.Beyond = map[string]string{}, map[string][]string{}
 	}
 	if err := audit(out); err != nil {
 		return &Outcome{Aborted: err.Error()}
@@ -287,10 +323,17 @@ func (a *auditor) run(audit func(*Outcome) error) *Outcome {
 	slices.Sort(out.NotInApp)
 	slices.Sort(out.Ignored)
 	slices.Sort(out.IgnoredUnmatched)
-	for _, texts := range out.Errors {
-		slices.Sort(texts)
+	for _, byRecord := range []map[string][]string{out.Errors, out.Beyond} {
+		for _, texts := range byRecord {
+			slices.Sort(texts)
+		}
 	}
 	return out
+}
+
+// expired tells whether an ignore row counts no more.
+func (a *auditor) expired(at time.Time) bool {
+	return !a.compat && !at.IsZero() && !a.at.IsZero() && !a.at.Before(at)
 }
 
 // unknown notes that a record could not be audited. In compat mode that is the
@@ -308,6 +351,16 @@ func (a *auditor) unknown(out *Outcome, key string, why Response) error {
 // wrong notes an error of a declared record.
 func wrong(out *Outcome, d Discrepancy) {
 	out.Errors[d.Record] = append(out.Errors[d.Record], d.Kind)
+	out.Discrepancies = append(out.Discrepancies, d)
+}
+
+// question notes what the peer passes; in compat mode it does nothing.
+func (a *auditor) question(out *Outcome, d Discrepancy) {
+	if a.compat {
+		return
+	}
+	d.Beyond = true
+	out.Beyond[d.Record] = append(out.Beyond[d.Record], d.Kind)
 	out.Discrepancies = append(out.Discrepancies, d)
 }
 
@@ -329,7 +382,7 @@ func (a *auditor) undeclared(out *Outcome, seen map[string]int, d Discrepancy) e
 
 // settle counts a record as verified if nothing was noted against it.
 func settle(out *Outcome, key string) {
-	if len(out.Errors[key]) == 0 && out.Unknown[key] == "" {
+	if len(out.Errors[key]) == 0 && len(out.Beyond[key]) == 0 && out.Unknown[key] == "" {
 		out.Verified = append(out.Verified, key)
 	}
 }
@@ -348,6 +401,7 @@ func (a *auditor) billingProjects(out *Outcome) error {
 		if err := a.exists(out, r.Response, d, 404); err != nil {
 			return err
 		}
+		settle(out, b.Name)
 	}
 	return nil
 }
@@ -369,11 +423,28 @@ func (a *auditor) accounts(out *Outcome) error {
 		if err := a.exists(out, r.Response, d, 404, 204); err != nil {
 			return err
 		}
+		if r.Found() {
+			a.usable(out, d, r.Value)
+		}
+		settle(out, account.Email)
 	}
 	return nil
 }
 
-// exists settles a record whose status alone decides. The peer does not look
+// usable questions an account that exists, and that nobody can use.
+func (a *auditor) usable(out *Outcome, d Discrepancy, info AccountInfo) {
+	d.Expected = "can be used"
+	switch {
+	case info.Disabled:
+		d.Kind, d.Observed = ErrDisabled, "disabled"
+		a.question(out, d)
+	case !info.Registered:
+		d.Kind, d.Observed = ErrNeverRegistered, "invited, never registered"
+		a.question(out, d)
+	}
+}
+
+// exists judges a record whose status alone decides. The peer does not look
 // into the body of a 200.
 func (a *auditor) exists(out *Outcome, r Response, d Discrepancy, missing ...int) error {
 	switch {
@@ -384,7 +455,6 @@ func (a *auditor) exists(out *Outcome, r Response, d Discrepancy, missing ...int
 			return err
 		}
 	}
-	settle(out, d.Record)
 	return nil
 }
 

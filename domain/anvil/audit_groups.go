@@ -92,6 +92,9 @@ func (a *auditor) rollUp(out, sub *Outcome, d Discrepancy) error {
 	case len(sub.Errors) > 0 || len(sub.NotInApp) > 0:
 		d.Observed = summary(sub)
 		wrong(out, d)
+	case len(sub.Beyond) > 0:
+		d.Observed = summary(sub)
+		a.question(out, d)
 	}
 	if cause, key := firstUnknown(sub); cause != "" {
 		out.Unknown[d.Record] = key + ": " + cause
@@ -107,6 +110,9 @@ func summary(sub *Outcome) string {
 	}
 	if len(sub.NotInApp) > 0 {
 		parts = append(parts, "not declared: "+list(sub.NotInApp))
+	}
+	if len(sub.Beyond) > 0 {
+		parts = append(parts, "to question: "+list(slices.Sorted(maps.Keys(sub.Beyond))))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -142,7 +148,9 @@ func (a *auditor) membershipRows() map[string]*groupRows {
 		of(m.Parent).groups = append(of(m.Parent).groups, m)
 	}
 	for _, row := range a.d.IgnoredGroupMemberships {
-		of(row.Group).ignored = append(of(row.Group).ignored, row)
+		if row.Group != Anywhere {
+			of(row.Group).ignored = append(of(row.Group).ignored, row)
+		}
 	}
 	return byGroup
 }
@@ -217,7 +225,19 @@ func (a *auditor) membership(out *Outcome, group string, rows *groupRows) error 
 	for _, row := range rows.ignored {
 		m.ignoreRow(row)
 	}
-	return m.leftOver()
+	if a.compat {
+		return m.leftOver()
+	}
+	for _, row := range a.d.IgnoredGroupMemberships {
+		if row.Group == Anywhere {
+			m.ignoreRow(row)
+		}
+	}
+	if err := m.leftOver(); err != nil {
+		return err
+	}
+	m.joinSwaps()
+	return nil
 }
 
 func (m *membershipAudit) list(role Role) *roster {
@@ -299,17 +319,45 @@ func (m *membershipAudit) seen() []RecordKey {
 	return []RecordKey{{KindGroupMembers, m.group}, {KindGroupAdmins, m.group}}
 }
 
-// ignoreRow lets an ignore row cover the first place where its address is left.
+// ignoreRow lets an ignore row cover the first place where its address is left
+// (ACM v0.35.2, membership audit step 4). In default mode a row that has expired,
+// or was given for another role, covers nothing there.
 func (m *membershipAudit) ignoreRow(row IgnoredMembership) {
 	for _, l := range []*roster{m.admins, m.members} {
+		if !m.compat && (m.expired(row.ExpiresAt) || row.Role != "" && row.Role != l.role) {
+			continue
+		}
 		if l.take(row.Email) {
 			m.out.Ignored = append(m.out.Ignored, string(l.role)+": "+row.Email)
 			return
 		}
 	}
-	if m.admins.read && m.members.read {
+	if m.admins.read && m.members.read && row.Group != Anywhere {
 		m.out.IgnoredUnmatched = append(m.out.IgnoredUnmatched, row.Email)
 	}
+}
+
+// joinSwaps makes one discrepancy of a role that is missing and another one that
+// nobody declared, if they are of one address.
+func (m *membershipAudit) joinSwaps() {
+	swapped := map[string]bool{}
+	for i := range m.out.Discrepancies {
+		d := &m.out.Discrepancies[i]
+		role, email, _ := strings.Cut(d.Record, ": ")
+		email = strings.ToLower(email)
+		other := RoleAdmin
+		if role == string(RoleAdmin) {
+			other = RoleMember
+		}
+		switch d.Kind {
+		case ErrAccountAdminMissing, ErrGroupAdminMissing, ErrAccountMemberMissing, ErrGroupMemberMissing:
+			if m.list(other).has(email) && !strings.EqualFold(email, m.d.ServiceAccount) {
+				d.RoleSwap = true
+				swapped[string(other)+": "+email] = true
+			}
+		}
+	}
+	m.out.Discrepancies = slices.DeleteFunc(m.out.Discrepancies, func(d Discrepancy) bool { return d.Kind == NotInApp && swapped[d.Record] })
 }
 
 // leftOver reports the addresses that no record accounts for.

@@ -57,6 +57,12 @@ func (a *auditor) undeclaredWorkspaces(out *Outcome, rows []WorkspaceRow, declar
 		if err != nil {
 			return err
 		}
+		if row.AccessLevel == levelProject {
+			a.question(out, Discrepancy{
+				Model: ModelWorkspaces, Record: row.Key(), Kind: ErrProjectOwner,
+				Expected: "not declared", Observed: "access " + row.AccessLevel, Seen: []RecordKey{{KindWorkspace, row.Key()}},
+			})
+		}
 		if !owned {
 			continue
 		}
@@ -112,6 +118,13 @@ func (a *auditor) workspace(out *Outcome, w Workspace, row WorkspaceRow, rows *s
 	role := func(kind string) {
 		differs(kind, "access "+string(w.AppAccess), "access "+row.AccessLevel)
 	}
+	question := func(kind string, seen ...RecordKey) {
+		a.question(out, Discrepancy{
+			Model: ModelWorkspaces, Record: w.Key(), Kind: kind, Expected: "access " + string(w.AppAccess), Observed: "access " + row.AccessLevel,
+			Declared: declaredWorkspace(w), Seen: append(seen, RecordKey{KindWorkspace, w.Key()}),
+		})
+	}
+	access := RecordKey{KindAccessList, w.Key()}
 	switch w.AppAccess {
 	case AppOwner:
 		owned, err := a.reallyOwned(out, row)
@@ -129,13 +142,25 @@ func (a *auditor) workspace(out *Outcome, w Workspace, row WorkspaceRow, rows *s
 		if err != nil {
 			return err
 		}
-		if owned {
+		switch {
+		case owned:
 			role(ErrIsOwner)
+		case row.AccessLevel == levelProject:
+			question(ErrProjectOwner)
+		case row.AccessLevel == levelNoAccess && out.Unknown[w.Key()] == "":
+			question(ErrNoAccess, access)
 		}
 	case AppNoAccess:
 		switch row.AccessLevel {
 		case levelOwner:
 			role(ErrIsOwner)
+		case levelProject:
+			question(ErrProjectOwner)
+		case levelNoAccess:
+			// Before the first sweep that asks for it the list is not known.
+			if a.o.AccessLists[w.Key()].Found() {
+				question(ErrHiddenOwner, access)
+			}
 		case levelWriter:
 			role(ErrIsWriter)
 		case levelReader:
@@ -189,7 +214,9 @@ func (a *auditor) sharingRows() map[string]*sharingRows {
 		of(s.Workspace).shared = append(of(s.Workspace).shared, s)
 	}
 	for _, row := range a.d.IgnoredWorkspaceSharing {
-		of(row.Workspace).ignored = append(of(row.Workspace).ignored, row)
+		if row.Workspace != Anywhere {
+			of(row.Workspace).ignored = append(of(row.Workspace).ignored, row)
+		}
 	}
 	return byWorkspace
 }
@@ -213,13 +240,14 @@ func (a *auditor) sharing(out *Outcome, workspace string, rows *sharingRows) err
 		a.sharingRow(out, s, r.Value, covered)
 	}
 	for _, row := range rows.ignored {
-		entry, ok := r.Value[row.Email]
-		if !ok || covered[row.Email] {
+		if !a.ignoreEntry(out, row, r.Value, covered) {
 			out.IgnoredUnmatched = append(out.IgnoredUnmatched, row.Email)
-			continue
 		}
-		covered[row.Email] = true
-		out.Ignored = append(out.Ignored, entry.AccessLevel+": "+row.Email)
+	}
+	for _, row := range a.d.IgnoredWorkspaceSharing {
+		if row.Workspace == Anywhere && !a.compat {
+			a.ignoreEntry(out, row, r.Value, covered)
+		}
 	}
 	for email, entry := range r.Value {
 		if covered[email] {
@@ -234,6 +262,21 @@ func (a *auditor) sharing(out *Outcome, workspace string, rows *sharingRows) err
 	}
 	slices.SortStableFunc(out.Discrepancies, func(x, y Discrepancy) int { return strings.Compare(x.Record, y.Record) })
 	return nil
+}
+
+// ignoreEntry lets an ignore row cover its entry; false if it covers nothing. In
+// default mode neither does a row that has expired or was given for another level.
+func (a *auditor) ignoreEntry(out *Outcome, row IgnoredSharing, entries map[string]AccessEntry, covered map[string]bool) bool {
+	entry, ok := entries[row.Email]
+	if !ok || covered[row.Email] {
+		return false
+	}
+	if !a.compat && (a.expired(row.ExpiresAt) || row.Access != "" && string(row.Access) != entry.AccessLevel) {
+		return false
+	}
+	covered[row.Email] = true
+	out.Ignored = append(out.Ignored, entry.AccessLevel+": "+row.Email)
+	return true
 }
 
 func (a *auditor) sharingKey(s Sharing) string {
@@ -265,6 +308,12 @@ func (a *auditor) sharingRow(out *Outcome, s Sharing, entries map[string]AccessE
 	}
 	if owner := s.Access == AccessOwner; owner != entry.CanShare {
 		differs(ErrDifferentCanShare, yesNo(owner, "can share", "cannot share"), yesNo(entry.CanShare, "can share", "cannot share"))
+	}
+	if entry.Pending {
+		a.question(out, Discrepancy{
+			Model: ModelSharing, Scope: s.Workspace, Record: key, Kind: ErrPending, Expected: "shared with " + string(s.Access), Observed: "invited as " + entry.AccessLevel,
+			Declared: []RecordKey{{KindSharing, s.Workspace + "/" + s.Group}, {KindGroup, s.Group}}, Seen: []RecordKey{{KindAccessList, s.Workspace}},
+		})
 	}
 	settle(out, key)
 }

@@ -11,6 +11,7 @@ package anvil
 
 import (
 	"strings"
+	"time"
 )
 
 // AccountStatus says whether an account takes part in the audits.
@@ -145,29 +146,49 @@ type Sharing struct {
 	CanCompute bool   `json:"can_compute"`
 }
 
+// Anywhere is the group or workspace of an ignore row that holds in all of them.
+const Anywhere = "*"
+
 // IgnoredMembership says that an address is known to be in a group without
 // being declared, and accepted.
 type IgnoredMembership struct {
+	// Group is the name of the group, or [Anywhere].
 	Group string `json:"group"`
 	// Email is kept in lower case.
 	Email string `json:"email"`
 	// Note says why it is accepted.
 	Note string `json:"note"`
+	// AddedBy is who accepted it, for rows that come from elsewhere; else that is
+	// the actor of the event.
+	AddedBy string `json:"added_by,omitempty"`
+	// Role is the role that is accepted; empty accepts any. The peer goes on
+	// ignoring an address that rises from member to admin.
+	Role Role `json:"role,omitempty"`
+	// ExpiresAt is when the acceptance ends, UTC; zero means never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // IgnoredSharing says that a workspace is known to be shared with an address
 // without that being declared, and accepted.
 type IgnoredSharing struct {
-	// Workspace is billing-project/name.
+	// Workspace is billing-project/name, or [Anywhere].
 	Workspace string `json:"workspace"`
 	// Email is kept in lower case.
 	Email string `json:"email"`
 	// Note says why it is accepted.
 	Note string `json:"note"`
+	// AddedBy is who accepted it, for rows that come from elsewhere; else that is
+	// the actor of the event.
+	AddedBy string `json:"added_by,omitempty"`
+	// Access is the level that is accepted; empty accepts any.
+	Access Access `json:"access,omitempty"`
+	// ExpiresAt is when the acceptance ends, UTC; zero means never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // Normalise puts the addresses of accounts and of ignore rows into lower case,
-// as the peer does when it stores them. Addresses of groups stay as written.
+// as the peer does when it stores them, and times into UTC. Addresses of groups
+// stay as written.
 // Empty lists become empty, not nil. It changes d's own lists.
 func (d *Declared) Normalise() {
 	for i := range d.Accounts {
@@ -178,9 +199,11 @@ func (d *Declared) Normalise() {
 	}
 	for i := range d.IgnoredGroupMemberships {
 		d.IgnoredGroupMemberships[i].Email = strings.ToLower(d.IgnoredGroupMemberships[i].Email)
+		d.IgnoredGroupMemberships[i].ExpiresAt = d.IgnoredGroupMemberships[i].ExpiresAt.UTC()
 	}
 	for i := range d.IgnoredWorkspaceSharing {
 		d.IgnoredWorkspaceSharing[i].Email = strings.ToLower(d.IgnoredWorkspaceSharing[i].Email)
+		d.IgnoredWorkspaceSharing[i].ExpiresAt = d.IgnoredWorkspaceSharing[i].ExpiresAt.UTC()
 	}
 	for i := range d.Workspaces {
 		d.Workspaces[i].AuthorizationDomains = notNil(d.Workspaces[i].AuthorizationDomains)

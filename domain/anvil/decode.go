@@ -44,10 +44,10 @@ func DecodeDeclared(r io.Reader) (Declared, error) {
 	return d, nil
 }
 
-// DecodePatch reads a patch from a JSON object with the fields "declare" and
-// "withdraw", of which one may be absent. Each is a declaration as
-// [DecodeDeclared] reads it, as strictly, with only the records that it is
-// about. Errors have [event.CodeInvalid] and name the line, the record and the
+// DecodePatch reads a patch from a JSON object with the fields "declare",
+// "withdraw", "deactivate" and "activate", of which all but one may be absent. The
+// first two are declarations as [DecodeDeclared] reads them, as strictly, with only
+// the records that they are about; the others are lists of addresses. Errors have [event.CodeInvalid] and name the line, the record and the
 // field.
 func DecodePatch(r io.Reader) (Patch, error) {
 	data, err := readAll(r)
@@ -70,20 +70,27 @@ func (p *Patch) decodeJSON(data []byte) error {
 		return err
 	}
 	parts, seen := map[string]*Declared{"declare": &p.Declare, "withdraw": &p.Withdraw}, map[string]bool{}
+	lists := map[string]*[]string{"deactivate": &p.Deactivate, "activate": &p.Activate}
 	for in.More() {
 		token, err := in.Token()
 		if err != nil {
 			return syntax(data, in, err)
 		}
 		name, _ := token.(string)
-		part, ok := parts[name]
-		if !ok {
-			return fmt.Errorf("line %d: unknown field %q: a patch has declare and withdraw", line(), name)
+		part, addresses := parts[name], lists[name]
+		if part == nil && addresses == nil {
+			return fmt.Errorf("line %d: unknown field %q: a patch has declare, withdraw, deactivate and activate", line(), name)
 		}
 		if seen[name] {
 			return fmt.Errorf("line %d: field %q is there twice: merge the two", line(), name)
 		}
 		seen[name] = true
+		if addresses != nil {
+			if err := in.Decode(addresses); err != nil {
+				return fmt.Errorf("line %d: %s must be a list of addresses: %w", line(), name, err)
+			}
+			continue
+		}
 		var raw json.RawMessage
 		if err := in.Decode(&raw); err != nil {
 			return fmt.Errorf("%s: %w", name, syntax(data, in, err))

@@ -91,6 +91,8 @@ func registerDeclarations(r *event.Registry) {
 	event.Register[IgnoredSharingDeclared](r)
 	event.Register[IgnoredSharingWithdrawn](r)
 	event.Register[PlanApplied](r)
+	event.Register[AcceptanceDeclared](r)
+	event.Register[AcceptanceWithdrawn](r)
 }
 
 // ConsortiumDeclared says as whom AnVIL is asked. A later one replaces it.

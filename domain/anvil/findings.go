@@ -50,6 +50,10 @@ type Finding struct {
 	// Expected and Observed are the two values, in words.
 	Expected string `json:"expected"`
 	Observed string `json:"observed"`
+	// Beyond: the peer passes this.
+	Beyond bool `json:"beyond,omitempty"`
+	// RoleSwap: the address has the other role in the group.
+	RoleSwap bool `json:"role_swap,omitempty"`
 	// OpenedAt is when it was opened, the last time if it was reopened, UTC.
 	OpenedAt time.Time `json:"opened_at"`
 	// ChangedSide is the side that changed last.
@@ -82,9 +86,15 @@ func severity(d Discrepancy) Severity {
 			return SeverityHigh
 		}
 		return SeverityMedium
-	case ErrDeactivatedAccount, ErrDifferentAccess, ErrDifferentCanShare, ErrDifferentAuthDomains, ErrIsOwner, ErrIsWriter:
+	case ErrDeactivatedAccount, ErrDifferentAccess, ErrDifferentCanShare, ErrDifferentAuthDomains, ErrIsOwner, ErrIsWriter,
+		ErrProjectOwner, ErrHiddenOwner:
 		return SeverityHigh
-	case ErrGroupMembership, ErrWorkspaceSharing, ErrDifferentLock, ErrDifferentRequesterPay:
+	case ErrAccountMemberMissing, ErrGroupMemberMissing:
+		if d.RoleSwap {
+			return SeverityHigh
+		}
+		return SeverityMedium
+	case ErrGroupMembership, ErrWorkspaceSharing, ErrDifferentLock, ErrDifferentRequesterPay, ErrPending, ErrNeverRegistered, ErrNoAccess:
 		return SeverityLow
 	default:
 		return SeverityMedium
@@ -166,7 +176,7 @@ func (c Comparison) finding(d Discrepancy) Finding {
 	f := Finding{
 		ID:    FindingID(c.Stream, d.Model, d.Scope, d.Record, d.Kind),
 		Model: d.Model, Scope: d.Scope, Record: d.Record, Kind: d.Kind, Severity: severity(d),
-		Expected: d.Expected, Observed: d.Observed, OpenedAt: c.At,
+		Expected: d.Expected, Observed: d.Observed, Beyond: d.Beyond, RoleSwap: d.RoleSwap, OpenedAt: c.At,
 	}
 	f.Evidence, f.ChangedSide = c.evidence(d.Declared, d.Seen)
 	return f
@@ -239,9 +249,9 @@ func (x index) settlers(f Finding) []RecordKey {
 	case ModelWorkspaces:
 		return []RecordKey{{KindWorkspace, f.Record}}
 	case ModelMemberships:
-		return []RecordKey{{KindAccountMembership, f.Scope + "/" + email}, {KindGroupMembership, group}, {KindIgnoredMembership, f.Scope + "/" + email}}
+		return []RecordKey{{KindAccountMembership, f.Scope + "/" + email}, {KindGroupMembership, group}, {KindIgnoredMembership, f.Scope + "/" + email}, {KindIgnoredMembership, Anywhere + "/" + email}}
 	case ModelSharing:
-		return []RecordKey{{KindSharing, group}, {KindIgnoredSharing, f.Scope + "/" + email}}
+		return []RecordKey{{KindSharing, group}, {KindIgnoredSharing, f.Scope + "/" + email}, {KindIgnoredSharing, Anywhere + "/" + email}}
 	default:
 		return nil
 	}

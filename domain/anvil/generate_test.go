@@ -81,7 +81,7 @@ func agreeing(d anvil.Declared) []anvil.Answer {
 		add("rawls", "/api/billing/v2/"+b.Name, 200, map[string]any{"projectName": b.Name})
 	}
 	for _, a := range d.Accounts {
-		add("sam", "/api/users/v1/"+a.Email, 200, map[string]string{"userEmail": a.Email})
+		add("sam", "/api/users/v1/"+a.Email, 200, map[string]string{"userEmail": a.Email, "googleSubjectId": "1"})
 	}
 	emails := map[string]string{}
 	for _, g := range d.ManagedGroups {
@@ -128,7 +128,11 @@ func agreeing(d anvil.Declared) []anvil.Answer {
 				acl[emails[s.Group]] = entry(s.Access, s.CanCompute)
 			}
 		}
-		add("rawls", "/api/workspaces/"+w.Key()+"/acl", 200, map[string]any{"acl": acl})
+		if w.AppAccess == anvil.AppNoAccess {
+			add("rawls", "/api/workspaces/"+w.Key()+"/acl", 404, nil)
+		} else {
+			add("rawls", "/api/workspaces/"+w.Key()+"/acl", 200, map[string]any{"acl": acl})
+		}
 		add("rawls", "/api/workspaces/v2/"+w.Key()+"/settings", 200,
 			[]any{map[string]any{"settingType": "GcpBucketRequesterPays", "config": map[string]bool{"enabled": w.IsRequesterPays}}})
 	}

@@ -86,6 +86,8 @@ func samples() []event.Payload {
 		anvil.FindingOpened{Finding: f, Reopened: 1},
 		anvil.FindingChanged{Finding: f, ExpectedBefore: "MEMBER", ObservedBefore: "ADMIN"},
 		anvil.FindingResolved{Finding: f, ResolvedAt: at.Add(time.Hour)},
+		anvil.AcceptanceDeclared{Acceptance: anvil.Acceptance{FindingID: id, Reason: "r", Until: at, Expected: "MEMBER", Observed: "ADMIN"}},
+		anvil.AcceptanceWithdrawn{FindingID: id, Reason: "r"},
 	}
 }
 

@@ -43,6 +43,9 @@ type AccountInfo struct {
 	Email     string `json:"email,omitempty"`
 	// Registered is false for people who were invited and never signed in.
 	Registered bool `json:"registered,omitempty"`
+	// Disabled: the answer says so. Sam's own documents promise no such field;
+	// where one tells, it counts.
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 // BillingInfo is what Rawls says of a billing project.

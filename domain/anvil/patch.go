@@ -3,6 +3,8 @@ package anvil
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -17,6 +19,10 @@ type Patch struct {
 	// Withdraw are the records to remove. Only what names a record counts: of
 	// memberships the pair, not the role.
 	Withdraw Declared
+	// Deactivate are addresses of declared accounts that become inactive; what they
+	// are in goes with that (ACM v0.23 and later). Activate makes accounts active
+	// again, and gives nothing back.
+	Deactivate, Activate []string
 }
 
 // Apply is the current declaration after the patch. Replaced records keep their
@@ -40,6 +46,7 @@ func (p Patch) Apply(current Declared) (Declared, error) {
 		IgnoredGroupMemberships: patched(&a, KindIgnoredMembership, current.IgnoredGroupMemberships, p.Declare.IgnoredGroupMemberships, p.Withdraw.IgnoredGroupMemberships),
 		IgnoredWorkspaceSharing: patched(&a, KindIgnoredSharing, current.IgnoredWorkspaceSharing, p.Declare.IgnoredWorkspaceSharing, p.Withdraw.IgnoredWorkspaceSharing),
 	}
+	a.setStatus(p, &next)
 	if p.Withdraw.ServiceAccount != "" {
 		a.contradict("the service account cannot be withdrawn: declare another one")
 	}
@@ -120,6 +127,50 @@ func patched[T keyed](a *patching, kind Kind, current, declare, withdraw []T) []
 	return next
 }
 
+// setStatus deactivates and activates accounts in next.
+func (a *patching) setStatus(p Patch, next *Declared) {
+	status := map[string]AccountStatus{}
+	for to, addresses := range map[AccountStatus][]string{StatusInactive: p.Deactivate, StatusActive: p.Activate} {
+		for _, email := range addresses {
+			email = strings.ToLower(email)
+			if before, twice := status[email]; twice && before != to {
+				a.contradict("account %q is both activated and deactivated: keep one", email)
+			}
+			status[email] = to
+		}
+	}
+	for _, account := range slices.Concat(p.Declare.Accounts, p.Withdraw.Accounts) {
+		if _, both := status[account.Email]; both {
+			a.contradict("account %q is declared or withdrawn, and activated or deactivated: keep one", account.Email)
+		}
+	}
+	for _, m := range p.Declare.GroupAccountMemberships {
+		if status[m.Account] == StatusInactive {
+			a.contradict("account %q is deactivated and declared in group %q: keep one", m.Account, m.Group)
+		}
+	}
+	for i, account := range next.Accounts {
+		if to, ok := status[account.Email]; ok {
+			next.Accounts[i].Status = to
+			if to == StatusActive {
+				delete(status, account.Email)
+			}
+		}
+	}
+	known := map[string]bool{}
+	for _, account := range next.Accounts {
+		known[account.Email] = true
+	}
+	for _, email := range slices.Sorted(maps.Keys(status)) {
+		if !known[email] {
+			a.conflict("account %q is not declared, so it has no status: is it spelt as in the declaration?", email)
+		}
+	}
+	next.GroupAccountMemberships = slices.DeleteFunc(next.GroupAccountMemberships, func(m AccountMembership) bool {
+		return status[m.Account] == StatusInactive
+	})
+}
+
 // maxReferences bounds how many references to a record an error names.
 const maxReferences = 5
 
@@ -171,10 +222,14 @@ func (d Declared) references() map[RecordKey][]RecordKey {
 		add(KindSharing, s, KindGroup, s.Group)
 	}
 	for _, r := range d.IgnoredGroupMemberships {
-		add(KindIgnoredMembership, r, KindGroup, r.Group)
+		if r.Group != Anywhere {
+			add(KindIgnoredMembership, r, KindGroup, r.Group)
+		}
 	}
 	for _, r := range d.IgnoredWorkspaceSharing {
-		add(KindIgnoredSharing, r, KindWorkspace, r.Workspace)
+		if r.Workspace != Anywhere {
+			add(KindIgnoredSharing, r, KindWorkspace, r.Workspace)
+		}
 	}
 	return to
 }

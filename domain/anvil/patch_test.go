@@ -250,7 +250,7 @@ func TestPatchesAreReadStrictlyAndErrorsNameTheLine(t *testing.T) {
 		`{}`:                             "it is empty: say what to declare or to withdraw",
 		`{"declare": {}} {}`:             "something follows the patch",
 		`{"declare": {}, "declare": {}}`: `field "declare" is there twice`,
-		"{\n\"accounts\": []}":           `line 2: unknown field "accounts": a patch has declare and withdraw`,
+		"{\n\"accounts\": []}":           `line 2: unknown field "accounts": a patch has declare, withdraw, deactivate and activate`,
 		`{"declare": null}`:              "declare: line 1: expected {",
 		`{"declare": {"accounts": {}}}`:  "declare: accounts must be a list",
 		"{\"withdraw\": {},\n \"declare\":\n {\"accounts\": [\n {\"mail\": 7}]}}": `declare: line 4: accounts[0]: unknown field "mail"`,

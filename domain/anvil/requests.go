@@ -108,7 +108,9 @@ func workspaceRequests(d Declared, o *Observed, requests []Request) []Request {
 		}
 		asked[key] = true
 		owned := known && w.AppAccess == AppOwner
-		probe := row.AccessLevel == levelNoAccess && (!known || w.AppAccess != AppNoAccess)
+		// The peer does not ask of a workspace that is declared without access whether
+		// the service account owns it all the same; default mode wants to know.
+		probe := row.AccessLevel == levelNoAccess
 		if probe || owned && row.AccessLevel == levelOwner {
 			requests = append(requests, Request{
 				RecordKey{KindAccessList, key},

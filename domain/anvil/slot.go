@@ -65,6 +65,10 @@ func declarationSlot(p event.Payload) (Slot, bool) {
 		return slot(KindIgnoredSharing, p.Workspace+"/"+p.Email)
 	case IgnoredSharingWithdrawn:
 		return slot(KindIgnoredSharing, p.Workspace+"/"+p.Email)
+	case AcceptanceDeclared:
+		return slot(KindAcceptance, p.FindingID.String())
+	case AcceptanceWithdrawn:
+		return slot(KindAcceptance, p.FindingID.String())
 	}
 	return Slot{}, false
 }

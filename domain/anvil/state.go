@@ -43,6 +43,9 @@ type State struct {
 
 	open     map[uuid.UUID]Finding
 	reopened map[uuid.UUID]int
+	accepted map[uuid.UUID]Accepted
+	// applying is the event that is being folded.
+	applying event.Event
 	// applied are the ids of the findings' events: one may come twice, first
 	// from whoever made it and then from the log.
 	applied map[uuid.UUID]bool
@@ -69,6 +72,7 @@ func NewState(stream event.Stream) *State {
 		observedMarks:      map[RecordKey]Mark{},
 		open:               map[uuid.UUID]Finding{},
 		reopened:           map[uuid.UUID]int{},
+		accepted:           map[uuid.UUID]Accepted{},
 		applied:            map[uuid.UUID]bool{},
 	}
 }
@@ -128,6 +132,7 @@ func (s *State) Apply(e event.Event, p event.Payload) error {
 	}
 	s.seq++
 	mark := Mark{EventID: e.ID, Seq: s.seq}
+	s.applying = e
 	f.fold(s, mark)
 	s.mark(p, mark)
 	return nil
@@ -243,7 +248,7 @@ func (s *State) Reaction(source string, cause event.Event, p event.Payload) ([]e
 		at = s.latest
 	}
 	declared := s.Declared()
-	result := Audit(declared, s.Observed(), Options{})
+	result := Audit(declared, s.Observed(), Options{At: at})
 	payloads := Diff(s.open, Comparison{Stream: s.stream, Declared: declared, Result: result, Marks: s, Reopened: s.reopened, At: at})
 	events, err := FindingEvents(s.stream, source, cause, at, payloads)
 	return events, result, err

