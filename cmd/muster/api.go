@@ -82,6 +82,11 @@ func (d declarer) Patch(ctx context.Context, in api.PatchInput) (api.DeclareResu
 	return api.DeclareResult(result), err
 }
 
+// Accept implements [api.Declarer].
+func (d declarer) Accept(ctx context.Context, in api.AcceptInput) (bool, error) {
+	return d.Declarer.Accept(ctx, ingestanvil.AcceptInput(in))
+}
+
 // sweepTimeout bounds a sweep that somebody asked for.
 const sweepTimeout = 30 * time.Minute
 

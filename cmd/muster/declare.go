@@ -20,6 +20,12 @@ type declareCommand struct {
 	Account    declareAccount    `cmd:"" help:"Declare or withdraw an account."`
 	Group      declareGroup      `cmd:"" help:"Declare or withdraw a managed group."`
 	Membership declareMembership `cmd:"" help:"Declare or withdraw who is in a group."`
+
+	BillingProject declareBillingProject `cmd:"" help:"Declare or withdraw a billing project."`
+	Workspace      declareWorkspace      `cmd:"" help:"Declare or withdraw a workspace."`
+	Sharing        declareSharing        `cmd:"" help:"Declare or withdraw with which group a workspace is shared."`
+	Ignore         declareIgnore         `cmd:"" help:"Accept an address without declaring it, or end that."`
+	Status         declareStatus         `cmd:"" help:"Deactivate or activate accounts."`
 }
 
 // Help implements kong's detailed help.

@@ -3,7 +3,9 @@ package anvil
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	domain "github.com/muster-sync/muster/domain/anvil"
@@ -25,10 +27,11 @@ type LoadState func(ctx context.Context, stream event.Stream) (*domain.State, er
 type Declarer struct {
 	bus  Bus
 	load LoadState
+	now  func() time.Time
 }
 
 // NewDeclarer is a declarer.
-func NewDeclarer(bus Bus, load LoadState) *Declarer { return &Declarer{bus: bus, load: load} }
+func NewDeclarer(bus Bus, load LoadState) *Declarer { return &Declarer{bus: bus, load: load, now: time.Now} }
 
 // DeclareInput says who declares what, and why.
 type DeclareInput struct {
@@ -111,6 +114,48 @@ func (d *Declarer) change(ctx context.Context, in DeclareInput, wanted func(curr
 	result.Version = receipt.Version
 	result.Shown, err = d.bus.Await(ctx, receipt)
 	return result, err
+}
+
+// AcceptInput says who accepts a finding, or withdraws its acceptance, and why.
+type AcceptInput struct {
+	Actor      string
+	Consortium string
+	FindingID  uuid.UUID
+	Reason     string
+	// Until is when the acceptance ends; zero means never.
+	Until time.Time
+	// Withdraw ends an acceptance instead.
+	Withdraw bool
+}
+
+// Accept accepts an open finding as it is, or ends that; it tells whether the read
+// model shows it already. It fails with [event.CodeNotFound] if the finding is not
+// open, or not accepted, and with [event.CodeInvalid] without a reason.
+func (d *Declarer) Accept(ctx context.Context, in AcceptInput) (bool, error) {
+	stream := event.Consortium(in.Consortium)
+	if err := stream.Validate(); err != nil {
+		return false, err
+	}
+	receipt, err := d.bus.Do(ctx, stream, command.Input{Actor: in.Actor}, func(ctx context.Context, _ pgx.Tx, _ int64) ([]event.Payload, error) {
+		state, err := d.load(ctx, stream)
+		if err != nil {
+			return nil, fmt.Errorf("reading the findings of %s: %w", stream, err)
+		}
+		var p event.Payload
+		if in.Withdraw {
+			p, err = state.Unaccept(in.FindingID, in.Reason)
+		} else {
+			p, err = state.Accept(in.FindingID, in.Reason, in.Until, d.now())
+		}
+		if p == nil || err != nil {
+			return nil, err
+		}
+		return []event.Payload{p}, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return d.bus.Await(ctx, receipt)
 }
 
 func (d *Declarer) plan(ctx context.Context, stream event.Stream, wanted func(domain.Declared) (domain.Declared, error)) ([]domain.Change, error) {

@@ -36,6 +36,8 @@ type Finding struct {
 	ChangedAt time.Time
 	// ResolvedAt is nil while it is open.
 	ResolvedAt *time.Time
+	// Accepted is the acceptance that holds for it now; nil if there is none.
+	Accepted *anvil.Accepted
 	// listed is OpenedAt as Postgres keeps it, to the microsecond.
 	listed time.Time
 }
@@ -58,6 +60,9 @@ type FindingFilter struct {
 	State    FindingState
 	Models   []anvil.Model
 	Severity anvil.Severity
+	// Accepted lists only those that are accepted, or only those that are not; nil
+	// lists both.
+	Accepted *bool
 	// Before is the last finding of the page before; nil for the first page.
 	Before *FindingCursor
 	// Limit is the most findings to list; it must be positive.
@@ -156,14 +161,28 @@ func (r *AnVILReader) schemaOf(ctx context.Context, consortium string) (string, 
 	return schema, nil
 }
 
-const selectFindings = `SELECT f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at
-	FROM %[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id) WHERE f.stream = $1`
+// The condition is that of [anvil.Accepted.Covers].
+const selectFindings = `SELECT f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at, a.payload::text, a.actor, a.event_time
+	FROM %[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id)
+	LEFT JOIN %[1]s.records a ON a.stream = f.stream AND a.side = 'declared' AND a.kind = 'acceptance' AND a.name = f.finding_id::text
+		AND a.type = '` + string(anvil.TypeAcceptanceDeclared) + `' AND f.open AND a.event_time >= f.opened_at
+		AND a.payload->>'expected' = f.finding->>'expected' AND a.payload->>'observed' = f.finding->>'observed'
+		AND coalesce((a.payload->>'until')::timestamptz > now(), true)
+	WHERE f.stream = $1`
 
 func scanFinding(row pgx.CollectableRow) (Finding, error) {
 	var f Finding
 	var text string
-	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed); err != nil {
+	var acceptance, actor *string
+	var acceptedAt *time.Time
+	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed, &acceptance, &actor, &acceptedAt); err != nil {
 		return f, err
+	}
+	if acceptance != nil && actor != nil && acceptedAt != nil {
+		f.Accepted = &anvil.Accepted{By: *actor, At: acceptedAt.UTC()}
+		if err := json.Unmarshal([]byte(*acceptance), &f.Accepted.Acceptance); err != nil {
+			return f, fmt.Errorf("decoding the acceptance of a finding: %w", err)
+		}
 	}
 	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
 	if err := json.Unmarshal([]byte(text), &f.Finding); err != nil {
@@ -206,6 +225,9 @@ func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Fin
 	}
 	if filter.Severity != "" {
 		add(` AND f.severity = $%d`, string(filter.Severity))
+	}
+	if filter.Accepted != nil {
+		add(` AND (a.name IS NOT NULL) = $%d`, *filter.Accepted)
 	}
 	if filter.Before != nil {
 		add(` AND (f.opened_at, f.finding_id) < ($%d, $%d)`, filter.Before.OpenedAt, filter.Before.ID)

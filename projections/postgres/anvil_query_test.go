@@ -117,7 +117,7 @@ func TestAnAuditRestsOnTheLastSweep(t *testing.T) {
 
 	id := uuid.New()
 	v.fold(event.Consortium("acme"), at(1),
-		anvil.AccountObserved{Email: "a@example.com", Reading: anvil.Reading[anvil.AccountInfo]{Response: anvil.Response{Status: 200}}},
+		anvil.AccountObserved{Email: "a@example.com", Reading: anvil.Reading[anvil.AccountInfo]{Response: anvil.Response{Status: 200}, Value: anvil.AccountInfo{Registered: true}}},
 		anvil.SweepCompleted{SweepID: id, StartedAt: at(1), CompletedAt: at(2)})
 	audit, err = reader.Audit(t.Context(), "acme", anvil.Options{Models: []anvil.Model{anvil.ModelAccounts}})
 	require.NoError(t, err)
@@ -127,4 +127,48 @@ func TestAnAuditRestsOnTheLastSweep(t *testing.T) {
 	_, err = reader.Audit(t.Context(), "nobody", anvil.Options{})
 	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
 	require.ErrorContains(t, err, "muster declare")
+}
+
+// What Postgres calls accepted is what the domain does, in every case.
+func TestAcceptedFindingsAreThoseThatTheDomainCallsSo(t *testing.T) {
+	v, reader := consortium(t)
+	f := finding(1, at(2))
+	accept := func(expected, observed string, until time.Time) event.Payload {
+		return anvil.AcceptanceDeclared{Acceptance: anvil.Acceptance{FindingID: f.ID, Reason: "known", Expected: expected, Observed: observed, Until: until}}
+	}
+	future, past := time.Now().Add(time.Hour).UTC(), time.Now().Add(-time.Hour).UTC()
+	v.fold(event.Consortium("acme"), at(2), anvil.FindingOpened{Finding: f})
+	for _, c := range []struct {
+		name     string
+		at       time.Time
+		payload  event.Payload
+		accepted bool
+	}{
+		{"before it was opened", at(1), accept("a", "b", time.Time{}), false},
+		{"as it is", at(3), accept("a", "b", time.Time{}), true},
+		{"for a while", at(4), accept("a", "b", future), true},
+		{"until it was over", at(5), accept("a", "b", past), false},
+		{"with another expectation", at(6), accept("x", "b", time.Time{}), false},
+		{"with another observation", at(7), accept("a", "x", time.Time{}), false},
+		{"as it is, again", at(8), accept("a", "b", time.Time{}), true},
+		{"withdrawn", at(9), anvil.AcceptanceWithdrawn{FindingID: f.ID}, false},
+	} {
+		v.fold(event.Consortium("acme"), c.at, c.payload)
+		got, err := reader.Finding(t.Context(), "acme", f.ID)
+		require.NoError(t, err)
+		require.Equal(t, c.accepted, got.Accepted != nil, c.name)
+		if c.accepted {
+			require.Equal(t, "known", got.Accepted.Reason)
+			require.Equal(t, c.at, got.Accepted.At)
+		}
+		state, err := reader.State(t.Context(), "acme")
+		require.NoError(t, err)
+		_, domain := state.AcceptanceOf(f.ID, time.Now())
+		require.Equal(t, c.accepted, domain, c.name)
+		for _, wanted := range []bool{true, false} {
+			list, err := reader.Findings(t.Context(), postgres.FindingFilter{Consortium: "acme", Accepted: &wanted, Limit: 9})
+			require.NoError(t, err)
+			require.Len(t, list, map[bool]int{true: 1}[wanted == c.accepted], c.name)
+		}
+	}
 }

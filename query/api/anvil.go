@@ -29,6 +29,9 @@ type Declarer interface {
 	Declare(context.Context, DeclareInput) (DeclareResult, error)
 	// Patch changes single records and leaves the others as they are.
 	Patch(context.Context, PatchInput) (DeclareResult, error)
+	// Accept accepts a finding, or withdraws that; it tells whether the read model
+	// shows it already.
+	Accept(context.Context, AcceptInput) (bool, error)
 }
 
 // DeclareInput says who declares what, and why.
@@ -82,7 +85,7 @@ type Audit struct {
 	SweepID    *uuid.UUID `json:"sweep_id" doc:"The last completed sweep; null before the first."`
 	SweptAt    *time.Time `json:"swept_at" doc:"When that sweep ended; null before the first."`
 	// Result has a field for each audit that was asked for.
-	Result json.RawMessage `json:"result" doc:"By audit: ok, verified, errors, not_in_app, ignored, ignored_unmatched and, unless compat, unknown."`
+	Result json.RawMessage `json:"result" doc:"By audit: ok, verified, errors, not_in_app, ignored, ignored_unmatched and, unless compat, beyond (what django-anvil-consortium-manager passes) and unknown."`
 }
 
 // Finding is a discrepancy and what has become of it.
@@ -99,6 +102,9 @@ type Finding struct {
 	OpenedAt    time.Time         `json:"opened_at"`
 	ChangedAt   time.Time         `json:"changed_at"`
 	ResolvedAt  *time.Time        `json:"resolved_at"`
+	Beyond      bool              `json:"beyond" doc:"django-anvil-consortium-manager passes this."`
+	RoleSwap    bool              `json:"role_swap" doc:"A member is an admin instead, or the other way round: one finding, where django-anvil-consortium-manager has two lines."`
+	Accepted    *Acceptance       `json:"accepted,omitempty" doc:"Who accepted it as it is; absent if nobody did."`
 	Reopened    int               `json:"reopened" doc:"How often it had been resolved when it was last opened."`
 	ChangedSide string            `json:"changed_side" enum:"declared,observed" doc:"The side that changed last."`
 	Evidence    []FindingEvidence `json:"evidence" nullable:"false"`
@@ -163,6 +169,7 @@ type findingsInput struct {
 	State    string   `query:"state" enum:"open,resolved,all" default:"open"`
 	Model    []string `query:"model" enum:"billing_projects,accounts,managed_groups,managed_group_memberships,workspaces,workspace_sharing" maxItems:"6" doc:"One or several, separated by commas."`
 	Severity string   `query:"severity" enum:"high,medium,low"`
+	Accepted string   `query:"accepted" enum:"true,false" doc:"Only those that are accepted, or only those that are not; both if left out."`
 }
 
 type findingInput struct {
@@ -227,7 +234,8 @@ func (s *Server) registerAnvil() {
 	register(s, access.ActionDeclare, declare, s.declare)
 
 	patch := accepted(op(http.MethodPatch, "patch-declaration", "/declarations", "Declare or withdraw single records", http.StatusConflict))
-	patch.Description = "Each record under declare is added, or replaces the one of its name as a whole; each under withdraw is removed. All others stay. All of it happens, or nothing."
+	patch.Description = "Each record under declare is added, or replaces the one of its name as a whole; each under withdraw is removed. " +
+		"An account under deactivate becomes inactive and leaves its groups, one under activate becomes active again. All others stay. All of it happens, or nothing."
 	patch.Responses["200"] = &huma.Response{Description: "A dry run: nothing has changed."}
 	register(s, access.ActionDeclare, withPatch(patch), s.patch)
 
@@ -241,12 +249,17 @@ func withPatch(op huma.Operation) huma.Operation {
 	part := func(about string) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeObject, Description: about + " A declaration with only the fields and lists that it is about.", AdditionalProperties: true}
 	}
+	addresses := func(about string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeArray, Description: about, Items: &huma.Schema{Type: huma.TypeString}}
+	}
 	op = withFile(op, maxDeclarationBytes, mediaJSON)
-	op.RequestBody.Description = "What to declare, what to withdraw, or both."
+	op.RequestBody.Description = "What to declare, to withdraw, to deactivate and to activate; one of them is enough."
 	op.RequestBody.Content[mediaJSON] = &huma.MediaType{
 		Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{
-			"declare":  part("Records to add or to replace."),
-			"withdraw": part("Records to remove; what names them is enough."),
+			"declare":    part("Records to add or to replace."),
+			"withdraw":   part("Records to remove; what names them is enough."),
+			"deactivate": addresses("Addresses of accounts that become inactive and leave their groups."),
+			"activate":   addresses("Addresses of accounts that become active again."),
 		}},
 		Example: map[string]any{
 			"declare":  map[string]any{"group_account_memberships": []any{map[string]any{"group": "readers", "account": "a@example.com"}}},
@@ -261,7 +274,7 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 	if err != nil {
 		return nil, err
 	}
-	audit, err := s.config.Consortia.Audit(ctx, in.Consortium, anvil.Options{Compat: in.Compat, Models: models})
+	audit, err := s.config.Consortia.Audit(ctx, in.Consortium, anvil.Options{Compat: in.Compat, Models: models, At: s.config.Now()})
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +298,9 @@ func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutp
 	filter := postgres.FindingFilter{
 		Consortium: in.Consortium, State: postgres.FindingState(in.State), Severity: anvil.Severity(in.Severity), Before: before, Limit: in.Limit + 1,
 	}
+	if in.Accepted != "" {
+		filter.Accepted = new(in.Accepted == "true")
+	}
 	for _, m := range in.Model {
 		filter.Models = append(filter.Models, anvil.Model(m))
 	}
@@ -303,7 +319,13 @@ func showFinding(f postgres.Finding) Finding {
 	out := Finding{
 		FindingID: f.ID, Model: string(f.Model), Scope: f.Scope, Record: f.Record, Kind: f.Kind, Severity: string(f.Severity), State: state,
 		Expected: f.Expected, Observed: f.Observed, OpenedAt: f.OpenedAt.UTC(), ChangedAt: f.ChangedAt, ResolvedAt: f.ResolvedAt,
-		Reopened: f.Reopened, ChangedSide: string(f.ChangedSide), Evidence: []FindingEvidence{},
+		Beyond: f.Beyond, RoleSwap: f.RoleSwap, Reopened: f.Reopened, ChangedSide: string(f.ChangedSide), Evidence: []FindingEvidence{},
+	}
+	if a := f.Accepted; a != nil {
+		out.Accepted = &Acceptance{By: a.By, At: a.At, Reason: a.Reason}
+		if !a.Until.IsZero() {
+			out.Accepted.Until = utcTime(&a.Until)
+		}
 	}
 	for _, e := range f.Evidence {
 		out.Evidence = append(out.Evidence, FindingEvidence{Side: string(e.Side), Kind: string(e.Kind), Name: e.Name, EventID: e.EventID})

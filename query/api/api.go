@@ -129,6 +129,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnalytics()
 	s.registerOrganisation()
 	s.registerAnvil()
+	s.registerAcceptances()
 	s.registerOperations()
 	s.registerProbes()
 	s.registerDocs()

@@ -84,15 +84,16 @@ type world struct {
 	records  postgres.RecordFilter
 	named    postgres.NameRequest
 
-	filter   postgres.CharacterFilter
-	journal  clickhouse.JournalFilter
-	wallet   clickhouse.WalletQuery
-	options  anvil.Options
-	declared api.DeclareInput
-	patched  api.PatchInput
-	imported access.Organisation
-	actor    string
-	decision string
+	filter     postgres.CharacterFilter
+	journal    clickhouse.JournalFilter
+	wallet     clickhouse.WalletQuery
+	options    anvil.Options
+	declared   api.DeclareInput
+	patched    api.PatchInput
+	acceptance api.AcceptInput
+	imported   access.Organisation
+	actor      string
+	decision   string
 
 	begun     api.BeginRegistration
 	decided   api.CharacterDecision
@@ -298,6 +299,11 @@ func (w *world) Declare(ctx context.Context, in api.DeclareInput) (api.DeclareRe
 		return api.DeclareResult{}, err
 	}
 	return api.DeclareResult{Plan: plan, Version: 4, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) Accept(ctx context.Context, in api.AcceptInput) (bool, error) {
+	w.acceptance = in
+	return w.shown, w.enter(ctx)
 }
 
 func (w *world) Patch(ctx context.Context, in api.PatchInput) (api.DeclareResult, error) {

@@ -303,13 +303,29 @@ func TestAuditsHaveTheResultsOfThePeer(t *testing.T) {
 	c := newClient(t)
 	a := c.get("/v1/anvil/acme/audits?models=managed_groups")
 	require.JSONEq(t, `{"consortium": "acme", "ok": false, "sweep_id": "`+sweepID.String()+`", "swept_at": "2026-05-01T12:00:01Z", "result": {
-		"managed_groups": {"ok": false, "verified": [], "errors": {}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "unknown": {"*": "not observed", "g": "not observed"}},
+		"managed_groups": {"ok": false, "verified": [], "errors": {}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "beyond": {}, "unknown": {"*": "not observed", "g": "not observed"}},
 		"managed_group_memberships": {}}}`, a.text)
 	a = c.get("/v1/anvil/acme/audits?compat=true&models=accounts")
 	require.True(t, c.world.options.Compat)
 	require.Contains(t, a.text, `"result":{"accounts":{"ok":true`)
 	c.requireProblem(c.get("/v1/anvil/none/audits"), http.StatusNotFound, "none")
 	c.requireProblem(c.get("/v1/anvil/acme/findings/no-uuid"), http.StatusUnprocessableEntity, "uuid")
+}
+
+func TestAFindingIsAcceptedForAReason(t *testing.T) {
+	c := newClient(t)
+	c.world.shown = true
+	target := "/v1/anvil/acme/findings/" + findingID.String() + "/acceptance"
+	a := c.do(http.MethodPost, target, `{"reason": "a guest of the year", "until": "2027-01-01T01:00:00+01:00"}`)
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
+	require.Equal(t, api.AcceptInput{
+		Actor: "token:admin", Consortium: "acme", FindingID: findingID, Reason: "a guest of the year", Until: c.world.acceptance.Until,
+	}, c.world.acceptance)
+	require.True(t, time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC).Equal(c.world.acceptance.Until))
+	c.requireProblem(c.do(http.MethodPost, target, `{}`), http.StatusUnprocessableEntity, "reason")
+	a = c.do(http.MethodDelete, target+"?reason=over", "")
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
+	require.True(t, c.world.acceptance.Withdraw)
 }
 
 func TestPoisonIsRetriedOrSkippedForAReason(t *testing.T) {
