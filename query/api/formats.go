@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/muster-sync/muster/internal/spreadsheet"
 )
 
 // Media types.
@@ -196,22 +198,13 @@ func cell(v reflect.Value) (string, error) {
 	}
 	switch v.Kind() { //nolint:exhaustive // whatever else there is is written as JSON
 	case reflect.String:
-		return harmless(v.String()), nil
+		return spreadsheet.Harmless(v.String()), nil
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return strconv.FormatInt(v.Int(), 10), nil
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool()), nil
 	default:
 		text, err := json.Marshal(v.Interface())
-		return harmless(string(text)), err
+		return spreadsheet.Harmless(string(text)), err
 	}
-}
-
-// harmless keeps spreadsheets from taking a text for a formula: one that begins
-// like a formula gets an apostrophe before it.
-func harmless(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }
