@@ -12,16 +12,29 @@ type notices struct {
 	TokenErrors bool          `env:"MUSTER_NOTIFY_TOKEN_ERRORS" default:"true" negatable:"" help:"Tell when a character has to be registered again, once until it is."`
 	MaxAge      time.Duration `env:"MUSTER_NOTIFY_MAX_AGE" default:"24h" help:"How old an event may be to be news."`
 
-	EmailTo       []string `env:"MUSTER_NOTIFY_EMAIL_TO" help:"Who gets notices by e-mail; empty sends none." placeholder:"EMAIL"`
-	EmailFrom     string   `env:"MUSTER_NOTIFY_EMAIL_FROM" help:"Sender of e-mails." placeholder:"EMAIL"`
-	EmailHost     string   `env:"MUSTER_NOTIFY_EMAIL_HOST" help:"Mail server." placeholder:"HOST"`
-	EmailPort     int      `env:"MUSTER_NOTIFY_EMAIL_PORT" default:"587" help:"Port of the mail server."`
-	EmailUser     string   `env:"MUSTER_NOTIFY_EMAIL_USER" help:"User at the mail server; empty for none." placeholder:"USER"`
-	EmailPassword string   `env:"MUSTER_NOTIFY_EMAIL_PASSWORD" help:"Password at the mail server." placeholder:"PASSWORD"`
-	EmailTLS      string   `name:"email-tls" env:"MUSTER_NOTIFY_EMAIL_TLS" enum:"mandatory,implicit,none" default:"mandatory" help:"How the connection is protected: ${enum}."`
+	EmailTo []string `env:"MUSTER_NOTIFY_EMAIL_TO" help:"Who gets notices by e-mail; empty sends none." placeholder:"EMAIL"`
+	mailServer
 
 	WebhookURL    string `name:"webhook-url" env:"MUSTER_NOTIFY_WEBHOOK_URL" help:"Where notices are posted as JSON; empty posts none." placeholder:"URL"`
 	WebhookSecret string `env:"MUSTER_NOTIFY_WEBHOOK_SECRET" help:"Signs what is posted." placeholder:"SECRET"`
+}
+
+// mailServer are the settings of how e-mail is sent, whatever it is about.
+type mailServer struct {
+	EmailFrom     string `env:"MUSTER_NOTIFY_EMAIL_FROM" help:"Sender of e-mails." placeholder:"EMAIL"`
+	EmailHost     string `env:"MUSTER_NOTIFY_EMAIL_HOST" help:"Mail server." placeholder:"HOST"`
+	EmailPort     int    `env:"MUSTER_NOTIFY_EMAIL_PORT" default:"587" help:"Port of the mail server."`
+	EmailUser     string `env:"MUSTER_NOTIFY_EMAIL_USER" help:"User at the mail server; empty for none." placeholder:"USER"`
+	EmailPassword string `env:"MUSTER_NOTIFY_EMAIL_PASSWORD" help:"Password at the mail server." placeholder:"PASSWORD"`
+	EmailTLS      string `name:"email-tls" env:"MUSTER_NOTIFY_EMAIL_TLS" enum:"mandatory,implicit,none" default:"mandatory" help:"How the connection is protected: ${enum}."`
+}
+
+// to is a way to the recipients by e-mail.
+func (s mailServer) to(recipients []string) (*notify.Email, error) {
+	return notify.NewEmail(notify.EmailConfig{
+		Host: s.EmailHost, Port: s.EmailPort, User: s.EmailUser, Password: s.EmailPassword, From: s.EmailFrom, To: recipients,
+		TLS: notify.TLS(s.EmailTLS), Timeout: noticeTimeout,
+	})
 }
 
 // noticeTimeout bounds one attempt to deliver a notice.
@@ -31,10 +44,7 @@ const noticeTimeout = 20 * time.Second
 func (n notices) channels(r *roles) ([]notify.Channel, error) {
 	channels := []notify.Channel{notify.Log{Logger: r.logger}}
 	if len(n.EmailTo) > 0 {
-		email, err := notify.NewEmail(notify.EmailConfig{
-			Host: n.EmailHost, Port: n.EmailPort, User: n.EmailUser, Password: n.EmailPassword, From: n.EmailFrom, To: n.EmailTo,
-			TLS: notify.TLS(n.EmailTLS), Timeout: noticeTimeout,
-		})
+		email, err := n.to(n.EmailTo)
 		if err != nil {
 			return nil, err
 		}

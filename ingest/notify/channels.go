@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/wneessen/go-mail"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -214,16 +215,37 @@ func (e *Email) Name() string { return "email" }
 
 // Send implements [Channel].
 func (e *Email) Send(ctx context.Context, n Notice) error {
+	// The same notice has the same id, so that a mailbox may know a second copy.
+	return e.Mail(ctx, Message{ID: n.EventID, Date: n.OccurredAt, Subject: "[Muster] " + n.Subject(), Text: n.Text()})
+}
+
+// Message is an e-mail to the recipients of an [Email].
+type Message struct {
+	// ID tells messages apart: a second copy has the same.
+	ID   uuid.UUID
+	Date time.Time
+	// Subject is a single line.
+	Subject string
+	// Text is what it says, and HTML the same for those who would rather have
+	// that; without HTML there is only the text.
+	Text, HTML string
+}
+
+// Mail sends an e-mail now, once: what cannot be sent is not tried again. Its
+// errors do not hold the password.
+func (e *Email) Mail(ctx context.Context, message Message) error {
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := errors.Join(m.From(e.config.From), m.To(e.config.To...)); err != nil {
 		return fmt.Errorf("writing an e-mail: %w", err)
 	}
-	// The same notice has the same id, so that a mailbox may know a second copy.
-	m.SetMessageIDWithValue(n.EventID.String() + "@muster")
-	m.SetDateWithValue(n.OccurredAt)
+	m.SetMessageIDWithValue(message.ID.String() + "@muster")
+	m.SetDateWithValue(message.Date)
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
-	m.Subject("[Muster] " + n.Subject())
-	m.SetBodyString(mail.TypeTextPlain, n.Text())
+	m.Subject(message.Subject)
+	m.SetBodyString(mail.TypeTextPlain, message.Text)
+	if message.HTML != "" {
+		m.AddAlternativeString(mail.TypeTextHTML, message.HTML)
+	}
 	if err := e.client.DialAndSendWithContext(ctx, m); err != nil {
 		return fmt.Errorf("sending an e-mail by %s: %s", e.config.Host, e.hide(err.Error()))
 	}
