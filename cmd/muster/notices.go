@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/ingest/notify"
 )
 
 // notices are the settings of what people are told.
 type notices struct {
 	TokenErrors bool          `env:"MUSTER_NOTIFY_TOKEN_ERRORS" default:"true" negatable:"" help:"Tell when a character has to be registered again, once until it is."`
+	Findings    string        `env:"MUSTER_NOTIFY_FINDINGS" enum:"none,high,medium,low" default:"medium" help:"From which severity on to tell of findings that were opened, have changed or were resolved: ${enum}."`
 	MaxAge      time.Duration `env:"MUSTER_NOTIFY_MAX_AGE" default:"24h" help:"How old an event may be to be news."`
 
 	EmailTo []string `env:"MUSTER_NOTIFY_EMAIL_TO" help:"Who gets notices by e-mail; empty sends none." placeholder:"EMAIL"`
@@ -17,6 +19,14 @@ type notices struct {
 
 	WebhookURL    string `name:"webhook-url" env:"MUSTER_NOTIFY_WEBHOOK_URL" help:"Where notices are posted as JSON; empty posts none." placeholder:"URL"`
 	WebhookSecret string `env:"MUSTER_NOTIFY_WEBHOOK_SECRET" help:"Signs what is posted." placeholder:"SECRET"`
+}
+
+// threshold is from which severity on people are told of findings; empty for none.
+func (n notices) threshold() (anvil.Severity, error) {
+	if n.Findings == "none" {
+		return "", nil
+	}
+	return anvil.ParseSeverity(n.Findings)
 }
 
 // mailServer are the settings of how e-mail is sent, whatever it is about.
@@ -72,8 +82,12 @@ func (r *roles) newNotices() (*notify.Noticer, *notify.Deliverer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	threshold, err := settings.threshold()
+	if err != nil {
+		return nil, nil, err
+	}
 	noticer, err := notify.NewNoticer(notify.Config{
-		Pool: r.pool, Registry: r.registry, Channels: deliverer.Names(), TokenErrors: settings.TokenErrors, MaxAge: settings.MaxAge,
+		Pool: r.pool, Registry: r.registry, Channels: deliverer.Names(), TokenErrors: settings.TokenErrors, Findings: threshold, MaxAge: settings.MaxAge,
 		Noted: deliverer.Wake, Registerer: r.metrics, Logger: r.logger,
 		Look: func(ctx context.Context, character int64) (notify.Standing, bool, error) {
 			all, err := known{r.stores}.Characters(ctx, []int64{character})

@@ -24,7 +24,9 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 )
 
-// Log is a channel that writes notices to the log.
+// Log is a channel that writes notices to the log. Of findings it names the ids and
+// no more: their records and values are addresses of people, which do not belong
+// there.
 type Log struct{ Logger *slog.Logger }
 
 // Name implements [Channel].
@@ -32,6 +34,16 @@ func (Log) Name() string { return "log" }
 
 // Send implements [Channel].
 func (l Log) Send(ctx context.Context, n Notice) error {
+	if n.Kind == KindFindings {
+		news := n.findings()
+		ids := make([]string, len(news.List))
+		for i, f := range news.List {
+			ids[i] = f.FindingID.String()
+		}
+		l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "consortium", n.Consortium, "opened", news.Opened, "changed", news.Changed, "resolved", news.Resolved,
+			"findings", ids, "not_listed", news.LeftOut, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
+		return nil
+	}
 	l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "character", n.CharacterID, "name", n.CharacterName, "user", n.UserID,
 		"reason", n.Reason, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
 	return nil
@@ -44,7 +56,7 @@ const (
 	HeaderSignature = "X-Muster-Signature"
 	// HeaderTimestamp is when the request was sent, in seconds of Unix time.
 	HeaderTimestamp = "X-Muster-Timestamp"
-	// HeaderEventID is the event that the notice is about.
+	// HeaderEventID is the event that the notice is about, as in its body.
 	HeaderEventID = "X-Muster-Event-Id"
 )
 
