@@ -236,12 +236,13 @@ func (c *findingShow) Run(ctx context.Context, env *environment) error {
 
 // show prints the finding and the events that it rests on.
 func (l findingLine) show(w io.Writer, now time.Time) error {
-	facts := newTable("finding", l.ID)
+	facts := newTable("finding", "")
 	opened := moment(&l.OpenedAt) + ", " + age(now.Sub(l.OpenedAt)) + " ago"
 	if l.Reopened > 0 {
 		opened += fmt.Sprintf("; reopened, it had been resolved before: %d", l.Reopened)
 	}
 	for _, fact := range [][2]string{
+		{"id", l.ID},
 		{"severity", string(l.Severity)},
 		{"state", l.State},
 		{"audit", l.audit()},
