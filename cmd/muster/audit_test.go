@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/muster-sync/muster/domain/anvil"
 )
 
 // auditFiles are a declaration and AnVIL's answers: the project is there, and of
@@ -93,6 +95,17 @@ func TestErrorsOnlyPrintsOnlyAuditsThatAreNotOK(t *testing.T) {
 	stdout, _, status := muster(t, append(args, "--models", "BillingProject", "--output", "json")...)
 	require.Equal(t, exitFindings, status, "the models add up")
 	require.Contains(t, stdout, "accounts")
+}
+
+func TestErrorsOnlyIsSilentWhenAllAgrees(t *testing.T) {
+	args := auditFiles(t)
+	args = append(args[:len(args)-1], "BillingProject", "--errors-only")
+	stdout, stderr, status := muster(t, args...)
+	require.Equal(t, exitOK, status, stderr)
+	require.Empty(t, stdout+stderr)
+	stdout, _, status = muster(t, append(args, "--output", "json")...)
+	require.Equal(t, exitOK, status)
+	require.JSONEq(t, `{}`, stdout)
 }
 
 // remoteAudit is what the API says of the same.
@@ -201,6 +214,17 @@ func TestEachAuditedModelIsMailed(t *testing.T) {
 	_, _, status = muster(t, append(append(auditFiles(t), "--errors-only"), b.args(t)...)...)
 	require.Equal(t, exitFindings, status)
 	require.Empty(t, b.mails)
+}
+
+func TestTheThresholdOfFindingsIsASeverityOrNone(t *testing.T) {
+	for setting, want := range map[string]anvil.Severity{"none": "", "high": anvil.SeverityHigh, "medium": anvil.SeverityMedium, "low": anvil.SeverityLow} {
+		got, err := notices{Findings: setting}.threshold()
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, stderr, status := muster(t, "ingest", "--notify-findings", "grave")
+	require.Equal(t, exitError, status)
+	require.Contains(t, stderr, `"none","high","medium","low"`)
 }
 
 func TestWhatKeepsResultsFromBeingMailedIsNamed(t *testing.T) {

@@ -56,6 +56,8 @@ type viewAudit struct {
 // viewPart is a table or a list of rows of one kind.
 type viewPart struct {
 	Title string
+	// Label is the title with what it is of, for those who cannot see where it is.
+	Label string
 	// Values says whether the rows have values, or only a cause.
 	Values bool
 	Rows   []Row
@@ -154,7 +156,7 @@ func viewAuditOf(a anvil.Audited, id string) viewAudit {
 		rows[row.Verdict] = append(rows[row.Verdict], row)
 	}
 	for _, verdict := range verdicts() {
-		part := viewPart{Title: heading(verdict), Values: verdict == Wrong || verdict == NotInApp, Rows: rows[verdict]}
+		part := viewPart{Title: heading(verdict), Label: heading(verdict) + " of " + nameOf(a.Model, a.Scope), Values: verdict == Wrong || verdict == NotInApp, Rows: rows[verdict]}
 		switch {
 		case len(part.Rows) == 0:
 		case verdict.notOK():
