@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -191,89 +189,4 @@ func (c *sweepCommand) Run(ctx context.Context, env *environment) error {
 		fmt.Fprintf(env.stdout, "  unknown: %s %s: %s\n", u.Kind, u.Name, u.Cause)
 	}
 	return nil
-}
-
-// runRemote audits what a running Muster knows of a consortium.
-func (c *auditCommand) runRemote(ctx context.Context, env *environment) error {
-	api, err := env.settings.client()
-	if err != nil {
-		return err
-	}
-	query := url.Values{}
-	if c.Compat {
-		query.Set("compat", "true")
-	}
-	if len(c.Models) > 0 {
-		query.Set("models", strings.Join(c.Models, ","))
-	}
-	var answer struct {
-		OK     bool            `json:"ok"`
-		Result json.RawMessage `json:"result"`
-	}
-	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/audits?" + query.Encode()
-	if err := api.do(ctx, http.MethodGet, path, nil, "", &answer); err != nil {
-		return err
-	}
-	if c.Output == "json" {
-		if err := printJSON(env.stdout, answer.Result); err != nil {
-			return err
-		}
-	} else {
-		if err := printOutcomes(env.stdout, answer.Result); err != nil {
-			return err
-		}
-	}
-	if !answer.OK {
-		return errFindings
-	}
-	return nil
-}
-
-// outcome is one audit of an answer.
-type auditOutcome struct {
-	Aborted  string              `json:"aborted"`
-	Errors   map[string][]string `json:"errors"`
-	NotInApp []string            `json:"not_in_app"`
-	Unknown  map[string]string   `json:"unknown"`
-}
-
-// printOutcomes prints what is wrong in the audits of an answer.
-func printOutcomes(w io.Writer, result json.RawMessage) error {
-	var audits map[string]json.RawMessage
-	if err := json.Unmarshal(result, &audits); err != nil {
-		return fmt.Errorf("reading the audits: %w", err)
-	}
-	t := newTable("audit", "record", "finding")
-	for _, name := range slices.Sorted(maps.Keys(audits)) {
-		scoped := map[string]json.RawMessage{"": audits[name]}
-		if name == string(anvil.ModelMemberships) || name == string(anvil.ModelSharing) {
-			scoped = nil
-			if err := json.Unmarshal(audits[name], &scoped); err != nil {
-				return fmt.Errorf("reading the audits of %s: %w", name, err)
-			}
-		}
-		for _, scope := range slices.Sorted(maps.Keys(scoped)) {
-			var o auditOutcome
-			if err := json.Unmarshal(scoped[scope], &o); err != nil {
-				return fmt.Errorf("reading the audit of %s: %w", name, err)
-			}
-			o.rows(t, strings.TrimSpace(name+" "+scope))
-		}
-	}
-	return t.print(w)
-}
-
-func (o auditOutcome) rows(t *table, audit string) {
-	if o.Aborted != "" {
-		t.row(audit, "", "aborted: "+o.Aborted)
-	}
-	for _, record := range slices.Sorted(maps.Keys(o.Errors)) {
-		t.row(audit, record, strings.Join(o.Errors[record], ", "))
-	}
-	for _, record := range o.NotInApp {
-		t.row(audit, record, "not in app")
-	}
-	for _, record := range slices.Sorted(maps.Keys(o.Unknown)) {
-		t.row(audit, record, "unknown: "+o.Unknown[record])
-	}
 }

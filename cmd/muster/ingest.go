@@ -361,8 +361,10 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := reactors.Handle("notify", event.TopicEVE, noticer.React); err != nil {
-		return nil, err
+	for _, topic := range []string{event.TopicEVE, event.TopicAnVIL} {
+		if err := reactors.Handle("notify", topic, noticer.React); err != nil {
+			return nil, err
+		}
 	}
 	return func(ctx context.Context) error {
 		defer func() { _ = reactors.Close() }()

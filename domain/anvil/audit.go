@@ -57,6 +57,9 @@ const (
 // declared. All other kinds are error texts.
 const NotInApp = "not_in_app"
 
+// NotDeclared is the expected value of what AnVIL has and nobody declared.
+const NotDeclared = "not declared"
+
 // Everything is the key, in [Outcome.Unknown], of all that AnVIL may have
 // beyond the declared records, when the list of it could not be read.
 const Everything = "*"

@@ -58,7 +58,7 @@ func (a *auditor) managedGroups(out *Outcome, subs map[string]*Outcome) error {
 		}
 		err := a.undeclared(out, seen, Discrepancy{
 			Model: ModelManagedGroups, Record: name, Kind: NotInApp,
-			Expected: "not declared", Observed: "the service account is an admin of it", Seen: []RecordKey{{KindGroupRole, name}},
+			Expected: NotDeclared, Observed: "the service account is an admin of it", Seen: []RecordKey{{KindGroupRole, name}},
 		})
 		if err != nil {
 			return err
@@ -371,7 +371,7 @@ func (m *membershipAudit) leftOver() error {
 			}
 			err := m.undeclared(m.out, seen, Discrepancy{
 				Model: ModelMemberships, Scope: m.group,
-				Record: string(l.role) + ": " + email, Kind: NotInApp, Expected: "not declared",
+				Record: string(l.role) + ": " + email, Kind: NotInApp, Expected: NotDeclared,
 				Observed: fmt.Sprintf("%s, as %s", l.role, l.emails[i]), Seen: m.seen(),
 			})
 			if err != nil {

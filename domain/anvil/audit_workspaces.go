@@ -60,7 +60,7 @@ func (a *auditor) undeclaredWorkspaces(out *Outcome, rows []WorkspaceRow, declar
 		if row.AccessLevel == levelProject {
 			a.question(out, Discrepancy{
 				Model: ModelWorkspaces, Record: row.Key(), Kind: ErrProjectOwner,
-				Expected: "not declared", Observed: "access " + row.AccessLevel, Seen: []RecordKey{{KindWorkspace, row.Key()}},
+				Expected: NotDeclared, Observed: "access " + row.AccessLevel, Seen: []RecordKey{{KindWorkspace, row.Key()}},
 			})
 		}
 		if !owned {
@@ -68,7 +68,7 @@ func (a *auditor) undeclaredWorkspaces(out *Outcome, rows []WorkspaceRow, declar
 		}
 		err = a.undeclared(out, seen, Discrepancy{
 			Model: ModelWorkspaces, Record: row.Key(), Kind: NotInApp,
-			Expected: "not declared", Observed: "access " + row.AccessLevel,
+			Expected: NotDeclared, Observed: "access " + row.AccessLevel,
 			Seen: []RecordKey{{KindWorkspace, row.Key()}, {KindAccessList, row.Key()}},
 		})
 		if err != nil {
@@ -257,7 +257,7 @@ func (a *auditor) sharing(out *Outcome, workspace string, rows *sharingRows) err
 		out.NotInApp = append(out.NotInApp, key)
 		out.Discrepancies = append(out.Discrepancies, Discrepancy{
 			Model: ModelSharing, Scope: workspace, Record: key, Kind: NotInApp,
-			Expected: "not declared", Observed: entry.words(), Seen: []RecordKey{{KindAccessList, workspace}},
+			Expected: NotDeclared, Observed: entry.words(), Seen: []RecordKey{{KindAccessList, workspace}},
 		})
 	}
 	slices.SortStableFunc(out.Discrepancies, func(x, y Discrepancy) int { return strings.Compare(x.Record, y.Record) })

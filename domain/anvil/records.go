@@ -20,6 +20,23 @@ func Models() []Model {
 	return []Model{ModelBillingProjects, ModelAccounts, ModelManagedGroups, ModelWorkspaces}
 }
 
+// PeerName is how the peer's command names the audit, ACM v0.35.2,
+// run_anvil_audit; empty for sub-audits, which it cannot run alone.
+func (m Model) PeerName() string {
+	switch m {
+	case ModelBillingProjects:
+		return "BillingProject"
+	case ModelAccounts:
+		return "Account"
+	case ModelManagedGroups:
+		return "ManagedGroup"
+	case ModelWorkspaces:
+		return "Workspace"
+	default:
+		return ""
+	}
+}
+
 // Kind is a kind of record that is observed on its own.
 type Kind string
 

@@ -143,7 +143,9 @@ func comparedKeys(models []string) ([]string, error) {
 }
 
 // ParseModels reads names of models; empty means all. The names of sub-audits
-// stand for the audits that they belong to. It fails with [event.CodeInvalid].
+// stand for the audits that they belong to, and the names that the peer's command
+// takes for those of Muster: BillingProject, Account, ManagedGroup, Workspace. It
+// fails with [event.CodeInvalid].
 func ParseModels(names []string) ([]Model, error) {
 	if len(names) == 0 {
 		return Models(), nil
@@ -151,6 +153,9 @@ func ParseModels(names []string) ([]Model, error) {
 	var models []Model
 	for _, name := range names {
 		m := Model(name)
+		if i := slices.IndexFunc(Models(), func(m Model) bool { return m.PeerName() == name }); i >= 0 {
+			m = Models()[i]
+		}
 		switch m {
 		case ModelMemberships:
 			m = ModelManagedGroups
@@ -158,7 +163,7 @@ func ParseModels(names []string) ([]Model, error) {
 			m = ModelWorkspaces
 		}
 		if !slices.Contains(Models(), m) {
-			return nil, event.Errorf(event.CodeInvalid, "model %q: must be one of %v", name, Models())
+			return nil, event.Errorf(event.CodeInvalid, "model %q: must be one of %v, or BillingProject, Account, ManagedGroup or Workspace", name, Models())
 		}
 		if !slices.Contains(models, m) {
 			models = append(models, m)

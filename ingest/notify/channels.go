@@ -18,12 +18,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/wneessen/go-mail"
 
 	"github.com/muster-sync/muster/domain/event"
 )
 
-// Log is a channel that writes notices to the log.
+// Log is a channel that writes notices to the log. Of findings it names the ids and
+// no more: their records and values are addresses of people, which do not belong
+// there.
 type Log struct{ Logger *slog.Logger }
 
 // Name implements [Channel].
@@ -31,6 +34,16 @@ func (Log) Name() string { return "log" }
 
 // Send implements [Channel].
 func (l Log) Send(ctx context.Context, n Notice) error {
+	if n.Kind == KindFindings {
+		news := n.findings()
+		ids := make([]string, len(news.List))
+		for i, f := range news.List {
+			ids[i] = f.FindingID.String()
+		}
+		l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "consortium", n.Consortium, "opened", news.Opened, "changed", news.Changed, "resolved", news.Resolved,
+			"findings", ids, "not_listed", news.LeftOut, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
+		return nil
+	}
 	l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "character", n.CharacterID, "name", n.CharacterName, "user", n.UserID,
 		"reason", n.Reason, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
 	return nil
@@ -43,7 +56,7 @@ const (
 	HeaderSignature = "X-Muster-Signature"
 	// HeaderTimestamp is when the request was sent, in seconds of Unix time.
 	HeaderTimestamp = "X-Muster-Timestamp"
-	// HeaderEventID is the event that the notice is about.
+	// HeaderEventID is the event that the notice is about, as in its body.
 	HeaderEventID = "X-Muster-Event-Id"
 )
 
@@ -214,16 +227,37 @@ func (e *Email) Name() string { return "email" }
 
 // Send implements [Channel].
 func (e *Email) Send(ctx context.Context, n Notice) error {
+	// The same notice has the same id, so that a mailbox may know a second copy.
+	return e.Mail(ctx, Message{ID: n.EventID, Date: n.OccurredAt, Subject: "[Muster] " + n.Subject(), Text: n.Text()})
+}
+
+// Message is an e-mail to the recipients of an [Email].
+type Message struct {
+	// ID tells messages apart: a second copy has the same.
+	ID   uuid.UUID
+	Date time.Time
+	// Subject is a single line.
+	Subject string
+	// Text is what it says, and HTML the same for those who would rather have
+	// that; without HTML there is only the text.
+	Text, HTML string
+}
+
+// Mail sends an e-mail now, once: what cannot be sent is not tried again. Its
+// errors do not hold the password.
+func (e *Email) Mail(ctx context.Context, message Message) error {
 	m := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	if err := errors.Join(m.From(e.config.From), m.To(e.config.To...)); err != nil {
 		return fmt.Errorf("writing an e-mail: %w", err)
 	}
-	// The same notice has the same id, so that a mailbox may know a second copy.
-	m.SetMessageIDWithValue(n.EventID.String() + "@muster")
-	m.SetDateWithValue(n.OccurredAt)
+	m.SetMessageIDWithValue(message.ID.String() + "@muster")
+	m.SetDateWithValue(message.Date)
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
-	m.Subject("[Muster] " + n.Subject())
-	m.SetBodyString(mail.TypeTextPlain, n.Text())
+	m.Subject(message.Subject)
+	m.SetBodyString(mail.TypeTextPlain, message.Text)
+	if message.HTML != "" {
+		m.AddAlternativeString(mail.TypeTextHTML, message.HTML)
+	}
 	if err := e.client.DialAndSendWithContext(ctx, m); err != nil {
 		return fmt.Errorf("sending an e-mail by %s: %s", e.config.Host, e.hide(err.Error()))
 	}

@@ -207,6 +207,10 @@ func (d *Deliverer) take(ctx context.Context) ([]due, error) {
 func (d *Deliverer) deliver(ctx context.Context, n due) error {
 	var notice Notice
 	err := json.Unmarshal(n.content, &notice)
+	if err == nil && notice.Kind == KindFindings {
+		// What it tells is put together now that nothing is added to it any more.
+		notice.Findings, err = d.news(ctx, n.eventID)
+	}
 	if err == nil {
 		sending, cancel := context.WithTimeout(ctx, d.config.SendTimeout)
 		err = d.channels[n.channel].Send(sending, notice)
@@ -230,11 +234,11 @@ func (d *Deliverer) deliver(ctx context.Context, n due) error {
 	case n.attempts >= d.config.Attempts:
 		state, said, result, settled = "failed", message(err), "failed", &now
 		d.config.Logger.ErrorContext(ctx, "a notice cannot be delivered and is given up", "channel", n.channel, "kind", string(notice.Kind),
-			"character", notice.CharacterID, "event_id", n.eventID.String(), "attempts", n.attempts, "error", err)
+			"character", notice.CharacterID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "attempts", n.attempts, "error", err)
 	default:
 		state, dueAt, said, result = "due", now.Add(d.pause(n.attempts)), message(err), "retried"
 		d.config.Logger.WarnContext(ctx, "a notice was not delivered; trying again", "channel", n.channel, "kind", string(notice.Kind),
-			"character", notice.CharacterID, "event_id", n.eventID.String(), "again_at", dueAt, "error", err)
+			"character", notice.CharacterID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "again_at", dueAt, "error", err)
 	}
 	d.sent.WithLabelValues(n.channel, result).Inc()
 	_, err = d.config.Pool.Exec(ctx, `UPDATE ingest.notice SET state = $3, due_at = $4, last_error = $5, settled_at = $6 WHERE event_id = $1 AND channel = $2`,
@@ -287,6 +291,9 @@ func (d *Deliverer) tidy(ctx context.Context) error {
 	}
 	if _, err := d.config.Pool.Exec(ctx, `DELETE FROM ingest.notice WHERE state <> 'due' AND settled_at < $1`, now.Add(-d.config.Keep).UTC()); err != nil {
 		return fmt.Errorf("removing old notices: %w", err)
+	}
+	if _, err := d.config.Pool.Exec(ctx, `DELETE FROM ingest.notice_finding f WHERE NOT EXISTS (SELECT 1 FROM ingest.notice n WHERE n.event_id = f.notice_id)`); err != nil {
+		return fmt.Errorf("removing what old notices told: %w", err)
 	}
 	d.pruned = now
 	return nil

@@ -1,8 +1,10 @@
 // Package notify tells people what they should know of characters: that a login
-// was lost, that a character was removed or sold, that it was disabled.
+// was lost, that a character was removed or sold, that it was disabled; and of
+// consortia: that findings were opened, have changed or were resolved.
 //
 // A [Noticer] is a reactor: it turns events into notices, which it writes to
-// Postgres, once for each event and channel. A [Deliverer] sends what is due there,
+// Postgres, once for each event and channel; the findings of one audit are one
+// notice. A [Deliverer] sends what is due there,
 // and tries again what could not be sent.
 package notify
 
@@ -20,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -40,16 +43,20 @@ const (
 
 // Notice is what people are told. It holds no secret.
 type Notice struct {
-	// EventID is the event that it is about; whoever gets a notice twice knows it
-	// by that.
-	EventID     uuid.UUID `json:"event_id"`
-	Kind        Kind      `json:"kind"`
-	CharacterID int64     `json:"character_id"`
+	// EventID is the event that it is about, of findings the one that caused the
+	// audit; whoever gets a notice twice knows it by that.
+	EventID uuid.UUID `json:"event_id"`
+	Kind    Kind      `json:"kind"`
+	// CharacterID is zero if it is not about a character.
+	CharacterID int64 `json:"character_id,omitzero"`
 	// CharacterName and UserID are as of the notice; empty if they are not known.
-	CharacterName string    `json:"character_name,omitempty"`
-	UserID        string    `json:"user_id,omitempty"`
-	Reason        string    `json:"reason"`
-	OccurredAt    time.Time `json:"occurred_at"`
+	CharacterName string `json:"character_name,omitempty"`
+	UserID        string `json:"user_id,omitempty"`
+	// Consortium and Findings are of notices about findings alone.
+	Consortium string       `json:"consortium,omitempty"`
+	Findings   *FindingNews `json:"findings,omitempty"`
+	Reason     string       `json:"reason"`
+	OccurredAt time.Time    `json:"occurred_at"`
 }
 
 // Subject is the notice in one line.
@@ -61,6 +68,8 @@ func (n Notice) Subject() string {
 		return n.who() + " has no owner any more"
 	case KindDisabled:
 		return n.who() + " was disabled"
+	case KindFindings:
+		return n.findingsSubject()
 	default:
 		return n.who() + ": " + string(n.Kind)
 	}
@@ -68,6 +77,9 @@ func (n Notice) Subject() string {
 
 // Text is the notice in full, with what to do.
 func (n Notice) Text() string {
+	if n.Kind == KindFindings {
+		return n.findingsText()
+	}
 	owner, remedy := "", ""
 	if n.UserID != "" {
 		owner = "\nUser: " + n.UserID
@@ -104,8 +116,8 @@ type Standing struct {
 	Orphaned     bool
 }
 
-// Config is what a [Noticer] works with. TokenErrors is off unless it is set, MaxAge
-// and Now have defaults; the rest must be set.
+// Config is what a [Noticer] works with. TokenErrors and Findings are off unless
+// they are set, MaxAge, Settle and Now have defaults; the rest must be set.
 type Config struct {
 	// Pool is on a database with the tables of ingest's schema.
 	Pool     *pgxpool.Pool
@@ -116,6 +128,11 @@ type Config struct {
 	Channels []string
 	// TokenErrors tells of lost logins, too.
 	TokenErrors bool
+	// Findings tells of findings, too, from this severity on; empty tells of none.
+	Findings anvil.Severity
+	// Settle is how long nothing must have come of an audit until its findings are
+	// told: 5 s.
+	Settle time.Duration
 	// MaxAge is how old an event may be to be news: 24 h. Of older ones, such as
 	// those of a log that is read for the first time, nobody is told.
 	MaxAge time.Duration
@@ -129,8 +146,12 @@ type Config struct {
 // DefaultMaxAge is how old an event may be to be news.
 const DefaultMaxAge = 24 * time.Hour
 
-// Noticer makes notices of events. It must be given those of a character in
-// order, each at least once.
+// DefaultSettle is how long nothing must have come of an audit until its findings
+// are told.
+const DefaultSettle = 5 * time.Second
+
+// Noticer makes notices of events. It must be given those of a character or a
+// consortium in order, each at least once.
 type Noticer struct {
 	config  Config
 	notices *prometheus.CounterVec
@@ -144,6 +165,9 @@ func NewNoticer(c Config) (*Noticer, error) {
 	}
 	if c.MaxAge == 0 {
 		c.MaxAge = DefaultMaxAge
+	}
+	if c.Settle == 0 {
+		c.Settle = DefaultSettle
 	}
 	if c.Noted == nil {
 		c.Noted = func() {}
@@ -163,6 +187,9 @@ func NewNoticer(c Config) (*Noticer, error) {
 // React makes a notice of an event, if it is worth one. The same event may be
 // given again.
 func (n *Noticer) React(ctx context.Context, e event.Recorded) error {
+	if consortium, ok := e.Stream.ConsortiumName(); ok {
+		return n.reactToFinding(ctx, e, consortium)
+	}
 	character, ok := e.Stream.CharacterID()
 	if !ok || !watched(e.Type) {
 		return nil
@@ -248,22 +275,14 @@ func (n *Noticer) note(ctx context.Context, tx pgx.Tx, e event.Recorded, notice 
 		notice.CharacterName, notice.UserID = s.Name, s.UserID
 	}
 	notice.EventID, notice.OccurredAt = e.ID, e.Time.UTC()
-	content, err := json.Marshal(notice)
-	if err != nil {
-		return false, err
-	}
 	now := n.config.Now().UTC()
 	state := "due"
 	old := now.Sub(notice.OccurredAt) > n.config.MaxAge
 	if old {
 		state = "too_old"
 	}
-	tag, err := tx.Exec(ctx, `
-		INSERT INTO ingest.notice (event_id, channel, character_id, kind, content, noticed_at, state, due_at, settled_at)
-		SELECT $1, channel, $3, $4, $5, $6, $7, $6, CASE WHEN $7 = 'due' THEN NULL ELSE $6::timestamptz END FROM unnest($2::text[]) AS channel
-		ON CONFLICT (event_id, channel) DO NOTHING`,
-		e.ID, n.config.Channels, notice.CharacterID, string(notice.Kind), content, now, state)
-	if err != nil || tag.RowsAffected() == 0 {
+	noted, err := n.write(ctx, tx, written{notice: notice, state: state, at: now, due: now})
+	if err != nil || !noted {
 		return false, err
 	}
 	n.notices.WithLabelValues(string(notice.Kind), strconv.FormatBool(old)).Inc()
@@ -271,6 +290,35 @@ func (n *Noticer) note(ctx context.Context, tx pgx.Tx, e event.Recorded, notice 
 		n.config.Logger.InfoContext(ctx, "an event is too old to be news, nobody is told", "event", e.Key(), "kind", string(notice.Kind), "occurred_at", notice.OccurredAt)
 	}
 	return !old, nil
+}
+
+// written is a notice as it is written down.
+type written struct {
+	notice Notice
+	// audit is the audit that it is about; nil for one about a character.
+	audit *uuid.UUID
+	state string
+	// at is now, and due is when it is to be sent.
+	at, due time.Time
+}
+
+// write writes a notice down for every channel that does not have it. It tells
+// whether there was one.
+func (n *Noticer) write(ctx context.Context, tx pgx.Tx, w written) (bool, error) {
+	content, err := json.Marshal(w.notice)
+	if err != nil {
+		return false, err
+	}
+	var character *int64
+	if w.audit == nil {
+		character = &w.notice.CharacterID
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO ingest.notice (event_id, channel, character_id, audit_id, kind, content, noticed_at, state, due_at, settled_at)
+		SELECT $1, channel, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $8 = 'due' THEN NULL ELSE $7::timestamptz END FROM unnest($2::text[]) AS channel
+		ON CONFLICT (event_id, channel) DO NOTHING`,
+		w.notice.EventID, n.config.Channels, character, w.audit, string(w.notice.Kind), content, w.at, w.state, w.due)
+	return tag.RowsAffected() > 0, err
 }
 
 // Forget removes all notices of a character, also those that wait, within the

@@ -14,6 +14,7 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/query/auditreport"
 )
 
 // Consortia are consortia as they are now; [postgres.AnVILReader] knows them.
@@ -86,6 +87,10 @@ type Audit struct {
 	SweptAt    *time.Time `json:"swept_at" doc:"When that sweep ended; null before the first."`
 	// Result has a field for each audit that was asked for.
 	Result json.RawMessage `json:"result" doc:"By audit: ok, verified, errors, not_in_app, ignored, ignored_unmatched and, unless compat, beyond (what django-anvil-consortium-manager passes) and unknown."`
+	// Discrepancies explain the errors and what is not in app.
+	Discrepancies []Discrepancy `json:"discrepancies" nullable:"false" doc:"Each error and each record that is not in app, with what was expected and what was observed."`
+
+	report auditreport.Report
 }
 
 // Finding is a discrepancy and what has become of it.
@@ -158,8 +163,10 @@ type auditInput struct {
 	Conditional
 	ConsortiumPath
 
+	asked
+
 	Compat bool     `query:"compat" doc:"Results exactly as those of django-anvil-consortium-manager."`
-	Models []string `query:"models" maxItems:"6" doc:"What to audit, separated by commas: billing_projects, accounts, managed_groups, workspaces; all if left out."`
+	Models []string `query:"models" maxItems:"6" doc:"What to audit, separated by commas: billing_projects, accounts, managed_groups, workspaces, or BillingProject, Account, ManagedGroup, Workspace; all if left out."`
 }
 
 type findingsInput struct {
@@ -222,7 +229,8 @@ func (s *Server) registerAnvil() {
 	op := func(method, id, path, summary string, errors ...int) huma.Operation {
 		return huma.Operation{Method: method, OperationID: id, Path: base + path, Tags: []string{tagAnvil}, Summary: summary, Errors: append(errors, http.StatusNotFound)}
 	}
-	register(s, access.ActionReadAnvil, notModified(op(http.MethodGet, "audit-consortium", "/audits", "Audit what is declared against what was observed, as of now")), s.audit)
+	audit := notModified(op(http.MethodGet, "audit-consortium", "/audits", "Audit what is declared against what was observed, as of now"))
+	register(s, access.ActionReadAnvil, asDocument(audit, "A line for each record and finding, with a header line.", "A page for people, complete in itself."), s.audit)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-findings", "/findings", "List findings, the newest first")), s.listFindings)
 	register(s, access.ActionReadAnvil, notModified(op(http.MethodGet, "get-finding", "/findings/{id}", "One finding with its evidence")), s.getFinding)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-sweeps", "/sweeps", "List sweeps, the newest first")), s.listSweeps)
@@ -282,11 +290,15 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 	if err != nil {
 		return nil, fmt.Errorf("writing the result of the audit of %s: %w", in.Consortium, err)
 	}
-	out := &Audit{Consortium: in.Consortium, OK: audit.Result.OK(), Result: result}
+	out := &Audit{
+		Consortium: in.Consortium, OK: audit.Result.OK(), Result: result, Discrepancies: showDiscrepancies(audit.Result),
+		report: auditreport.Report{Subject: in.Consortium, Compat: in.Compat, Result: audit.Result},
+	}
 	if sweep := audit.Sweep; sweep != nil {
 		out.SweepID, out.SweptAt = &sweep.SweepID, utcTime(&sweep.CompletedAt)
+		out.report.SweptAt = sweep.CompletedAt
 	}
-	return singleOf(in.Conditional, out)
+	return singleIn(in.Conditional, in.form(), out)
 }
 
 func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutput[Finding], error) {

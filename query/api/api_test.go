@@ -88,6 +88,7 @@ type world struct {
 	journal    clickhouse.JournalFilter
 	wallet     clickhouse.WalletQuery
 	options    anvil.Options
+	observed   *anvil.Observed
 	declared   api.DeclareInput
 	patched    api.PatchInput
 	acceptance api.AcceptInput
@@ -121,6 +122,7 @@ func newWorld() *world {
 			WalletGroup: clickhouse.WalletGroup{CharacterID: 5, RefType: "r", Direction: "income"}, Start: moment, End: moment.Add(time.Hour),
 			Income: isk(100), Expense: isk(250), Net: isk(-150), Entries: 3, ClosingBalance: new(isk(-5)),
 		}},
+		observed: anvil.NewObserved(),
 		findings: []postgres.Finding{{Finding: anvil.Finding{
 			ID: findingID, Model: anvil.ModelManagedGroups, Record: "g", Kind: anvil.ErrNotInAnVIL, Severity: anvil.SeverityMedium,
 			Expected: "a", Observed: "b", OpenedAt: moment, ChangedSide: anvil.SideObserved,
@@ -274,7 +276,7 @@ func (w *world) Audit(ctx context.Context, consortium string, options anvil.Opti
 	}
 	declared := anvil.Declared{ServiceAccount: "sa@example.com", ManagedGroups: []anvil.ManagedGroup{{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}}}
 	declared.Normalise()
-	return postgres.Audit{Result: anvil.Audit(declared, anvil.NewObserved(), options), Sweep: w.sweeps[0].Completed}, w.enter(ctx)
+	return postgres.Audit{Result: anvil.Audit(declared, w.observed, options), Sweep: w.sweeps[0].Completed}, w.enter(ctx)
 }
 
 func (w *world) Findings(ctx context.Context, _ postgres.FindingFilter) ([]postgres.Finding, error) {

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/negotiation"
+
+	"github.com/muster-sync/muster/internal/spreadsheet"
 )
 
 // Media types.
@@ -18,15 +21,22 @@ const (
 	mediaJSON    = "application/json"
 	mediaYAML    = "application/yaml"
 	mediaCSV     = "text/csv"
+	mediaHTML    = "text/html"
 	mediaProblem = "application/problem+json"
 )
 
-// tabular is the key of an operation's metadata that says that its answer can be
-// had as CSV.
-const tabular = "csv"
+// offered is the key of an operation's metadata that holds the media types beside
+// JSON that its answer can be had as.
+const offered = "media"
 
 // table is an answer that can be written as CSV: a slice of structs.
 type table interface{ rows() any }
+
+// document is an answer that can be written as a page and as CSV.
+type document interface {
+	writeHTML(w io.Writer) error
+	writeCSV(w io.Writer) error
+}
 
 func formats() map[string]huma.Format {
 	return map[string]huma.Format{
@@ -34,6 +44,9 @@ func formats() map[string]huma.Format {
 		"json":    huma.DefaultJSONFormat,
 		mediaCSV: {
 			Marshal: func(w io.Writer, v any) error {
+				if d, ok := v.(document); ok {
+					return d.writeCSV(w)
+				}
 				if t, ok := v.(table); ok {
 					if rows, ok := t.rows().(itemRows); ok {
 						return rows.writeCSV(w)
@@ -41,6 +54,15 @@ func formats() map[string]huma.Format {
 					return writeCSV(w, t.rows())
 				}
 				// A problem; see [answer.WriteHeader].
+				return huma.DefaultJSONFormat.Marshal(w, v)
+			},
+		},
+		mediaHTML: {
+			Marshal: func(w io.Writer, v any) error {
+				if d, ok := v.(document); ok {
+					return d.writeHTML(w)
+				}
+				// A problem, as above.
 				return huma.DefaultJSONFormat.Marshal(w, v)
 			},
 		},
@@ -52,7 +74,7 @@ func asTable(op huma.Operation) huma.Operation {
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}
 	}
-	op.Metadata[tabular] = true
+	op.Metadata[offered] = []string{mediaCSV}
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			mediaJSON: {},
@@ -62,31 +84,54 @@ func asTable(op huma.Operation) huma.Operation {
 	return op
 }
 
-// negotiate has operations without a table answer in JSON, whatever the client
-// would rather have.
-func (s *Server) negotiate(ctx huma.Context, next func(huma.Context)) {
-	if ctx.Operation().Metadata[tabular] == nil {
-		ctx = jsonOnly{ctx}
+// asDocument makes an operation's answer available as CSV and as a page.
+func asDocument(op huma.Operation, csv, page string) huma.Operation {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
 	}
-	next(ctx)
+	op.Metadata[offered] = []string{mediaCSV, mediaHTML}
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
+		mediaJSON: {},
+		mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: csv}},
+		mediaHTML: {Schema: &huma.Schema{Type: huma.TypeString, Description: page}},
+	}}
+	return op
+}
+
+// negotiate has each operation answer in what it offers that the client likes
+// best, and in JSON if that is nothing.
+func (s *Server) negotiate(ctx huma.Context, next func(huma.Context)) {
+	others, _ := ctx.Operation().Metadata[offered].([]string)
+	best := negotiation.SelectQValue(ctx.Header("Accept"), append([]string{mediaJSON}, others...))
+	if best == "" {
+		best = mediaJSON
+	}
+	next(settled{ctx, best})
 }
 
 // requested is [huma.Context] under another name: it has a method Context, which
 // a field of that name would hide.
 type requested = huma.Context
 
-// jsonOnly is a request whose client accepts JSON alone.
-type jsonOnly struct{ requested }
+// settled is a request whose client accepts one media type alone.
+type settled struct {
+	requested
 
-func (c jsonOnly) Header(name string) string {
+	media string
+}
+
+func (c settled) Header(name string) string {
 	if strings.EqualFold(name, "Accept") {
-		return mediaJSON
+		return c.media
 	}
 	return c.requested.Header(name)
 }
 
 // Unwrap gives the adapter its own context back.
-func (c jsonOnly) Unwrap() huma.Context { return c.requested }
+func (c settled) Unwrap() huma.Context { return c.requested }
 
 // writeCSV writes a slice of structs as RFC 4180 has it, with a header line of
 // the fields' names in JSON. Lists and objects are written as JSON.
@@ -196,22 +241,13 @@ func cell(v reflect.Value) (string, error) {
 	}
 	switch v.Kind() { //nolint:exhaustive // whatever else there is is written as JSON
 	case reflect.String:
-		return harmless(v.String()), nil
+		return spreadsheet.Harmless(v.String()), nil
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		return strconv.FormatInt(v.Int(), 10), nil
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool()), nil
 	default:
 		text, err := json.Marshal(v.Interface())
-		return harmless(string(text)), err
+		return spreadsheet.Harmless(string(text)), err
 	}
-}
-
-// harmless keeps spreadsheets from taking a text for a formula: one that begins
-// like a formula gets an apostrophe before it.
-func harmless(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r\n", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

@@ -304,7 +304,7 @@ func TestAuditsHaveTheResultsOfThePeer(t *testing.T) {
 	a := c.get("/v1/anvil/acme/audits?models=managed_groups")
 	require.JSONEq(t, `{"consortium": "acme", "ok": false, "sweep_id": "`+sweepID.String()+`", "swept_at": "2026-05-01T12:00:01Z", "result": {
 		"managed_groups": {"ok": false, "verified": [], "errors": {}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "beyond": {}, "unknown": {"*": "not observed", "g": "not observed"}},
-		"managed_group_memberships": {}}}`, a.text)
+		"managed_group_memberships": {}}, "discrepancies": []}`, a.text)
 	a = c.get("/v1/anvil/acme/audits?compat=true&models=accounts")
 	require.True(t, c.world.options.Compat)
 	require.Contains(t, a.text, `"result":{"accounts":{"ok":true`)

@@ -136,11 +136,17 @@ type single[T any] struct {
 // singleOf answers with a thing, or with 304 if the client has it. What a thing
 // is called follows from its content, so it holds across servers.
 func singleOf[T any](c Conditional, body *T) (*single[T], error) {
+	return singleIn(c, "", body)
+}
+
+// singleIn is [singleOf] for a thing that can be had in several forms: each has
+// versions of its own.
+func singleIn[T any](c Conditional, form string, body *T) (*single[T], error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("naming a version: %w", err)
 	}
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(append(text, form...))
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	known := slices.ContainsFunc(strings.Split(c.IfNoneMatch, ","), func(s string) bool {
 		s = strings.TrimPrefix(strings.TrimSpace(s), "W/")
