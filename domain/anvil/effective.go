@@ -179,6 +179,21 @@ type WorkspaceAccess struct {
 	Addresses []ComparedAccess
 }
 
+// Doubtful tells whether others than the addresses may have access: nothing is
+// known of a side, or there are groups of which it cannot be known who is in
+// them.
+func (w WorkspaceAccess) Doubtful() bool {
+	for _, side := range []*SideAccess{w.Declared, w.Observed} {
+		if side == nil {
+			continue
+		}
+		if side.Unknown != "" || slices.ContainsFunc(side.Opaque, func(o Opaque) bool { return o.Level != "" }) {
+			return true
+		}
+	}
+	return false
+}
+
 // EffectiveAccess answers who can come to the workspaces of a consortium:
 // through nested groups, and past authorization domains. It is safe for
 // concurrent use.
@@ -220,6 +235,23 @@ func (e *EffectiveAccess) Workspaces() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
+// Knows tells whether a workspace is declared or seen by the service account.
+func (e *EffectiveAccess) Knows(key string) bool {
+	_, declared := e.declared.workspaces[key]
+	_, listed := e.observed.rows[key]
+	return declared || listed
+}
+
+// Address is what is declared of an address, without any access.
+func (e *EffectiveAccess) Address(address string) ComparedAccess {
+	address = strings.ToLower(address)
+	account, known := e.people[address]
+	return ComparedAccess{
+		Address: address, IsApp: address == e.app, Known: known,
+		IsServiceAccount: account.IsServiceAccount, Inactive: known && account.Status == StatusInactive,
+	}
+}
+
 // Workspace answers who can come to a workspace, on the given sides.
 func (e *EffectiveAccess) Workspace(key string, sides ...Side) WorkspaceAccess {
 	return e.answer(key, sides, nil)
@@ -251,11 +283,7 @@ func (e *EffectiveAccess) compare(declared, observed *SideAccess) []ComparedAcce
 	found := map[string]*ComparedAccess{}
 	at := func(address string) *ComparedAccess {
 		if found[address] == nil {
-			account, known := e.people[address]
-			found[address] = &ComparedAccess{
-				Address: address, IsApp: address == e.app, Known: known,
-				IsServiceAccount: account.IsServiceAccount, Inactive: known && account.Status == StatusInactive,
-			}
+			found[address] = new(e.Address(address))
 		}
 		return found[address]
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/live"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
@@ -79,6 +80,7 @@ func newStores(t *testing.T) *stores {
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
+		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
 }
