@@ -21,6 +21,7 @@ type auditCommand struct {
 	Observed   string   `help:"File with AnVIL's answers (JSON)." type:"existingfile" placeholder:"FILE"`
 	Vectors    string   `help:"File of vectors to check the audits against." type:"existingfile" placeholder:"FILE"`
 	Consortium string   `help:"Audit what a running Muster knows of a consortium." placeholder:"NAME"`
+	AsOf       string   `help:"Audit it as it was at this time, such as 2026-05-01T12:00:00Z; only with --consortium." placeholder:"TIME"`
 	Compat     bool     `help:"Give the results of django-anvil-consortium-manager exactly."`
 	Models     []string `help:"Audit only these: billing_projects, accounts, managed_groups, workspaces." placeholder:"MODEL"`
 	Output     string   `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
@@ -32,6 +33,7 @@ func (c *auditCommand) Help() string {
   muster audit --declared declared.yaml --observed answers.json --output json
   muster audit --compat --vectors cases.jsonl --models managed_groups
   muster audit --consortium primed
+  muster audit --consortium primed --as-of 2026-05-01T12:00:00Z
 
 Exit status: 0 all agrees, 1 there are findings, 2 it could not be done.`
 }
@@ -43,6 +45,8 @@ func (c *auditCommand) Run(ctx context.Context, env *environment) error {
 		return err
 	}
 	switch {
+	case c.AsOf != "" && c.Consortium == "":
+		return event.Errorf(event.CodeInvalid, "--as-of needs --consortium: files know of no past")
 	case c.Vectors != "":
 		return c.runVectors(env)
 	case c.Consortium != "":

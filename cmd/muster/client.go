@@ -199,7 +199,10 @@ func (c *auditCommand) runRemote(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	query := url.Values{}
+	query, err := asOfQuery(c.AsOf)
+	if err != nil {
+		return err
+	}
 	if c.Compat {
 		query.Set("compat", "true")
 	}

@@ -123,6 +123,8 @@ type commandLine struct {
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
 
+	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
+
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 
 	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`

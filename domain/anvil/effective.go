@@ -102,6 +102,33 @@ type AddressAccess struct {
 	MorePaths bool `json:"more_paths,omitempty"`
 }
 
+// AdmissionText words whether the authorization domains let the address in, with
+// those that matter.
+func (a AddressAccess) AdmissionText() string {
+	text := string(a.Admission)
+	if why := slices.Concat(a.Lacks, a.Uncertain); len(why) > 0 {
+		text += ": " + strings.Join(why, ", ")
+	}
+	return text
+}
+
+// PathsText words all ways of the address: the level, and the groups from the
+// workspace on with what the next one is in each.
+func (a AddressAccess) PathsText() string {
+	texts := make([]string, 0, len(a.Paths)+1)
+	for _, p := range a.Paths {
+		through := make([]string, len(p.Through))
+		for i, link := range p.Through {
+			through[i] = link.Group + " (" + string(link.Role) + ")"
+		}
+		texts = append(texts, p.Level+" "+cmp.Or(strings.Join(through, " > "), "directly"))
+	}
+	if a.MorePaths {
+		texts = append(texts, "and more")
+	}
+	return strings.Join(texts, "; ")
+}
+
 // Opaque is a group of which it cannot be known in full who is in it.
 type Opaque struct {
 	Group  string `json:"group"`

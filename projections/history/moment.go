@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -162,9 +161,12 @@ func (m *Moment) Finding(_ context.Context, _ string, id uuid.UUID) (postgres.Fi
 // that was under way is not completed. before is the last sweep of the page
 // before; nil for the first page.
 func (m *Moment) Sweeps(_ context.Context, _ string, before *postgres.SweepCursor, limit int) ([]postgres.Sweep, error) {
-	list := slices.SortedFunc(maps.Values(m.sweeps), func(a, b postgres.Sweep) int { return -place(a.StartedAt, a.ID, b.StartedAt, b.ID) })
-	if before != nil {
-		list = slices.DeleteFunc(list, func(s postgres.Sweep) bool { return place(s.StartedAt, s.ID, before.StartedAt, before.ID) >= 0 })
+	list := make([]postgres.Sweep, 0, len(m.sweeps))
+	for _, s := range m.sweeps {
+		if before == nil || place(s.StartedAt, s.ID, before.StartedAt, before.ID) < 0 {
+			list = append(list, s)
+		}
 	}
+	slices.SortFunc(list, func(a, b postgres.Sweep) int { return -place(a.StartedAt, a.ID, b.StartedAt, b.ID) })
 	return list[:min(len(list), limit)], nil
 }

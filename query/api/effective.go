@@ -92,23 +92,23 @@ func (a *AccountAccess) rows() any {
 	for i, item := range a.Items {
 		rows[i] = workspaceRow{Workspace: item.Workspace, accessRow: rowOf(item.CompareSides)}
 		if item.DeclaredSide != nil {
-			rows[i].DeclaredUnknown = item.DeclaredSide.doubt()
+			rows[i].DeclaredUnknown = item.DeclaredSide.Doubt()
 		}
 		if item.ObservedSide != nil {
-			rows[i].ObservedUnknown = item.ObservedSide.doubt()
+			rows[i].ObservedUnknown = item.ObservedSide.Doubt()
 		}
 	}
 	return rows
 }
 
-// doubt words what cannot be known of a side.
-func (s *AccessSide) doubt() string {
+// Doubt words what cannot be known of a side; empty if all is known.
+func (s *AccessSide) Doubt() string {
 	if s.Unknown != "" {
 		return s.Unknown
 	}
-	var parts []string
-	for _, o := range s.Opaque {
-		parts = append(parts, o.Group+": "+o.Reason)
+	parts := make([]string, len(s.Opaque))
+	for i, o := range s.Opaque {
+		parts[i] = o.Group + ": " + o.Reason
 	}
 	return strings.Join(parts, "; ")
 }
@@ -145,42 +145,13 @@ func rowOf(c CompareSides) accessRow {
 	row := accessRow{Agreement: c.Agreement}
 	if d := c.Declared; d != nil {
 		row.DeclaredLevel, row.DeclaredCanShare, row.DeclaredCanCompute = d.Level, d.CanShare, d.CanCompute
-		row.DeclaredAdmission, row.DeclaredPaths = admission(d), pathsText(d)
+		row.DeclaredAdmission, row.DeclaredPaths = d.AdmissionText(), d.PathsText()
 	}
 	if o := c.Observed; o != nil {
 		row.ObservedLevel, row.ObservedCanShare, row.ObservedCanCompute, row.Pending = o.Level, o.CanShare, o.CanCompute, o.Pending
-		row.ObservedAdmission, row.ObservedPaths = admission(o), pathsText(o)
+		row.ObservedAdmission, row.ObservedPaths = o.AdmissionText(), o.PathsText()
 	}
 	return row
-}
-
-// admission words whether an address is let in, with the domains that matter.
-func admission(a *anvil.AddressAccess) string {
-	text := string(a.Admission)
-	if len(a.Lacks)+len(a.Uncertain) > 0 {
-		text += ": " + strings.Join(append(append([]string{}, a.Lacks...), a.Uncertain...), ", ")
-	}
-	return text
-}
-
-// pathsText words all paths of an address: the level, and the groups from the
-// workspace to the address with what the next one is in each.
-func pathsText(a *anvil.AddressAccess) string {
-	var texts []string
-	for _, p := range a.Paths {
-		var through []string
-		for _, link := range p.Through {
-			through = append(through, link.Group+" ("+string(link.Role)+")")
-		}
-		if through == nil {
-			through = []string{"directly"}
-		}
-		texts = append(texts, p.Level+" "+strings.Join(through, " > "))
-	}
-	if a.MorePaths {
-		texts = append(texts, "and more")
-	}
-	return strings.Join(texts, "; ")
 }
 
 // SideInput says which sides to look at.
