@@ -113,8 +113,8 @@ func (c *workspaceAccess) Run(ctx context.Context, env *environment) error {
 		if item.IsApp {
 			account = "asks AnVIL"
 		}
-		declared, declaredWays := accessCells(item.Declared)
-		observed, observedWays := accessCells(item.Observed)
+		declared, declaredWays := c.cells(item.Declared)
+		observed, observedWays := c.cells(item.Observed)
 		t.row(item.Address, account, item.Agreement, declared, declaredWays, observed, observedWays)
 	}
 	if err := t.show(env.stdout, c.Output, answer); err != nil || c.Output != "table" {
@@ -148,8 +148,8 @@ func (c *workspacesOf) Run(ctx context.Context, env *environment) error {
 	answer.Items, answer.NextCursor = items, ""
 	t := newTable("workspace", "agreement", "declared", "declared ways", "observed", "observed ways", "unknown")
 	for _, item := range items {
-		declared, declaredWays := accessCells(item.Declared)
-		observed, observedWays := accessCells(item.Observed)
+		declared, declaredWays := c.cells(item.Declared)
+		observed, observedWays := c.cells(item.Observed)
 		var doubts []string
 		for _, side := range []*api.AccessSide{item.DeclaredSide, item.ObservedSide} {
 			if side != nil && side.Doubt() != "" {
@@ -165,8 +165,9 @@ func (c *workspacesOf) Run(ctx context.Context, env *environment) error {
 	return nil
 }
 
-// accessCells word what one side gives to an address, and by which ways.
-func accessCells(a *anvil.AddressAccess) (rights, ways string) {
+// cells word what one side gives to an address, and by which ways: a table for
+// the eye has the first of them alone.
+func (f *accessFlags) cells(a *anvil.AddressAccess) (rights, ways string) {
 	if a == nil {
 		return "", ""
 	}
@@ -183,7 +184,15 @@ func accessCells(a *anvil.AddressAccess) (rights, ways string) {
 	if a.Pending {
 		parts = append(parts, "pending")
 	}
-	return strings.Join(parts, ", "), a.PathsText()
+	ways = a.PathsText()
+	if f.Output == "table" {
+		first, _, more := strings.Cut(ways, "; ")
+		ways = first
+		if more {
+			ways = fmt.Sprintf("%s, +%d", first, len(a.Paths)-1)
+		}
+	}
+	return strings.Join(parts, ", "), ways
 }
 
 // basis says what the answer rests on.

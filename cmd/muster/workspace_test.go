@@ -19,7 +19,7 @@ const accessAnswer = `{"consortium": "primed", "as_of": "2026-05-01T12:00:00Z", 
 		"declared": {"address": "a@example.com", "level": "READER", "can_share": false, "can_compute": false, "admission": "barred", "lacks": ["dom"],
 			"paths": [{"level": "READER", "can_share": false, "can_compute": false, "through": [{"group": "g1", "role": "MEMBER"}, {"group": "g2", "role": "ADMIN"}]}]},
 		"observed": {"address": "a@example.com", "level": "OWNER", "can_share": true, "can_compute": true, "admission": "in", "pending": true,
-			"paths": [{"level": "OWNER", "can_share": true, "can_compute": true, "through": []}]}}]}`
+			"paths": [{"level": "OWNER", "can_share": true, "can_compute": true, "through": []}, {"level": "READER", "can_share": false, "can_compute": false, "through": [{"group": "g1", "role": "MEMBER"}]}]}}]}`
 
 func TestWhoCanComeToAWorkspaceIsPrinted(t *testing.T) {
 	show := func(format string) (sent, string) {
@@ -35,10 +35,10 @@ func TestWhoCanComeToAWorkspaceIsPrinted(t *testing.T) {
 	require.JSONEq(t, accessAnswer, stdout)
 	_, stdout = show("csv")
 	require.Equal(t, "address,account,agreement,declared,declared ways,observed,observed ways\n"+
-		"a@example.com,active,level_differs,\"READER, barred: dom\",READER g1 (MEMBER) > g2 (ADMIN),\"OWNER, share, compute, pending\",OWNER directly\n", stdout)
+		"a@example.com,active,level_differs,\"READER, barred: dom\",READER g1 (MEMBER) > g2 (ADMIN),\"OWNER, share, compute, pending\",OWNER directly; READER g1 (MEMBER)\n", stdout)
 	_, stdout = show("table")
 	for _, want := range []string{
-		"as of 2026-05-01T12:00:00Z; AnVIL was last asked at 2026-05-01T06:00:00Z, sweep 7d444840", "group g9 is opaque, others in it have WRITER: closed to us",
+		"OWNER directly, +1\n", "as of 2026-05-01T12:00:00Z; AnVIL was last asked at 2026-05-01T06:00:00Z, sweep 7d444840", "group g9 is opaque, others in it have WRITER: closed to us",
 		"app@example.com owns the billing project", "no access list names them",
 	} {
 		require.Contains(t, stdout, want)
