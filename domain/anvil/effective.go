@@ -230,7 +230,6 @@ func (w WorkspaceAccess) Doubtful() bool {
 // and admin (ManagedGroupService.createAggregateGroup) and looks at the
 // flattened union when it grants a policy or checks an authorization domain.
 type EffectiveAccess struct {
-	d        Declared
 	people   map[string]Account
 	app      string
 	declared *declaredSide
@@ -240,7 +239,7 @@ type EffectiveAccess struct {
 // NewEffectiveAccess prepares to answer questions about a declaration, which
 // must be normalised, and what was observed. It changes neither.
 func NewEffectiveAccess(d Declared, o *Observed) *EffectiveAccess {
-	e := &EffectiveAccess{d: d, people: make(map[string]Account, len(d.Accounts)), app: strings.ToLower(d.ServiceAccount)}
+	e := &EffectiveAccess{people: make(map[string]Account, len(d.Accounts)), app: strings.ToLower(d.ServiceAccount)}
 	for _, a := range d.Accounts {
 		e.people[a.Email] = a
 	}

@@ -98,25 +98,9 @@ func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, un
 // Consortium is the state of a consortium as of a moment; the zero time means
 // now. It fails with [event.CodeNotFound] if nothing was known of it then.
 func (r *Reader) Consortium(ctx context.Context, name string, asOf time.Time) (*anvil.State, error) {
-	stream := event.Consortium(name)
-	if err := stream.Validate(); err != nil {
-		return nil, err
-	}
-	story, err := r.Read(ctx, event.TopicAnVIL, stream, asOf)
+	m, err := r.At(ctx, name, asOf)
 	if err != nil {
 		return nil, err
 	}
-	if len(story.Facts) == 0 {
-		if asOf.IsZero() {
-			return nil, event.Errorf(event.CodeNotFound, "there is no consortium %q: declare it with `muster declare --consortium %s -f FILE`", name, name)
-		}
-		return nil, event.Errorf(event.CodeNotFound, "nothing was known of consortium %q at %s: choose a later time", name, asOf.UTC().Format(time.RFC3339))
-	}
-	state := anvil.NewState(stream)
-	for _, f := range story.Facts {
-		if err := state.Apply(f.Event, f.Payload); err != nil {
-			return nil, fmt.Errorf("folding the event at %s: %w", f.Position, err)
-		}
-	}
-	return state, nil
+	return m.state, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -293,7 +291,7 @@ func TestNowIsToldTheSameFromTheLogAndFromTheReadModel(t *testing.T) {
 				require.True(t, inNow.Before.OpenedAt.Equal(inPast.Before.OpenedAt))
 			}
 		}
-		for _, id := range slices.Collect(maps.Keys(findings(d))) {
+		for id := range findings(d) {
 			one, err := now.Finding(t.Context(), "primed", id)
 			require.NoError(t, err)
 			past, err := then.Finding(t.Context(), "primed", id)
