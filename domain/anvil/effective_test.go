@@ -197,6 +197,9 @@ func TestObservedAccess(t *testing.T) {
 	f("who was invited and never signed in", declaring(t, one).listed("g:admin").group("g", []string{"a@example.com"}, nil).
 		answer("sam", "/api/users/v1/a@example.com", 200, map[string]string{"userEmail": "a@example.com"}).shares("OWNER", nil, "g@firecloud.org:READER"),
 		"a@example.com READER pending | READER g(MEMBER)")
+	f("who is declared inactive is not asked for any more", declaring(t, strings.Replace(one, "a@example.com}", "a@example.com, status: inactive}", 1)).listed("g:admin").group("g", []string{"a@example.com"}, nil).
+		answer("sam", "/api/users/v1/a@example.com", 200, map[string]string{"userEmail": "a@example.com"}).shares("OWNER", nil, "g@firecloud.org:READER"),
+		"a@example.com READER | READER g(MEMBER)")
 	f("levels that nobody knows are kept and come last", declaring(t, one).listed("g:admin").group("g", []string{"a@example.com"}, nil).
 		shares("OWNER", nil, "a@example.com:ARCHIVIST", "g@firecloud.org:READER", "b@example.com:ARCHIVIST", "c@example.com:NO ACCESS"),
 		"a@example.com READER+compute | READER g(MEMBER) | ARCHIVIST+compute",
@@ -286,6 +289,9 @@ func TestTheTwoSidesAreCompared(t *testing.T) {
 	f("more than a group that nobody can read could give", declaring(t, strings.Replace(one, "group: g}]\n", "group: g, access: WRITER}]\n", 1)).listed("g:member").shares("OWNER", nil, "g@firecloud.org:READER"),
 		map[string]anvil.Agreement{"app@example.com": anvil.Agrees, "a@example.com": anvil.DeclaredOnly})
 	f("nothing was observed", declaring(t, one), map[string]anvil.Agreement{"app@example.com": anvil.AgreementUnknown, "a@example.com": anvil.AgreementUnknown})
+	f("limited access of the service account that it surely has not", declaring(t, "workspaces: [{billing_project: bp, name: ws, app_access: LIMITED}]").listed().shares("NO ACCESS", nil).
+		answer("rawls", "/api/workspaces/bp/ws/acl", 200, map[string]any{"acl": map[string]any{"other@firecloud.org": map[string]any{"accessLevel": "READER"}}}),
+		map[string]anvil.Agreement{"app@example.com": anvil.DeclaredOnly})
 	f("limited access of the service account", declaring(t, "workspaces: [{billing_project: bp, name: ws, app_access: LIMITED}]").listed().shares("NO ACCESS", nil),
 		map[string]anvil.Agreement{"app@example.com": anvil.LevelDiffers})
 }

@@ -323,6 +323,27 @@ func findings(d *drawn) map[uuid.UUID]bool {
 	return ids
 }
 
+func TestAFindingTellsHowOftenItHadBeenResolved(t *testing.T) {
+	found := anvil.Finding{ID: uuid.New(), Model: anvil.ModelAccounts, Record: "a@example.com", Kind: anvil.ErrNotInAnVIL, OpenedAt: noon}
+	var log written
+	log.add(t, fact(t, 0, anvil.FindingOpened{Finding: found}))
+	log.add(t, fact(t, 1, anvil.FindingResolved{Finding: found, ResolvedAt: noon.Add(time.Hour)}))
+	log.add(t, fact(t, 2, anvil.FindingOpened{Finding: found, Reopened: 1}))
+	log.add(t, fact(t, 3, anvil.FindingChanged{Finding: found}))
+	for hours, want := range []struct {
+		open     bool
+		reopened int
+	}{{true, 0}, {false, 0}, {true, 1}, {true, 1}} {
+		m, err := history.New(&log, registry()).At(t.Context(), "primed", noon.Add(time.Duration(hours)*time.Hour))
+		require.NoError(t, err)
+		f, err := m.Finding(t.Context(), "primed", found.ID)
+		require.NoError(t, err)
+		require.Equal(t, want.open, f.Open)
+		require.Equal(t, want.reopened, f.Reopened)
+		require.Equal(t, noon.Add(time.Duration(hours)*time.Hour), f.ChangedAt)
+	}
+}
+
 func TestASecondCopyOfADecisionBehindNewerOnesChangesNothing(t *testing.T) {
 	var log written
 	first, second := fact(t, 0, anvil.ConsortiumDeclared{ServiceAccount: "old@example.com"}), fact(t, 1, anvil.ConsortiumDeclared{ServiceAccount: "new@example.com"})
