@@ -12,6 +12,7 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	ingestanvil "github.com/muster-sync/muster/ingest/anvil"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
@@ -42,7 +43,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
-		Characters: characters, Wallets: wallets, Consortia: consortia,
+		Characters: characters, Wallets: wallets, Consortia: consortia, Past: history.New(r.reader, r.registry),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,

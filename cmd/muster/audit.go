@@ -28,6 +28,7 @@ type auditCommand struct {
 	Observed   string   `help:"File with AnVIL's answers (JSON)." type:"existingfile" placeholder:"FILE"`
 	Vectors    string   `help:"File of vectors to check the audits against." type:"existingfile" placeholder:"FILE"`
 	Consortium string   `help:"Audit what a running Muster knows of a consortium." placeholder:"NAME"`
+	AsOf       string   `help:"Audit it as it was at this time, such as 2026-05-01T12:00:00Z; only with --consortium." placeholder:"TIME"`
 	Compat     bool     `help:"Give the results of django-anvil-consortium-manager exactly."`
 	Models     []string `help:"Audit only these: billing_projects, accounts, managed_groups, workspaces, or BillingProject, Account, ManagedGroup, Workspace." placeholder:"MODEL"`
 	ErrorsOnly bool     `help:"Print, and send, only audits that are not ok."`
@@ -42,6 +43,7 @@ func (c *auditCommand) Help() string {
 	return `Examples:
   muster audit --declared declared.yaml --observed answers.json --output json
   muster audit --compat --vectors cases.jsonl --models managed_groups
+  muster audit --consortium primed --as-of 2026-05-01T12:00:00Z
   muster audit --consortium primed --output html > primed.html
   muster audit --consortium primed --errors-only --email admins@example.org
 
@@ -53,6 +55,9 @@ func (c *auditCommand) Run(ctx context.Context, env *environment) error {
 	models, err := anvil.ParseModels(c.Models)
 	if err != nil {
 		return err
+	}
+	if c.AsOf != "" && c.Consortium == "" {
+		return event.Errorf(event.CodeInvalid, "--as-of needs --consortium: files know of no past")
 	}
 	if c.Vectors != "" {
 		if len(c.Email) > 0 || c.ErrorsOnly {
@@ -234,7 +239,10 @@ func (c *auditCommand) auditRemote(ctx context.Context, env *environment) (audit
 	if err != nil {
 		return audited{}, err
 	}
-	query := url.Values{}
+	query, err := asOfQuery(c.AsOf)
+	if err != nil {
+		return audited{}, err
+	}
 	if c.Compat {
 		query.Set("compat", "true")
 	}

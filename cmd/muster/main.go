@@ -123,7 +123,8 @@ type commandLine struct {
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
 
-	Finding findingCommand `cmd:"" help:"List the findings of a consortium, and show one of them."`
+	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`
+	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 

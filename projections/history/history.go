@@ -31,7 +31,8 @@ type Fact struct {
 // Story is what a stream says.
 type Story struct {
 	// Facts are in the order of the log, without those that a tombstone has
-	// removed.
+	// removed and without second copies of decisions: a forwarder that died may
+	// append some again behind newer ones.
 	Facts []Fact
 	// Unreadable are the positions of records that are no events or cannot be
 	// decoded. They are parked and reported elsewhere.
@@ -53,6 +54,7 @@ func New(log Log, registry *event.Registry) *Reader { return &Reader{log: log, r
 func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, until time.Time) (Story, error) {
 	var story Story
 	removed := map[string]bool{}
+	var decided int64
 	err := r.log.ReadStream(ctx, topic, stream, 0, func(rec eventlog.Record) error {
 		e, err := rec.Recorded()
 		if err != nil {
@@ -63,7 +65,11 @@ func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, un
 		case e.IsTombstone():
 			removed[e.Key()] = true
 			return nil
-		case !until.IsZero() && e.Time.After(until):
+		case e.Version > 0 && e.Version <= decided:
+			return nil
+		}
+		decided = max(decided, e.Version)
+		if !until.IsZero() && e.Time.After(until) {
 			return nil
 		}
 		payload, err := r.registry.Decode(e.Event)
@@ -92,25 +98,9 @@ func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, un
 // Consortium is the state of a consortium as of a moment; the zero time means
 // now. It fails with [event.CodeNotFound] if nothing was known of it then.
 func (r *Reader) Consortium(ctx context.Context, name string, asOf time.Time) (*anvil.State, error) {
-	stream := event.Consortium(name)
-	if err := stream.Validate(); err != nil {
-		return nil, err
-	}
-	story, err := r.Read(ctx, event.TopicAnVIL, stream, asOf)
+	m, err := r.At(ctx, name, asOf)
 	if err != nil {
 		return nil, err
 	}
-	if len(story.Facts) == 0 {
-		if asOf.IsZero() {
-			return nil, event.Errorf(event.CodeNotFound, "there is no consortium %q: declare it with `muster declare --consortium %s -f FILE`", name, name)
-		}
-		return nil, event.Errorf(event.CodeNotFound, "nothing was known of consortium %q at %s: choose a later time", name, asOf.UTC().Format(time.RFC3339))
-	}
-	state := anvil.NewState(stream)
-	for _, f := range story.Facts {
-		if err := state.Apply(f.Event, f.Payload); err != nil {
-			return nil, fmt.Errorf("folding the event at %s: %w", f.Position, err)
-		}
-	}
-	return state, nil
+	return m.state, nil
 }

@@ -13,12 +13,16 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/auditreport"
 )
 
-// Consortia are consortia as they are now; [postgres.AnVILReader] knows them.
+// Consortia are consortia as they are now, which [postgres.AnVILReader] knows, or
+// as they were at a moment, see [Past].
 type Consortia interface {
+	// State is everything that is known of a consortium.
+	State(ctx context.Context, consortium string) (*anvil.State, error)
 	Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error)
 	Findings(context.Context, postgres.FindingFilter) ([]postgres.Finding, error)
 	Finding(ctx context.Context, consortium string, id uuid.UUID) (postgres.Finding, error)
@@ -79,7 +83,7 @@ type Sweeper interface {
 	Sweep(ctx context.Context, actor, consortium string, models []anvil.Model) (postgres.Sweep, error)
 }
 
-// Audit is an audit of the present state.
+// Audit is an audit of the present state, or of that of a moment.
 type Audit struct {
 	Consortium string     `json:"consortium"`
 	OK         bool       `json:"ok" doc:"Everything was seen, and nothing is wrong."`
@@ -162,6 +166,7 @@ type ConsortiumPath struct {
 type auditInput struct {
 	Conditional
 	ConsortiumPath
+	AsOfInput
 
 	asked
 
@@ -172,6 +177,7 @@ type auditInput struct {
 type findingsInput struct {
 	PageInput
 	ConsortiumPath
+	AsOfInput
 
 	State    string   `query:"state" enum:"open,resolved,all" default:"open"`
 	Model    []string `query:"model" enum:"billing_projects,accounts,managed_groups,managed_group_memberships,workspaces,workspace_sharing" maxItems:"6" doc:"One or several, separated by commas."`
@@ -182,6 +188,7 @@ type findingsInput struct {
 type findingInput struct {
 	Conditional
 	ConsortiumPath
+	AsOfInput
 
 	ID string `path:"id" format:"uuid" doc:"The finding's id."`
 }
@@ -189,6 +196,7 @@ type findingInput struct {
 type sweepsInput struct {
 	PageInput
 	ConsortiumPath
+	AsOfInput
 }
 
 type declareInput struct {
@@ -229,11 +237,12 @@ func (s *Server) registerAnvil() {
 	op := func(method, id, path, summary string, errors ...int) huma.Operation {
 		return huma.Operation{Method: method, OperationID: id, Path: base + path, Tags: []string{tagAnvil}, Summary: summary, Errors: append(errors, http.StatusNotFound)}
 	}
-	audit := notModified(op(http.MethodGet, "audit-consortium", "/audits", "Audit what is declared against what was observed, as of now"))
+	audit := notModified(op(http.MethodGet, "audit-consortium", "/audits", "Audit what is declared against what was observed"))
 	register(s, access.ActionReadAnvil, asDocument(audit, "A line for each record and finding, with a header line.", "A page for people, complete in itself."), s.audit)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-findings", "/findings", "List findings, the newest first")), s.listFindings)
 	register(s, access.ActionReadAnvil, notModified(op(http.MethodGet, "get-finding", "/findings/{id}", "One finding with its evidence")), s.getFinding)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-sweeps", "/sweeps", "List sweeps, the newest first")), s.listSweeps)
+	s.registerEffective(op)
 
 	declare := accepted(op(http.MethodPost, "declare-consortium", "/declarations", "Bring the declaration to what the body says", http.StatusConflict))
 	declare.Description = "The body is a whole declaration in YAML or JSON: what it lacks is withdrawn. All of it happens, or nothing."
@@ -282,7 +291,15 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 	if err != nil {
 		return nil, err
 	}
-	audit, err := s.config.Consortia.Audit(ctx, in.Consortium, anvil.Options{Compat: in.Compat, Models: models, At: s.config.Now()})
+	consortia, err := s.consortia(ctx, in.Consortium, in.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	at := in.AsOf
+	if at.IsZero() {
+		at = s.config.Now()
+	}
+	audit, err := consortia.Audit(ctx, in.Consortium, anvil.Options{Compat: in.Compat, Models: models, At: at})
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +319,7 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 }
 
 func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutput[Finding], error) {
-	list := "findings/" + in.Consortium
+	list := "findings/" + in.Consortium + listAsOf(in.AsOf)
 	before, err := cursorOf[postgres.FindingCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
@@ -316,11 +333,19 @@ func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutp
 	for _, m := range in.Model {
 		filter.Models = append(filter.Models, anvil.Model(m))
 	}
-	found, err := s.config.Consortia.Findings(ctx, filter)
+	consortia, err := s.consortia(ctx, in.Consortium, in.AsOf)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, showFinding, postgres.Finding.Cursor)
+	found, err := consortia.Findings(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	place := postgres.Finding.Cursor
+	if !in.AsOf.IsZero() {
+		place = history.FindingCursor
+	}
+	return pageOf(in.PageInput, list, found, showFinding, place)
 }
 
 func showFinding(f postgres.Finding) Finding {
@@ -350,7 +375,11 @@ func (s *Server) getFinding(ctx context.Context, in *findingInput) (*single[Find
 	if err != nil {
 		return nil, fmt.Errorf("reading the finding's id: %w", err)
 	}
-	f, err := s.config.Consortia.Finding(ctx, in.Consortium, id)
+	consortia, err := s.consortia(ctx, in.Consortium, in.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	f, err := consortia.Finding(ctx, in.Consortium, id)
 	if err != nil {
 		return nil, err
 	}
@@ -358,12 +387,16 @@ func (s *Server) getFinding(ctx context.Context, in *findingInput) (*single[Find
 }
 
 func (s *Server) listSweeps(ctx context.Context, in *sweepsInput) (*pageOutput[Sweep], error) {
-	list := "sweeps/" + in.Consortium
+	list := "sweeps/" + in.Consortium + listAsOf(in.AsOf)
 	before, err := cursorOf[postgres.SweepCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
-	sweeps, err := s.config.Consortia.Sweeps(ctx, in.Consortium, before, in.Limit+1)
+	consortia, err := s.consortia(ctx, in.Consortium, in.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	sweeps, err := consortia.Sweeps(ctx, in.Consortium, before, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

@@ -46,11 +46,12 @@ func TestAnAuditExplainsWhatItFound(t *testing.T) {
 		Response: anvil.Response{Status: http.StatusOK}, Value: []anvil.GroupRow{{Name: "=h", Email: "h@firecloud.org", Role: "Admin"}},
 	}
 	var answer struct {
-		Discrepancies []map[string]string `json:"discrepancies"`
+		Discrepancies []map[string]any `json:"discrepancies"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(c.get("/v1/anvil/acme/audits?models=managed_groups").text), &answer))
-	require.Contains(t, answer.Discrepancies, map[string]string{
+	require.Contains(t, answer.Discrepancies, map[string]any{
 		"model": "managed_groups", "record": "=h", "kind": anvil.NotInApp, "severity": "medium", "expected": "not declared", "observed": "the service account is an admin of it",
+		"beyond": false, "role_swap": false,
 	})
 	lines, err := csv.NewReader(strings.NewReader(c.get("/v1/anvil/acme/audits?models=managed_groups", "Accept", "text/csv").text)).ReadAll()
 	require.NoError(t, err)

@@ -390,7 +390,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: w, Declarer: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: consortia{w}, Past: w, Declarer: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/live"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
@@ -79,6 +80,7 @@ func newStores(t *testing.T) *stores {
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
+		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
 }
@@ -162,6 +164,14 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	s.append(event.Consortium("acme"), day.Add(time.Hour), anvil.FindingResolved{Finding: finding, ResolvedAt: day.Add(time.Hour)})
 	s.eventually("/v1/anvil/acme/findings?state=resolved", func(b map[string]any) bool { items, _ := b["items"].([]any); return len(items) == 1 })
 	require.Contains(t, s.get("/v1/anvil/acme/findings").text, `"items":[]`)
+
+	// The log tells what was so then, and of now the same as the read model.
+	require.Contains(t, s.get("/v1/anvil/acme/findings?as_of=2026-03-01T10:59:59Z").text, `"state":"open"`)
+	require.Contains(t, s.get("/v1/anvil/acme/findings?as_of=2026-03-01T11:00:00Z").text, `"items":[]`)
+	s.requireProblem(s.get("/v1/anvil/acme/audits?as_of=2026-03-01T09:00:00Z"), http.StatusNotFound, "2026-03-01T10:00:00Z")
+	for _, path := range []string{"findings?state=all&", "findings/" + findingID.String() + "?", "sweeps?", "audits?", "declared?"} {
+		require.Equal(t, s.get("/v1/anvil/acme/"+path).text, s.get("/v1/anvil/acme/"+path+"as_of=2026-05-01T12:00:00Z").text)
+	}
 }
 
 func TestPoisonOfTheRealLogIsListedAndSkipped(t *testing.T) {

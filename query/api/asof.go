@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/history"
+)
+
+// Past tells of consortia as they were; [history.Reader] does, from the log.
+type Past interface {
+	// At is a consortium as it was at a moment. It fails with
+	// [event.CodeNotFound] if nothing was known of it then.
+	At(ctx context.Context, consortium string, at time.Time) (*history.Moment, error)
+}
+
+// AsOfInput is what every GET about a consortium takes.
+type AsOfInput struct {
+	AsOf time.Time `query:"as_of" doc:"Answer as it was at this moment, from the log; leave it out for now. An observation counts from when AnVIL was asked."`
+}
+
+// listAsOf tells the cursors of one list at different moments apart.
+func listAsOf(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return "@" + at.UTC().Format(time.RFC3339Nano)
+}
+
+// consortia answers about a consortium as of a moment: about now from the read
+// model, about the past from the log. It fails with [event.CodeInvalid] for a
+// moment that is yet to come.
+func (s *Server) consortia(ctx context.Context, consortium string, at time.Time) (Consortia, error) {
+	if at.IsZero() {
+		return s.config.Consortia, nil
+	}
+	if now := s.config.Now(); at.After(now) {
+		return nil, event.Errorf(event.CodeInvalid, "as_of: %s is yet to come, it is %s: choose an earlier time, or leave it out for now",
+			at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return s.config.Past.At(ctx, consortium, at)
+}
