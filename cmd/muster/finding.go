@@ -21,6 +21,9 @@ import (
 type findingCommand struct {
 	List findingList `cmd:"" help:"List findings, the newest first."`
 	Show findingShow `cmd:"" help:"Show a finding and the events that it rests on."`
+
+	Accept   findingAccept   `cmd:"" help:"Accept an open finding as it is, for a reason."`
+	Unaccept findingUnaccept `cmd:"" help:"End that."`
 }
 
 // Help implements kong's detailed help.
@@ -29,6 +32,7 @@ func (c *findingCommand) Help() string {
   muster finding list --consortium primed
   muster finding list --consortium primed --severity high --output csv
   muster finding list --consortium primed --fail-on medium
+  muster finding accept --consortium primed --reason "known since the merger" 0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11
   muster finding show --consortium primed 0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11`
 }
 
@@ -37,7 +41,7 @@ type findingList struct {
 	State      string   `help:"Only those that are open, resolved, or all." default:"open" placeholder:"STATE"`
 	Model      []string `help:"Only of these audits, such as accounts or managed_group_memberships." placeholder:"MODEL"`
 	Severity   string   `help:"Only those of this severity: high, medium, low." enum:",high,medium,low" default:"" placeholder:"SEVERITY"`
-	FailOn     string   `help:"End with status 1 if an open finding of this severity or above is listed: high, medium, low." enum:",high,medium,low" default:"" placeholder:"SEVERITY"`
+	FailOn     string   `help:"End with status 1 if an open finding of this severity or above is listed that nobody has accepted: high, medium, low." enum:",high,medium,low" default:"" placeholder:"SEVERITY"`
 	Output     string   `short:"o" enum:"table,json,csv" default:"table" help:"Format: ${enum}."`
 }
 
@@ -47,7 +51,7 @@ func (c *findingList) Help() string {
   muster finding list --consortium primed --model workspace_sharing
   muster finding list --consortium primed --fail-on high --output json
 
-Exit status: 0 it is listed, 1 an open finding of the severity of --fail-on or above is in the list,
+Exit status: 0 it is listed, 1 an open finding of the severity of --fail-on or above that nobody has accepted is in the list,
 2 it could not be done.`
 }
 
@@ -66,8 +70,16 @@ type findingLine struct {
 	ChangedAt  time.Time      `json:"changed_at"`
 	ResolvedAt *time.Time     `json:"resolved_at"`
 	Reopened   int            `json:"reopened"`
-	Side       string         `json:"changed_side"`
-	Evidence   []struct {
+	Beyond     bool           `json:"beyond"`
+	RoleSwap   bool           `json:"role_swap"`
+	Accepted   *struct {
+		By     string     `json:"by"`
+		At     time.Time  `json:"at"`
+		Reason string     `json:"reason"`
+		Until  *time.Time `json:"until"`
+	} `json:"accepted"`
+	Side     string `json:"changed_side"`
+	Evidence []struct {
 		Side    string `json:"side"`
 		Kind    string `json:"kind"`
 		Name    string `json:"name"`
@@ -95,7 +107,7 @@ func (c *findingList) Run(ctx context.Context, env *environment) error {
 		if err := json.Unmarshal(text, &lines[i]); err != nil {
 			return fmt.Errorf("reading a finding of %s: %w", c.Consortium, err)
 		}
-		grave = grave || lines[i].State == "open" && lines[i].Severity.AtLeast(anvil.Severity(c.FailOn))
+		grave = grave || lines[i].State == "open" && lines[i].Accepted == nil && lines[i].Severity.AtLeast(anvil.Severity(c.FailOn))
 	}
 	switch c.Output {
 	case "json":
@@ -158,14 +170,14 @@ func (c *findingList) ask(ctx context.Context, api *client) ([]json.RawMessage, 
 func findingsTable(w io.Writer, lines []findingLine, now time.Time) error {
 	t := newTable("severity", "age", "state", "audit", "record", "finding", "expected", "observed", "id")
 	for _, l := range lines {
-		t.row(string(l.Severity), age(now.Sub(l.OpenedAt)), l.State, l.audit(), auditreport.OneLine(l.Record), auditreport.OneLine(l.Kind),
+		t.row(string(l.Severity), age(now.Sub(l.OpenedAt)), l.standing(), l.audit(), auditreport.OneLine(l.Record), auditreport.OneLine(l.Kind),
 			auditreport.OneLine(l.Expected), auditreport.OneLine(l.Observed), l.ID)
 	}
 	return t.print(w)
 }
 
 func findingsCSV(w io.Writer, lines []findingLine) error {
-	t := newTable("finding_id", "severity", "state", "model", "scope", "record", "kind", "expected", "observed", "opened_at", "changed_at", "resolved_at", "reopened")
+	t := newTable("finding_id", "severity", "state", "model", "scope", "record", "kind", "expected", "observed", "opened_at", "changed_at", "resolved_at", "reopened", "accepted_by", "accepted_reason")
 	for _, l := range lines {
 		settled := ""
 		if l.ResolvedAt != nil {
@@ -173,7 +185,10 @@ func findingsCSV(w io.Writer, lines []findingLine) error {
 		}
 		cells := []string{
 			l.ID, string(l.Severity), l.State, string(l.Model), l.Scope, l.Record, l.Kind, l.Expected, l.Observed,
-			moment(&l.OpenedAt), moment(&l.ChangedAt), settled, strconv.Itoa(l.Reopened),
+			moment(&l.OpenedAt), moment(&l.ChangedAt), settled, strconv.Itoa(l.Reopened), "", "",
+		}
+		if a := l.Accepted; a != nil {
+			cells[13], cells[14] = a.By, a.Reason
 		}
 		for i := range cells {
 			cells[i] = spreadsheet.Harmless(cells[i])
@@ -181,6 +196,14 @@ func findingsCSV(w io.Writer, lines []findingLine) error {
 		t.row(cells...)
 	}
 	return t.show(w, "csv", nil)
+}
+
+// standing is the state, and whether it was accepted.
+func (l findingLine) standing() string {
+	if l.Accepted != nil {
+		return "accepted"
+	}
+	return l.State
 }
 
 // audit names the audit that the finding is of.
@@ -255,6 +278,19 @@ func (l findingLine) show(w io.Writer, now time.Time) error {
 		{"resolved", moment(l.ResolvedAt)},
 	} {
 		facts.row(fact[0], auditreport.OneLine(fact[1]))
+	}
+	if a := l.Accepted; a != nil {
+		ends := ""
+		if a.Until != nil {
+			ends = ", until " + moment(a.Until)
+		}
+		facts.row("accepted", auditreport.OneLine(fmt.Sprintf("%s, by %s%s: %s", moment(&a.At), a.By, ends, a.Reason)))
+	}
+	if l.Beyond {
+		facts.row("note", "django-anvil-consortium-manager passes this")
+	}
+	if l.RoleSwap {
+		facts.row("note", "the address has the other role in the group")
 	}
 	if err := facts.print(w); err != nil {
 		return err

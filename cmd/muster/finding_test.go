@@ -40,7 +40,7 @@ func TestFindingsAreListedAsAsked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "high", "open", "managed_group_memberships", "readers", "'=m@example.com", "not_in_app", "not declared", "MEMBER",
-		"2026-05-01T12:00:00Z", "2026-05-01T12:00:00Z", "", "1",
+		"2026-05-01T12:00:00Z", "2026-05-01T12:00:00Z", "", "1", "", "",
 	}, lines[1])
 	require.JSONEq(t, `[]`, func() string {
 		_, stdout, _, exit := declaring(t, http.StatusOK, findings(), "finding", "list", "--consortium", "c", "--output", "json")
@@ -124,4 +124,25 @@ func TestAnAgeIsTheLargestUnitThatFits(t *testing.T) {
 	} {
 		require.Equal(t, want, age(d))
 	}
+}
+
+func TestAnAcceptedFindingFailsNoJobAndSaysWhoAcceptedIt(t *testing.T) {
+	known := strings.Replace(finding("high", "open", "r"), `"said_by_a_newer": true`,
+		`"accepted": {"by": "token:admin", "at": "2026-05-02T12:00:00Z", "reason": "a guest", "until": "2026-06-01T00:00:00Z"}`, 1)
+	_, stdout, stderr, exit := declaring(t, http.StatusOK, findings(known), "finding", "list", "--consortium", "c", "--fail-on", "high")
+	require.Equal(t, exitOK, exit, stderr)
+	require.Regexp(t, `(?m)^high +\d+ days +accepted `, stdout)
+
+	asked, stdout, stderr, exit := declaring(t, http.StatusCreated, known, "finding", "accept", "--consortium", "c", "--reason", "a guest", "--for", "24h", "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11")
+	require.Equal(t, exitOK, exit, stderr)
+	require.Equal(t, "/v1/anvil/c/findings/0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11/acceptance", asked[0].path)
+	require.Contains(t, asked[0].body, `"reason":"a guest","until":"`)
+	require.Regexp(t, `(?m)^accepted +2026-05-02T12:00:00Z, by token:admin, until 2026-06-01T00:00:00Z: a guest$`, stdout)
+
+	_, _, stderr, exit = declaring(t, http.StatusCreated, known, "finding", "accept", "--consortium", "c", "--reason", "r", "--for=-1h", "x")
+	require.Equal(t, exitError, exit)
+	require.Contains(t, stderr, "over before it begins")
+	asked, _, stderr, exit = declaring(t, http.StatusCreated, finding("high", "open", "r"), "finding", "unaccept", "--consortium", "c", "--reason", "over", "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11")
+	require.Equal(t, exitOK, exit, stderr)
+	require.Equal(t, "over", asked[0].query.Get("reason"))
 }
