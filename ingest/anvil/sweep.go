@@ -208,10 +208,9 @@ func (s *Sweeper) run(ctx context.Context, stream event.Stream, d domain.Declare
 	if err := s.config.Asker.CheckToken(); err != nil {
 		return Summary{Recovered: recovered}, err
 	}
-	id := uuid.New()
-	w := &window{sweeper: s, stream: stream, id: id, started: s.config.Now().UTC(), world: domain.NewObserved(), at: map[domain.RecordKey]time.Time{}}
-	begun := domain.SweepStarted{SweepID: id, Models: models, ServiceAccount: d.ServiceAccount, StartedAt: w.started}
-	first, err := w.event(id, w.started, begun)
+	w := s.newWindow(stream)
+	begun := domain.SweepStarted{SweepID: w.id, Models: models, ServiceAccount: d.ServiceAccount, StartedAt: w.started}
+	first, err := w.event(w.id, w.started, begun)
 	if err != nil {
 		return Summary{Recovered: recovered}, err
 	}
@@ -268,6 +267,12 @@ type window struct {
 	world          *domain.Observed
 	at             map[domain.RecordKey]time.Time
 	calls, retries int
+}
+
+func (s *Sweeper) newWindow(stream event.Stream) *window {
+	return &window{
+		sweeper: s, stream: stream, id: uuid.New(), started: s.config.Now().UTC(), world: domain.NewObserved(), at: map[domain.RecordKey]time.Time{},
+	}
 }
 
 // ask asks all questions, several at once, and takes the answers to the world.
