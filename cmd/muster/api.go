@@ -43,7 +43,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		Characters: characters, Wallets: wallets, Consortia: consortia,
-		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -230,6 +230,7 @@ func (s *Server) registerAnvil() {
 	patch.Description = "Each record under declare is added, or replaces the one of its name as a whole; each under withdraw is removed. All others stay. All of it happens, or nothing."
 	patch.Responses["200"] = &huma.Response{Description: "A dry run: nothing has changed."}
 	register(s, access.ActionDeclare, withPatch(patch), s.patch)
+	s.registerAnvilImport()
 
 	sweep := accepted(op(http.MethodPost, "sweep-consortium", "/sweeps", "Have AnVIL asked now, and wait for the end", http.StatusConflict))
 	register(s, access.ActionSweep, sweep, s.sweep)
