@@ -89,6 +89,7 @@ type world struct {
 	wallet    clickhouse.WalletQuery
 	options   anvil.Options
 	declared  api.DeclareInput
+	scope     anvil.Scope
 	broughtIn api.ConsortiumImportInput
 	patched   api.PatchInput
 	imported  access.Organisation
@@ -328,8 +329,8 @@ func (w *world) ImportConsortium(ctx context.Context, in api.ConsortiumImportInp
 	}, w.enter(ctx)
 }
 
-func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model) (postgres.Sweep, error) {
-	w.actor, w.options.Models = actor, models
+func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model, scope anvil.Scope) (postgres.Sweep, error) {
+	w.actor, w.options.Models, w.scope = actor, models, scope
 	sweep := w.sweeps[0]
 	if !w.shown {
 		sweep.Completed = nil
