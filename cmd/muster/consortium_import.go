@@ -35,7 +35,7 @@ type consortiumImportAnswer struct {
 // importFromAnVIL has a running Muster declare what AnVIL has already, and prints
 // the plan and what was left out. What was left out is a finding.
 func (c *declareFile) importFromAnVIL(ctx context.Context, env *environment) error {
-	api, err := env.settings.client()
+	muster, err := env.settings.client()
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (c *declareFile) importFromAnVIL(ctx context.Context, env *environment) err
 	}
 	var answer consortiumImportAnswer
 	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/imports?" + query.Encode()
-	if err := api.do(ctx, http.MethodPost, path, nil, "", &answer); err != nil {
+	if err := muster.do(ctx, http.MethodPost, path, nil, "", &answer); err != nil {
 		return err
 	}
 	if err := c.show(env, answer.declareAnswer, answer); err != nil {
@@ -61,11 +61,16 @@ func (c *declareFile) importFromAnVIL(ctx context.Context, env *environment) err
 	if len(answer.LeftOut) == 0 {
 		return nil
 	}
-	if c.Output == "table" {
-		for _, l := range answer.LeftOut {
-			fmt.Fprintf(env.stdout, "  left out: %s %s: %s\n", l.Kind, l.Name, l.Cause)
+	if c.Output != "json" {
+		// A table of changes has no place for it.
+		w := env.stdout
+		if c.Output == "csv" {
+			w = env.stderr
 		}
-		fmt.Fprintf(env.stdout, "%d left out\n", len(answer.LeftOut))
+		for _, l := range answer.LeftOut {
+			fmt.Fprintf(w, "  left out: %s %s: %s\n", l.Kind, l.Name, l.Cause)
+		}
+		fmt.Fprintf(w, "%d left out\n", len(answer.LeftOut))
 	}
 	return errFindings
 }

@@ -34,6 +34,11 @@ func TestWhatAnVILHasIsImportedByCommand(t *testing.T) {
 	_, stdout, _, exit = declaring(t, http.StatusCreated, importedAnswer, "declare", "--consortium", "primed", "--from-anvil", "--output", "json")
 	require.Equal(t, exitFindings, exit)
 	require.JSONEq(t, importedAnswer, stdout)
+
+	_, stdout, stderr, exit = declaring(t, http.StatusCreated, importedAnswer, "declare", "--consortium", "primed", "--from-anvil", "--output", "csv")
+	require.Equal(t, exitFindings, exit)
+	require.NotContains(t, stdout, "left out")
+	require.Contains(t, stderr, "left out: workspace bp/ws")
 }
 
 func TestAFileAndAnImportExcludeEachOther(t *testing.T) {

@@ -90,21 +90,21 @@ func (s Scope) Check(d Declared, o *Observed) error {
 	_, roles := groupRoles(o.GroupList.Value)
 	for _, name := range s.Groups {
 		declared := slices.ContainsFunc(d.ManagedGroups, func(g ManagedGroup) bool { return g.Name == name })
-		if err := known("group", name, declared, roles[name] != nil, o.GroupList.Response); err != nil {
+		if err := mustBeKnown("group", name, declared, roles[name] != nil, o.GroupList.Response); err != nil {
 			return err
 		}
 	}
 	for _, key := range s.Workspaces {
 		declared := slices.ContainsFunc(d.Workspaces, func(w Workspace) bool { return w.Key() == key })
 		listed := slices.ContainsFunc(o.WorkspaceList.Value, func(row WorkspaceRow) bool { return row.Key() == key })
-		if err := known("workspace", key, declared, listed, o.WorkspaceList.Response); err != nil {
+		if err := mustBeKnown("workspace", key, declared, listed, o.WorkspaceList.Response); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func known(what, name string, declared, listed bool, list Response) error {
+func mustBeKnown(what, name string, declared, listed bool, list Response) error {
 	switch {
 	case declared || listed:
 		return nil

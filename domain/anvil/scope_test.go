@@ -134,6 +134,8 @@ func TestSweepsOfTheFirstVersionAreWholeAndLeadToAudits(t *testing.T) {
 		Data: []byte(`{"sweep_id": "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "models": ["accounts"], "calls": 3, "covered": {"account": 2}, "unseen_count": 0}`),
 	})
 	require.NoError(t, err)
-	require.True(t, p.(anvil.SweepCompleted).Whole())
-	require.Equal(t, 3, p.(anvil.SweepCompleted).Calls)
+	done, ok := p.(anvil.SweepCompleted)
+	require.True(t, ok)
+	require.True(t, done.Whole())
+	require.Equal(t, 3, done.Calls)
 }

@@ -202,17 +202,25 @@ func TestASweepOfAPartDoesNotPutOffTheNextWholeOne(t *testing.T) {
 			b.log.events = nil
 			return bus.load(ctx, s)
 		}
+		// The part is swept between two looks of the rounds.
+		start, parted := time.Now(), false
+		look := func(ctx context.Context, s event.Stream) (*domain.State, error) {
+			if !parted && time.Since(start) > 50*time.Minute {
+				parted = true
+				if _, err := b.RunPart(ctx, consortium, d, domain.Scope{Groups: []string{"g1"}}); err != nil {
+					return nil, err
+				}
+			}
+			return show(ctx, s)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		rounds := &anvil.Rounds{
-			Sweeper: b.Sweeper, Every: time.Hour, Logger: quiet(), Load: show,
+			Sweeper: b.Sweeper, Every: time.Hour, Logger: quiet(), Load: look,
 			Consortia: func(context.Context) ([]string, error) { return []string{consortium}, nil },
 		}
 		done := make(chan error)
 		go func() { done <- rounds.Run(ctx) }()
-		<-time.After(50*time.Minute + 30*time.Second)
-		_, err = b.RunPart(t.Context(), consortium, d, domain.Scope{Groups: []string{"g1"}})
-		require.NoError(t, err)
-		<-time.After(40 * time.Minute)
+		<-time.After(90*time.Minute + 30*time.Second)
 		cancel()
 		require.NoError(t, <-done)
 		_, err = show(t.Context(), stream)
