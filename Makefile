@@ -83,7 +83,7 @@ fuzz: ## Run every fuzzer for FUZZTIME, one after the other
 	done
 
 .PHONY: bench
-bench: build engines ## Measure folding and replay against the bare engines, as ratios; writes docs/benchmarks
+bench: build engines ## Measure folding, replay, sync and AnVIL beside bare work, as ratios; writes docs/benchmarks
 	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_BENCH_REPORT="$(CURDIR)/docs/benchmarks" \
 		$(GO) test -count=1 -timeout 30m -run '^$$' -bench . -benchtime 1x -v ./cmd/muster
 

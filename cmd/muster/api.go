@@ -44,7 +44,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		Characters: characters, Wallets: wallets, Consortia: consortia, Past: history.New(r.reader, r.registry),
-		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})
@@ -100,16 +100,20 @@ type sweeper struct {
 }
 
 // Sweep implements [api.Sweeper].
-func (s *sweeper) Sweep(ctx context.Context, actor, consortium string, models []anvil.Model) (pgviews.Sweep, error) {
+func (s *sweeper) Sweep(ctx context.Context, actor, consortium string, models []anvil.Model, scope anvil.Scope) (pgviews.Sweep, error) {
 	if s.roles.sweeper == nil {
 		return pgviews.Sweep{}, event.Errorf(event.CodeUnavailable, "this Muster cannot ask AnVIL: %w", s.noSweeps)
 	}
-	done := s.flights.DoChan(consortium, func() (any, error) {
+	flight := consortium
+	if !scope.Whole() {
+		flight += ": " + scope.Words()
+	}
+	done := s.flights.DoChan(flight, func() (any, error) {
 		// A sweep goes on when the one who asked for it has left.
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), sweepTimeout)
 		defer cancel()
-		s.logger.InfoContext(detached, "sweep asked for", "actor", actor, "consortium", consortium)
-		return s.sweep(detached, consortium, models)
+		s.logger.InfoContext(detached, "sweep asked for", "actor", actor, "consortium", consortium, "scope", scope.Words())
+		return s.sweep(detached, consortium, models, scope)
 	})
 	select {
 	case <-ctx.Done():
@@ -139,7 +143,7 @@ func (s *sweeper) underWay(ctx context.Context, consortium string) (pgviews.Swee
 }
 
 // sweep asks AnVIL and waits until the read model shows the answers.
-func (s *sweeper) sweep(ctx context.Context, consortium string, models []anvil.Model) (pgviews.Sweep, error) {
+func (s *sweeper) sweep(ctx context.Context, consortium string, models []anvil.Model, scope anvil.Scope) (pgviews.Sweep, error) {
 	stream := event.Consortium(consortium)
 	state, err := s.loadState(ctx, stream)
 	if err != nil {
@@ -149,7 +153,11 @@ func (s *sweeper) sweep(ctx context.Context, consortium string, models []anvil.M
 	if declared.ServiceAccount == "" {
 		return pgviews.Sweep{}, event.Errorf(event.CodeNotFound, "nothing is declared of consortium %q: declare it first, at least its service_account", consortium)
 	}
-	summary, err := s.roles.sweeper.Run(ctx, consortium, declared, models)
+	run := func() (ingestanvil.Summary, error) { return s.roles.sweeper.Run(ctx, consortium, declared, models) }
+	if !scope.Whole() {
+		run = func() (ingestanvil.Summary, error) { return s.roles.sweeper.RunPart(ctx, consortium, declared, scope) }
+	}
+	summary, err := run()
 	if err != nil {
 		return pgviews.Sweep{}, err
 	}

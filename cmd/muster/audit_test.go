@@ -64,8 +64,8 @@ func TestAnAuditOfFilesIsPrintedAsAsked(t *testing.T) {
 	stdout, _, status = muster(t, append(args, "--output", "json")...)
 	require.Equal(t, exitFindings, status)
 	require.JSONEq(t, `{
-		"billing_projects": {"ok": true, "verified": ["bp"], "errors": {}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "unknown": {}},
-		"accounts": {"ok": false, "verified": ["a@example.com"], "errors": {"b@example.com": ["Not in AnVIL"]}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "unknown": {}}}`, stdout)
+		"billing_projects": {"ok": true, "verified": ["bp"], "errors": {}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "beyond": {}, "unknown": {}},
+		"accounts": {"ok": false, "verified": ["a@example.com"], "errors": {"b@example.com": ["Not in AnVIL"]}, "not_in_app": [], "ignored": [], "ignored_unmatched": [], "beyond": {}, "unknown": {}}}`, stdout)
 
 	stdout, _, status = muster(t, append(args, "--output", "csv")...)
 	require.Equal(t, exitFindings, status)

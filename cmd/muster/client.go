@@ -161,8 +161,21 @@ func (c *importCommand) Run(ctx context.Context, env *environment) error {
 type sweepCommand struct {
 	Consortium string   `help:"Name of the consortium." required:"" placeholder:"NAME"`
 	Once       bool     `help:"Sweep once, now; the default." default:"true"`
-	Models     []string `help:"Sweep only these: billing_projects, accounts, managed_groups, workspaces." placeholder:"MODEL"`
+	Models     []string `help:"Sweep only these: billing_projects, accounts, managed_groups, workspaces." placeholder:"MODEL" xor:"groups,workspaces"`
+	Group      []string `help:"Sweep only this group; may be repeated." placeholder:"GROUP" xor:"groups"`
+	Workspace  []string `help:"Sweep only this workspace; may be repeated." placeholder:"PROJECT/NAME" xor:"workspaces"`
 	Output     string   `help:"Format: json or table." enum:"json,table" default:"table"`
+}
+
+// Help implements kong's detailed help.
+func (c *sweepCommand) Help() string {
+	return `A sweep of single groups and workspaces leaves the others as they were seen last, and does not put off
+the next whole one.
+
+Examples:
+  muster sweep --consortium primed
+  muster sweep --consortium primed --models managed_groups
+  muster sweep --consortium primed --group READERS --workspace primed-billing/data`
 }
 
 // Run implements the subcommand.
@@ -172,8 +185,10 @@ func (c *sweepCommand) Run(ctx context.Context, env *environment) error {
 		return err
 	}
 	query := url.Values{}
-	if len(c.Models) > 0 {
-		query.Set("models", strings.Join(c.Models, ","))
+	for name, values := range map[string][]string{"models": c.Models, "groups": c.Group, "workspaces": c.Workspace} {
+		if len(values) > 0 {
+			query.Set(name, strings.Join(values, ","))
+		}
 	}
 	var summary anvil.SweepCompleted
 	path := "/v1/anvil/" + url.PathEscape(c.Consortium) + "/sweeps?" + query.Encode()

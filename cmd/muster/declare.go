@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // declareCommand declares what a consortium ought to look like: the whole of it
 // by a file, or single records.
 type declareCommand struct {
-	File       declareFile       `cmd:"" default:"withargs" help:"Declare everything, from a file; the default."`
+	File       declareFile       `cmd:"" default:"withargs" help:"Declare everything, from a file, or what AnVIL has; the default."`
 	Consortium declareConsortium `cmd:"" help:"Declare the account that asks AnVIL."`
 	Account    declareAccount    `cmd:"" help:"Declare or withdraw an account."`
 	Group      declareGroup      `cmd:"" help:"Declare or withdraw a managed group."`
@@ -30,15 +31,20 @@ type declareCommand struct {
 
 // Help implements kong's detailed help.
 func (c *declareCommand) Help() string {
-	return `A file is the whole declaration: what it lacks is withdrawn. The other commands change one record
-and leave the rest alone. The plan is shown and applied, all of it or nothing; what is declared so
-already changes nothing.
+	return `A file is the whole declaration: what it lacks is withdrawn. --from-anvil asks AnVIL instead and
+declares what is there beside what is declared: it adds and updates, and withdraws nothing; what could
+not be read or cannot be declared is listed. The other commands change one record and leave the rest
+alone. The plan is shown and applied, all of it or nothing; what is declared so already changes nothing.
 
 Examples:
   muster declare --consortium primed -f declared.yaml --dry-run
   muster declare --consortium primed -f declared.yaml --reason "new members of working group 3"
+  muster declare --consortium primed --from-anvil --service-account app@primed.iam.gserviceaccount.com --dry-run
+  muster declare --consortium primed --from-anvil --with-accounts
   muster declare account --consortium primed --email a@example.com
-  muster declare membership --consortium primed --group readers --account a@example.com --withdraw`
+  muster declare membership --consortium primed --group readers --account a@example.com --withdraw
+
+Exit status: 0 done, 1 an import left something out, 2 it could not be done.`
 }
 
 // declareFlags are the flags of every declaration.
@@ -82,11 +88,16 @@ func (f *declareFlags) send(ctx context.Context, env *environment, method string
 	if err := api.do(ctx, method, path, body, "application/json", &answer); err != nil {
 		return err
 	}
+	return f.show(env, answer, answer)
+}
+
+// show prints a plan; whole is what is printed as JSON.
+func (f *declareFlags) show(env *environment, answer declareAnswer, whole any) error {
 	t := newTable("action", "kind", "record", "before", "after")
 	for _, p := range answer.Changes {
 		t.row(p.Action, p.Kind, p.Name, oneLine(string(p.Before)), oneLine(string(p.After)))
 	}
-	if err := t.show(env.stdout, f.Output, answer); err != nil || f.Output != "table" {
+	if err := t.show(env.stdout, f.Output, whole); err != nil || f.Output != "table" {
 		return err
 	}
 	if f.DryRun {
@@ -113,15 +124,24 @@ func (f *declareFlags) change(ctx context.Context, env *environment, withdraw bo
 	return f.send(ctx, env, http.MethodPatch, body)
 }
 
-// declareFile declares everything.
+// declareFile declares everything, or what AnVIL has.
 type declareFile struct {
 	declareFlags
 
-	File string `short:"f" help:"What is declared, YAML or JSON." required:"" type:"existingfile" placeholder:"FILE"`
+	File           string `short:"f" help:"What is declared, YAML or JSON." required:"" xor:"source" type:"existingfile" placeholder:"FILE"`
+	FromAnvil      bool   `help:"Declare what AnVIL has already, beside what is declared." required:"" xor:"source"`
+	ServiceAccount string `help:"With --from-anvil: address of the account that asks AnVIL; default the declared one." placeholder:"EMAIL"`
+	WithAccounts   bool   `help:"With --from-anvil: declare the accounts in the groups as well."`
 }
 
 // Run implements the subcommand.
 func (c *declareFile) Run(ctx context.Context, env *environment) error {
+	if c.FromAnvil {
+		return c.importFromAnVIL(ctx, env)
+	}
+	if c.WithAccounts || c.ServiceAccount != "" {
+		return event.Errorf(event.CodeInvalid, "--with-accounts and --service-account go with --from-anvil: a file says both itself")
+	}
 	data, err := os.ReadFile(c.File)
 	if err != nil {
 		return fmt.Errorf("reading the declaration: %w", err)

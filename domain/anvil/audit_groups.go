@@ -338,26 +338,42 @@ func (m *membershipAudit) ignoreRow(row IgnoredMembership) {
 }
 
 // joinSwaps makes one discrepancy of a role that is missing and another one that
-// nobody declared, if they are of one address.
+// nobody declared, if they are of one address. If it cannot be read whether the
+// declared role is missing, it is unknown which of the two the other one is: it
+// must not look like a finding of its own for as long.
 func (m *membershipAudit) joinSwaps() {
 	swapped := map[string]bool{}
 	for i := range m.out.Discrepancies {
 		d := &m.out.Discrepancies[i]
-		role, email, _ := strings.Cut(d.Record, ": ")
-		email = strings.ToLower(email)
-		other := RoleAdmin
-		if role == string(RoleAdmin) {
-			other = RoleMember
-		}
 		switch d.Kind {
 		case ErrAccountAdminMissing, ErrGroupAdminMissing, ErrAccountMemberMissing, ErrGroupMemberMissing:
-			if m.list(other).has(email) && !strings.EqualFold(email, m.d.ServiceAccount) {
+			if other, email := swap(d.Record); m.list(other).has(email) && !strings.EqualFold(email, m.d.ServiceAccount) {
 				d.RoleSwap = true
 				swapped[string(other)+": "+email] = true
 			}
 		}
 	}
-	m.out.Discrepancies = slices.DeleteFunc(m.out.Discrepancies, func(d Discrepancy) bool { return d.Kind == NotInApp && swapped[d.Record] })
+	doubtful := map[string]string{}
+	for record, cause := range m.out.Unknown {
+		if other, email := swap(record); record != Everything && slices.Contains(m.out.NotInApp, string(other)+": "+email) {
+			doubtful[string(other)+": "+email] = cause
+		}
+	}
+	maps.Copy(m.out.Unknown, doubtful)
+	m.out.NotInApp = slices.DeleteFunc(m.out.NotInApp, func(record string) bool { return doubtful[record] != "" })
+	m.out.Discrepancies = slices.DeleteFunc(m.out.Discrepancies, func(d Discrepancy) bool {
+		return d.Kind == NotInApp && (swapped[d.Record] || doubtful[d.Record] != "")
+	})
+}
+
+// swap is the other role of a record of a membership, and its address in lower
+// case.
+func swap(record string) (Role, string) {
+	role, email, _ := strings.Cut(record, ": ")
+	if role == string(RoleAdmin) {
+		return RoleMember, strings.ToLower(email)
+	}
+	return RoleAdmin, strings.ToLower(email)
 }
 
 // leftOver reports the addresses that no record accounts for.

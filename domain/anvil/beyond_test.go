@@ -201,3 +201,16 @@ func TestAnIgnoreRowThatEndsOpensTheFindingWithTheNextAudit(t *testing.T) {
 	require.Equal(t, []string{"opened readers: Group membership does not match in AnVIL", "opened MEMBER: x@example.com: not_in_app"},
 		kinds(w.sweep(oneGroup(t, `["a@example.com","x@example.com"]`))))
 }
+
+func TestARoleBesideOneThatCannotBeReadIsNoFindingYet(t *testing.T) {
+	w := newWorld(t)
+	w.declare(readers())
+	admins := sam("/api/groups/v1/readers/admin", 200, `["app@example.com","a@example.com"]`)
+	opened := kinds(w.sweep(observe(t, sam("/api/groups/v1", 200, ourGroup), admins, sam("/api/groups/v1/readers/member", 200, `[]`))))
+	require.Contains(t, opened, "opened MEMBER: a@example.com: "+anvil.ErrAccountMemberMissing)
+	require.Len(t, opened, 2, "the finding and its sum")
+	require.Empty(t, w.sweep(observe(t, sam("/api/groups/v1", 200, ourGroup), admins, sam("/api/groups/v1/readers/member", 503, ``))))
+	r := w.state.Audit(anvil.Options{}).Memberships["readers"]
+	require.Equal(t, "status 503", r.Unknown["ADMIN: a@example.com"])
+	require.Empty(t, r.NotInApp)
+}

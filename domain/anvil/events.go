@@ -31,8 +31,8 @@ const (
 	TypeIgnoredSharingWithdrawn    event.Type = "muster.anvil.ignoredsharing.withdrawn.v1"
 	TypePlanApplied                event.Type = "muster.anvil.plan.applied.v1"
 
-	TypeSweepStarted           event.Type = "muster.anvil.sweep.started.v1"
-	TypeSweepCompleted         event.Type = "muster.anvil.sweep.completed.v1"
+	TypeSweepStarted           event.Type = "muster.anvil.sweep.started.v2"
+	TypeSweepCompleted         event.Type = "muster.anvil.sweep.completed.v2"
 	TypeBillingProjectObserved event.Type = "muster.anvil.billingproject.observed.v1"
 	TypeAccountObserved        event.Type = "muster.anvil.account.observed.v1"
 	TypeGroupListObserved      event.Type = "muster.anvil.grouplist.observed.v1"
@@ -54,6 +54,7 @@ func Register(r *event.Registry) {
 	registerDeclarations(r)
 	event.Register[SweepStarted](r)
 	event.Register[SweepCompleted](r)
+	registerOldSweeps(r)
 	event.Register[BillingProjectObserved](r)
 	event.Register[AccountObserved](r)
 	event.Register[GroupListObserved](r)
@@ -304,6 +305,9 @@ func (PlanApplied) EventType() event.Type { return TypePlanApplied }
 type SweepStarted struct {
 	SweepID uuid.UUID `json:"sweep_id"`
 	Models  []Model   `json:"models"`
+	// Scope limits the sweep; the zero value means that it is of whole models. So
+	// it is in [SweepCompleted].
+	Scope
 	// ServiceAccount is who asks: AnVIL answers by what that account may see.
 	ServiceAccount string    `json:"service_account"`
 	StartedAt      time.Time `json:"started_at"`
@@ -316,9 +320,10 @@ func (SweepStarted) EventType() event.Type { return TypeSweepStarted }
 // observations of the sweep, those that differ from the last ones, lie before
 // it and have its id as their correlation id.
 type SweepCompleted struct {
-	SweepID        uuid.UUID `json:"sweep_id"`
-	Models         []Model   `json:"models"`
-	ServiceAccount string    `json:"service_account"`
+	SweepID uuid.UUID `json:"sweep_id"`
+	Models  []Model   `json:"models"`
+	Scope
+	ServiceAccount string `json:"service_account"`
 	// StartedAt and CompletedAt bound the time in which AnVIL was asked, UTC.
 	StartedAt   time.Time `json:"started_at"`
 	CompletedAt time.Time `json:"completed_at"`

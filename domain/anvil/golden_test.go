@@ -30,6 +30,7 @@ func samples() []event.Payload {
 		Evidence: []anvil.Evidence{{Side: anvil.SideObserved, Kind: anvil.KindGroupMembers, Name: "readers", EventID: id}},
 	}
 	models := []anvil.Model{anvil.ModelAccounts, anvil.ModelManagedGroups}
+	scope := anvil.Scope{Groups: []string{"readers"}, Workspaces: []string{"bp/ws"}}
 	return []event.Payload{
 		anvil.ConsortiumDeclared{ServiceAccount: "app@example.com", Reason: "new key"},
 		anvil.BillingProjectDeclared{BillingProject: anvil.BillingProject{Name: "bp", HasAppAsUser: true}, Reason: "r"},
@@ -54,9 +55,9 @@ func samples() []event.Payload {
 		anvil.IgnoredSharingDeclared{IgnoredSharing: anvil.IgnoredSharing{Workspace: "bp/ws", Email: "robot@example.com", Note: "n"}, Reason: "r"},
 		anvil.IgnoredSharingWithdrawn{Workspace: "bp/ws", Email: "robot@example.com", Reason: "r"},
 		anvil.PlanApplied{Reason: "r", Added: 1, Changed: 2, Withdrawn: 3},
-		anvil.SweepStarted{SweepID: id, Models: models, ServiceAccount: "app@example.com", StartedAt: at},
+		anvil.SweepStarted{SweepID: id, Models: models, Scope: scope, ServiceAccount: "app@example.com", StartedAt: at},
 		anvil.SweepCompleted{
-			SweepID: id, Models: models, ServiceAccount: "app@example.com", StartedAt: at, CompletedAt: at.Add(time.Second),
+			SweepID: id, Models: models, Scope: scope, ServiceAccount: "app@example.com", StartedAt: at, CompletedAt: at.Add(time.Second),
 			Covered: map[anvil.Kind]int{anvil.KindAccount: 2}, Calls: 4, Retries: 1, Observed: 1, UnseenCount: 1,
 			Unseen: []anvil.Unseen{{Kind: anvil.KindAccount, Name: "a@example.com", Cause: "status 500"}},
 		},

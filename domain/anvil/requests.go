@@ -40,14 +40,18 @@ func ListRequest(service string) Request {
 }
 
 // FirstRequests is what has to be asked without knowing anything of AnVIL:
-// the declared billing projects and accounts that are audited, and the lists.
-func FirstRequests(d Declared, models []Model) []Request {
+// the declared billing projects and accounts that are audited, and the lists. A
+// scope that limits anything has no billing projects and accounts.
+func FirstRequests(d Declared, models []Model, scope Scope) []Request {
 	var requests []Request
 	if slices.Contains(models, ModelManagedGroups) {
 		requests = append(requests, ListRequest(ServiceSam))
 	}
 	if slices.Contains(models, ModelWorkspaces) {
 		requests = append(requests, ListRequest(ServiceRawls))
+	}
+	if !scope.Whole() {
+		return requests
 	}
 	if slices.Contains(models, ModelBillingProjects) {
 		for _, b := range d.BillingProjects {
@@ -67,8 +71,9 @@ func FirstRequests(d Declared, models []Model) []Request {
 }
 
 // NextRequests is what has to be asked once the answers to [FirstRequests] are
-// in o: what a list leaves open. Of an unreadable list nothing follows.
-func NextRequests(d Declared, o *Observed, models []Model) []Request {
+// in o: what a list leaves open, of what belongs to the scope. Of an unreadable
+// list nothing follows.
+func NextRequests(d Declared, o *Observed, models []Model, scope Scope) []Request {
 	var requests []Request
 	if slices.Contains(models, ModelManagedGroups) && o.GroupList.Found() {
 		requests = groupRequests(d, o, requests)
@@ -76,7 +81,7 @@ func NextRequests(d Declared, o *Observed, models []Model) []Request {
 	if slices.Contains(models, ModelWorkspaces) && o.WorkspaceList.Found() {
 		requests = workspaceRequests(d, o, requests)
 	}
-	return requests
+	return slices.DeleteFunc(requests, func(q Request) bool { return !scope.Covers(q.Record) })
 }
 
 func groupRequests(d Declared, o *Observed, requests []Request) []Request {

@@ -204,7 +204,9 @@ func (s *State) Observed() *Observed {
 // OpenFindings lists the findings that are open, in a fixed order.
 func (s *State) OpenFindings() []Finding { return sortedFindings(s.open) }
 
-// LastSweep is the last sweep that was completed; false if there was none.
+// LastSweep is the last sweep of whole models that was completed; false if there
+// was none. A sweep of single groups and workspaces tells how those are and not
+// how old the rest is, so it does not count.
 func (s *State) LastSweep() (SweepCompleted, bool) {
 	if s.sweep == nil {
 		return SweepCompleted{}, false
@@ -334,7 +336,11 @@ func (PlanApplied) fold(*State, Mark) {}
 
 func (SweepStarted) fold(*State, Mark) {}
 
-func (p SweepCompleted) fold(s *State, _ Mark) { s.sweep = &p }
+func (p SweepCompleted) fold(s *State, _ Mark) {
+	if p.Whole() {
+		s.sweep = &p
+	}
+}
 
 func (p BillingProjectObserved) fold(s *State, _ Mark) {
 	s.observed.BillingProjects[p.Name] = p.Reading

@@ -180,10 +180,22 @@ func (v Vector) Compare(keys []string) string {
 	if err != nil {
 		return err.Error()
 	}
+	return v.CompareResult(Audit(v.Declared, observed, Options{Compat: true}), keys)
+}
+
+// CompareResult says where the results of an audit in compat mode, however its
+// two sides came to be known, differ from the expected ones of the vector; empty
+// when they do not. keys limits the fields that are compared; nil means all.
+func (v Vector) CompareResult(r *Result, keys []string) string {
 	var got, want map[string]any
-	encoded, err := json.Marshal(Audit(v.Declared, observed, Options{Compat: true}))
+	encoded, err := json.Marshal(r)
 	if err := errors.Join(err, json.Unmarshal(encoded, &got), json.Unmarshal(v.Expected, &want)); err != nil {
 		return err.Error()
+	}
+	if keys == nil {
+		all := maps.Clone(want)
+		maps.Copy(all, got)
+		keys = slices.Sorted(maps.Keys(all))
 	}
 	for _, key := range keys {
 		if d := difference(key, want[key], got[key]); d != "" {

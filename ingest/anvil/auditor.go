@@ -57,7 +57,7 @@ func NewAuditor(c AuditorConfig) (*Auditor, error) {
 // React does what an event asks for. The same event may be given twice.
 func (a *Auditor) React(ctx context.Context, e event.Recorded) error {
 	name, ok := e.Stream.ConsortiumName()
-	if !ok || e.IsTombstone() || (e.Type != domain.TypeSweepCompleted && e.Type != domain.TypePlanApplied) {
+	if !ok || e.IsTombstone() || !domain.LeadsToAudit(e.Type) {
 		return nil
 	}
 	payload, err := a.decode(e.Event)

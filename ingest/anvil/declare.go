@@ -31,7 +31,9 @@ type Declarer struct {
 }
 
 // NewDeclarer is a declarer.
-func NewDeclarer(bus Bus, load LoadState) *Declarer { return &Declarer{bus: bus, load: load, now: time.Now} }
+func NewDeclarer(bus Bus, load LoadState) *Declarer {
+	return &Declarer{bus: bus, load: load, now: time.Now}
+}
 
 // DeclareInput says who declares what, and why.
 type DeclareInput struct {

@@ -166,8 +166,21 @@ func NewSweeper(config SweeperConfig) (*Sweeper, error) {
 // and when ctx ends, the store fails or the events cannot be appended; the next
 // sweep then goes on without loss.
 func (s *Sweeper) Run(ctx context.Context, consortium string, d domain.Declared, models []domain.Model) (Summary, error) {
+	return s.sweep(ctx, consortium, d, models, domain.Scope{})
+}
+
+// RunPart sweeps single groups and workspaces of a consortium and leaves the
+// others as they were observed last. Besides what [Sweeper.Run] fails with, it
+// fails with [event.CodeNotFound], before anything is appended, for a group or
+// workspace that is neither declared nor in AnVIL's lists, and with
+// [event.CodeUnavailable] if a list that would tell could not be read.
+func (s *Sweeper) RunPart(ctx context.Context, consortium string, d domain.Declared, scope domain.Scope) (Summary, error) {
+	return s.sweep(ctx, consortium, d, scope.Models(), scope)
+}
+
+func (s *Sweeper) sweep(ctx context.Context, consortium string, d domain.Declared, models []domain.Model, scope domain.Scope) (Summary, error) {
 	start := s.config.Now()
-	summary, err := s.run(ctx, event.Consortium(consortium), d, models)
+	summary, err := s.run(ctx, event.Consortium(consortium), d, models, scope)
 	s.metrics.seconds.WithLabelValues(consortium).Observe(s.config.Now().Sub(start).Seconds())
 	outcome := "complete"
 	switch {
@@ -180,16 +193,18 @@ func (s *Sweeper) Run(ctx context.Context, consortium string, d domain.Declared,
 	if err != nil {
 		return summary, fmt.Errorf("sweeping %s: %w", consortium, err)
 	}
-	s.metrics.unseen.WithLabelValues(consortium).Set(float64(summary.UnseenCount))
 	s.metrics.observed.WithLabelValues(consortium).Add(float64(summary.Observed))
-	s.metrics.completed.WithLabelValues(consortium).Set(float64(summary.CompletedAt.Unix()))
-	s.config.Logger.InfoContext(ctx, "AnVIL sweep completed", "consortium", consortium, "sweep", summary.SweepID, "calls", summary.Calls,
+	if scope.Whole() {
+		s.metrics.unseen.WithLabelValues(consortium).Set(float64(summary.UnseenCount))
+		s.metrics.completed.WithLabelValues(consortium).Set(float64(summary.CompletedAt.Unix()))
+	}
+	s.config.Logger.InfoContext(ctx, "AnVIL sweep completed", "consortium", consortium, "sweep", summary.SweepID, "scope", scope.Words(), "calls", summary.Calls,
 		"retries", summary.Retries, "observed", summary.Observed, "unseen", summary.UnseenCount,
 		"duration", summary.CompletedAt.Sub(summary.StartedAt).Round(time.Millisecond))
 	return summary, nil
 }
 
-func (s *Sweeper) run(ctx context.Context, stream event.Stream, d domain.Declared, models []domain.Model) (Summary, error) {
+func (s *Sweeper) run(ctx context.Context, stream event.Stream, d domain.Declared, models []domain.Model, scope domain.Scope) (Summary, error) {
 	if err := errors.Join(stream.Validate(), d.Validate(domain.Literal)); err != nil {
 		return Summary{}, err
 	}
@@ -208,20 +223,30 @@ func (s *Sweeper) run(ctx context.Context, stream event.Stream, d domain.Declare
 	if err := s.config.Asker.CheckToken(); err != nil {
 		return Summary{Recovered: recovered}, err
 	}
-	id := uuid.New()
-	w := &window{sweeper: s, stream: stream, id: id, started: s.config.Now().UTC(), world: domain.NewObserved(), at: map[domain.RecordKey]time.Time{}}
-	begun := domain.SweepStarted{SweepID: id, Models: models, ServiceAccount: d.ServiceAccount, StartedAt: w.started}
-	first, err := w.event(id, w.started, begun)
+	w := s.newWindow(stream)
+	if !scope.Whole() {
+		// A name that nobody knows is refused before there is a trace of the sweep.
+		if err := w.ask(ctx, domain.FirstRequests(d, models, scope)); err != nil {
+			return Summary{Recovered: recovered}, err
+		}
+		if err := scope.Check(d, w.world); err != nil {
+			return Summary{Recovered: recovered}, err
+		}
+	}
+	begun := domain.SweepStarted{SweepID: w.id, Models: models, Scope: scope, ServiceAccount: d.ServiceAccount, StartedAt: w.started}
+	first, err := w.event(w.id, w.started, begun)
 	if err != nil {
 		return Summary{Recovered: recovered}, err
 	}
 	if err := s.config.Appender.Append(ctx, first); err != nil {
 		return Summary{Recovered: recovered}, fmt.Errorf("appending the start of the sweep: %w", err)
 	}
-	if err := w.ask(ctx, domain.FirstRequests(d, models)); err != nil {
-		return Summary{Recovered: recovered}, err
+	if scope.Whole() {
+		if err := w.ask(ctx, domain.FirstRequests(d, models, scope)); err != nil {
+			return Summary{Recovered: recovered}, err
+		}
 	}
-	if err := w.ask(ctx, domain.NextRequests(d, w.world, models)); err != nil {
+	if err := w.ask(ctx, domain.NextRequests(d, w.world, models, scope)); err != nil {
 		return Summary{Recovered: recovered}, err
 	}
 	if err := w.doubt(ctx); err != nil {
@@ -268,6 +293,12 @@ type window struct {
 	world          *domain.Observed
 	at             map[domain.RecordKey]time.Time
 	calls, retries int
+}
+
+func (s *Sweeper) newWindow(stream event.Stream) *window {
+	return &window{
+		sweeper: s, stream: stream, id: uuid.New(), started: s.config.Now().UTC(), world: domain.NewObserved(), at: map[domain.RecordKey]time.Time{},
+	}
 }
 
 // ask asks all questions, several at once, and takes the answers to the world.
@@ -353,17 +384,28 @@ func (w *window) compare(marks map[domain.RecordKey]Mark, begun domain.SweepStar
 		known = append(known, key)
 	}
 	done := domain.SweepCompleted{
-		SweepID: w.id, Models: begun.Models, ServiceAccount: begun.ServiceAccount,
+		SweepID: w.id, Models: begun.Models, Scope: begun.Scope, ServiceAccount: begun.ServiceAccount,
 		StartedAt: w.started, CompletedAt: w.sweeper.config.Now().UTC(), Covered: map[domain.Kind]int{}, Calls: w.calls, Retries: w.retries,
+	}
+	taken, err := takenLists(begun.Scope, marks)
+	if err != nil {
+		return Batch{}, done, err
 	}
 	batch := Batch{Marks: map[domain.RecordKey]Mark{}}
 	for _, ob := range w.world.Observations(known) {
+		list, entry := ob.Key.Listed()
+		if entry && !taken[list] && !begun.Covers(ob.Key) {
+			continue
+		}
 		done.Covered[ob.Key.Kind]++
 		if cause := ob.Unseen(); cause != "" {
 			done.UnseenCount++
 			if len(done.Unseen) < domain.MaxUnseen {
 				done.Unseen = append(done.Unseen, domain.Unseen{Kind: ob.Key.Kind, Name: ob.Key.Name, Cause: cause})
 			}
+		}
+		if own, isList := taken[ob.Key]; isList && !own {
+			continue
 		}
 		hash, err := ob.Hash()
 		if err != nil {
@@ -387,13 +429,25 @@ func (w *window) compare(marks map[domain.RecordKey]Mark, begun domain.SweepStar
 	return batch, done, err
 }
 
+// takenLists tells of each list whether all of it is recorded: of a limited
+// sweep only when its last observation is none that could be read.
+func takenLists(scope domain.Scope, marks map[domain.RecordKey]Mark) (map[domain.RecordKey]bool, error) {
+	taken := map[domain.RecordKey]bool{}
+	for _, kind := range []domain.Kind{domain.KindGroupList, domain.KindWorkspaceList} {
+		key := domain.RecordKey{Kind: kind}
+		read, err := domain.ReadList(key).Hash()
+		if err != nil {
+			return nil, err
+		}
+		taken[key] = scope.Whole() || marks[key].Hash != read
+	}
+	return taken, nil
+}
+
 // seenAt is when a record was read. Entries of the lists have their list's time.
 func (w *window) seenAt(key domain.RecordKey, otherwise time.Time) time.Time {
-	switch key.Kind {
-	case domain.KindGroupRole:
-		key = domain.RecordKey{Kind: domain.KindGroupList}
-	case domain.KindWorkspace:
-		key = domain.RecordKey{Kind: domain.KindWorkspaceList}
+	if list, entry := key.Listed(); entry {
+		key = list
 	}
 	if at, ok := w.at[key]; ok {
 		return at

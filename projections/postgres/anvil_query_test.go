@@ -124,6 +124,16 @@ func TestAnAuditRestsOnTheLastSweep(t *testing.T) {
 	require.Equal(t, []string{"a@example.com"}, audit.Result.Accounts.Verified)
 	require.Equal(t, id, audit.Sweep.SweepID)
 
+	part := uuid.New()
+	v.fold(event.Consortium("acme"), at(3), anvil.SweepCompleted{SweepID: part, Scope: anvil.Scope{Workspaces: []string{"bp/ws"}}, StartedAt: at(3), CompletedAt: at(4)})
+	audit, err = reader.Audit(t.Context(), "acme", anvil.Options{})
+	require.NoError(t, err)
+	require.Equal(t, id, audit.Sweep.SweepID, "a sweep of single workspaces does not say how old the rest is")
+	sweeps, err := reader.Sweeps(t.Context(), "acme", nil, 1)
+	require.NoError(t, err)
+	require.Equal(t, part, sweeps[0].ID, "but it is listed")
+	require.Equal(t, []string{"bp/ws"}, sweeps[0].Completed.Workspaces)
+
 	_, err = reader.Audit(t.Context(), "nobody", anvil.Options{})
 	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
 	require.ErrorContains(t, err, "muster declare")

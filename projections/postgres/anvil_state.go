@@ -86,9 +86,10 @@ func (l stateLoader) findings(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
+// lastSweep applies the last sweep that was limited to no groups and workspaces.
 func (l stateLoader) lastSweep(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `SELECT event_id, summary::text FROM `+l.schema+`.sweeps
-		WHERE stream = $1 AND summary IS NOT NULL ORDER BY log_offset DESC LIMIT 1`, string(l.state.Stream()))
+		WHERE stream = $1 AND summary IS NOT NULL AND summary->'groups' IS NULL AND summary->'workspaces' IS NULL ORDER BY log_offset DESC LIMIT 1`, string(l.state.Stream()))
 	if err != nil {
 		return err
 	}

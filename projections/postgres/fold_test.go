@@ -369,7 +369,13 @@ func drawFacts(t *rapid.T, stream event.Stream) []event.Payload {
 			}
 			// Clocks differ: the sweep that ends last need not have the latest time.
 			skew := rapid.IntRange(-50, 50).Draw(t, "skew")
-			return anvil.SweepCompleted{SweepID: sweeps[n%len(sweeps)], CompletedAt: at(1).Add(time.Duration(clock+skew) * time.Second), Models: anvil.Models(), Calls: clock}
+			// Some sweeps are of a single group, and stay so.
+			sweep := sweeps[n%len(sweeps)]
+			scope := anvil.Scope{}
+			if sweep[0]%3 == 0 {
+				scope.Groups = []string{"x0"}
+			}
+			return anvil.SweepCompleted{SweepID: sweep, Scope: scope, CompletedAt: at(1).Add(time.Duration(clock+skew) * time.Second), Models: anvil.Models(), Calls: clock}
 		default:
 			f := anvil.Finding{ID: id(name), Model: anvil.ModelAccounts, Record: name, Kind: "k", Observed: fmt.Sprint(clock), OpenedAt: at(0)}
 			is := findings[f.ID]

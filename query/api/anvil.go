@@ -13,6 +13,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/auditreport"
@@ -80,7 +81,11 @@ type Sweeper interface {
 	// Sweep asks AnVIL now, or joins a sweep of the consortium that is under way,
 	// and waits for its end for as long as ctx allows. A sweep goes on after
 	// that; it is then returned as it stands, without Completed.
-	Sweep(ctx context.Context, actor, consortium string, models []anvil.Model) (postgres.Sweep, error)
+	//
+	// A scope limits it to single groups and workspaces; models then says nothing
+	// more. Such a sweep joins only one of the same scope, and fails with
+	// [event.CodeConflict] during any other.
+	Sweep(ctx context.Context, actor, consortium string, models []anvil.Model, scope anvil.Scope) (postgres.Sweep, error)
 }
 
 // Audit is an audit of the present state, or of that of a moment.
@@ -131,6 +136,8 @@ type FindingEvidence struct {
 type Sweep struct {
 	SweepID     uuid.UUID      `json:"sweep_id"`
 	Models      []anvil.Model  `json:"models,omitempty"`
+	Groups      []string       `json:"groups,omitempty" doc:"The only groups that it was about; it was of whole models if this and workspaces are absent."`
+	Workspaces  []string       `json:"workspaces,omitempty" doc:"The only workspaces that it was about, as billing-project/name."`
 	StartedAt   time.Time      `json:"started_at"`
 	CompletedAt *time.Time     `json:"completed_at" doc:"null while it is under way, and if it was interrupted."`
 	Covered     map[string]int `json:"covered,omitempty" doc:"How many records of each kind were read."`
@@ -224,7 +231,18 @@ type declareOutput struct {
 type sweepInput struct {
 	ConsortiumPath
 
-	Models []string `query:"models" maxItems:"6" doc:"What to read, separated by commas; all if left out."`
+	Models     []string `query:"models" maxItems:"6" doc:"What to read, separated by commas; all if left out."`
+	Groups     []string `query:"groups" maxItems:"1000" doc:"Read only these groups, and those workspaces, if any; separated by commas."`
+	Workspaces []string `query:"workspaces" maxItems:"1000" doc:"Read only these workspaces, billing-project/name, and those groups, if any; separated by commas."`
+}
+
+// scope is what the sweep is limited to.
+func (in *sweepInput) scope() (anvil.Scope, error) {
+	scope, err := anvil.NewScope(in.Groups, in.Workspaces)
+	if err == nil && !scope.Whole() && len(in.Models) > 0 {
+		err = event.Errorf(event.CodeInvalid, "models, and groups or workspaces: a sweep is of whole models or of single groups and workspaces; leave one out")
+	}
+	return scope, err
 }
 
 type sweepOutput struct {
@@ -255,6 +273,7 @@ func (s *Server) registerAnvil() {
 		"An account under deactivate becomes inactive and leaves its groups, one under activate becomes active again. All others stay. All of it happens, or nothing."
 	patch.Responses["200"] = &huma.Response{Description: "A dry run: nothing has changed."}
 	register(s, access.ActionDeclare, withPatch(patch), s.patch)
+	s.registerAnvilImport()
 
 	sweep := accepted(op(http.MethodPost, "sweep-consortium", "/sweeps", "Have AnVIL asked now, and wait for the end", http.StatusConflict))
 	register(s, access.ActionSweep, sweep, s.sweep)
@@ -410,6 +429,7 @@ func showSweep(sweep postgres.Sweep) Sweep {
 		return out
 	}
 	out.Models, out.CompletedAt = c.Models, utcTime(&c.CompletedAt)
+	out.Groups, out.Workspaces = c.Groups, c.Workspaces
 	out.Calls, out.Retries, out.Observed, out.UnseenCount, out.Unseen = c.Calls, c.Retries, c.Observed, c.UnseenCount, c.Unseen
 	out.Covered = make(map[string]int, len(c.Covered))
 	for kind, n := range c.Covered {
@@ -461,7 +481,11 @@ func (s *Server) sweep(ctx context.Context, in *sweepInput) (*sweepOutput, error
 	if err != nil {
 		return nil, err
 	}
-	sweep, err := s.config.Sweeper.Sweep(ctx, principalOf(ctx).ID, in.Consortium, models)
+	scope, err := in.scope()
+	if err != nil {
+		return nil, err
+	}
+	sweep, err := s.config.Sweeper.Sweep(ctx, principalOf(ctx).ID, in.Consortium, models, scope)
 	if err != nil {
 		return nil, err
 	}

@@ -51,8 +51,10 @@ type Config struct {
 	Consortia  Consortia
 	Past       Past
 	Declarer   Declarer
-	Sweeper    Sweeper
-	Operations Operations
+	// ConsortiumImporter declares what AnVIL has already.
+	ConsortiumImporter ConsortiumImporter
+	Sweeper            Sweeper
+	Operations         Operations
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
@@ -72,7 +74,7 @@ func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
-		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Declarer": c.Declarer == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {

@@ -91,6 +91,8 @@ type world struct {
 	observed   *anvil.Observed
 	declared   api.DeclareInput
 	patched    api.PatchInput
+	scope      anvil.Scope
+	broughtIn  api.ConsortiumImportInput
 	acceptance api.AcceptInput
 	imported   access.Organisation
 	actor      string
@@ -323,8 +325,20 @@ func (w *world) Patch(ctx context.Context, in api.PatchInput) (api.DeclareResult
 	return api.DeclareResult{Plan: plan, Version: 5, Shown: w.shown}, w.enter(ctx)
 }
 
-func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model) (postgres.Sweep, error) {
-	w.actor, w.options.Models = actor, models
+func (w *world) ImportConsortium(ctx context.Context, in api.ConsortiumImportInput) (api.ConsortiumImportResult, error) {
+	w.broughtIn = in
+	plan, err := anvil.Plan(anvil.Declared{}, anvil.Declared{ServiceAccount: "sa@example.com", Accounts: []anvil.Account{{Email: "a@example.com", Status: anvil.StatusActive}}}, anvil.Strict)
+	if err != nil {
+		return api.ConsortiumImportResult{}, err
+	}
+	return api.ConsortiumImportResult{
+		DeclareResult: api.DeclareResult{Plan: plan, Version: 6, Shown: w.shown},
+		LeftOut:       []anvil.LeftOut{{Kind: anvil.KindWorkspace, Name: "bp/ws", Cause: "the service account is READER there, no OWNER"}},
+	}, w.enter(ctx)
+}
+
+func (w *world) Sweep(ctx context.Context, actor, _ string, models []anvil.Model, scope anvil.Scope) (postgres.Sweep, error) {
+	w.actor, w.options.Models, w.scope = actor, models, scope
 	sweep := w.sweeps[0]
 	if !w.shown {
 		sweep.Completed = nil
@@ -390,7 +404,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: consortia{w}, Past: w, Declarer: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: consortia{w}, Past: w, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -299,6 +299,25 @@ func TestDeclarationsAndSweeps(t *testing.T) {
 	c.requireProblem(c.do(http.MethodPost, "/v1/anvil/acme/sweeps?models=moon", ""), http.StatusUnprocessableEntity, "moon")
 }
 
+func TestSweepsOfSingleGroupsAndWorkspaces(t *testing.T) {
+	c := newClient(t)
+	c.world.sweeps[0].Completed.Scope = anvil.Scope{Groups: []string{"g", "h"}, Workspaces: []string{"bp/ws"}}
+	a := c.do(http.MethodPost, "/v1/anvil/acme/sweeps?groups=h,g&workspaces=bp/ws", "")
+	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
+	require.Equal(t, anvil.Scope{Groups: []string{"g", "h"}, Workspaces: []string{"bp/ws"}}, c.world.scope)
+	require.Contains(t, a.text, `"groups":["g","h"],"workspaces":["bp/ws"]`)
+	require.Contains(t, c.get("/v1/anvil/acme/sweeps").text, `"groups":["g","h"],"workspaces":["bp/ws"]`)
+
+	for query, want := range map[string]string{
+		"workspaces=ws":                "write it as billing-project/name",
+		"groups=a/b":                   `group \"a/b\"`,
+		"models=accounts&groups=g":     "leave one out",
+		"models=accounts&workspaces=a": "write it as billing-project/name",
+	} {
+		c.requireProblem(c.do(http.MethodPost, "/v1/anvil/acme/sweeps?"+query, ""), http.StatusUnprocessableEntity, want)
+	}
+}
+
 func TestAuditsHaveTheResultsOfThePeer(t *testing.T) {
 	c := newClient(t)
 	a := c.get("/v1/anvil/acme/audits?models=managed_groups")
@@ -415,7 +434,7 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 	c := newClient(t)
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: consortia{c.world}, Past: c.world, Declarer: c.world,
+		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: consortia{c.world}, Past: c.world, Declarer: c.world, ConsortiumImporter: c.world,
 		Sweeper: c.world, Operations: c.world, Gatherer: registry, Registerer: registry,
 	}
 	_, err = api.New(config)

@@ -32,6 +32,7 @@ var workspaceFields = []string{
 //	DELETE violations         forgets them
 //	GET    ledger             requests by route and status, most at a time
 //	GET    served             the last whole answer to each request
+//	GET    failures           the requests that a fault broke
 //	GET    answers            what a perfect sweep would see now
 //	GET    declared           the declaration, for a file
 //	GET, POST, DELETE faults  a list of [fault.Fault]
@@ -68,8 +69,10 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	times := s.broken.ask(c, path)
 	f, drawn := s.faults.Draw(c.route, fault.Torn, fault.ErrorLimited, fault.Forbidden, fault.Throttled, fault.BareNotModified)
-	if drawn && s.failInstead(w, r, c, f) {
+	fail := func() { s.broken.add(Failure{c.service, path, times, f.Kind}) }
+	if drawn && s.failInstead(w, r, c, f, fail) {
 		return
 	}
 	// Milliseconds are what the state folder remembers.
@@ -92,6 +95,7 @@ func (s *Simulator) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if drawn && f.Kind != fault.Slow && len(body) > 0 {
+		fail()
 		s.spoil(w, c, f, body)
 		return
 	}
@@ -183,13 +187,17 @@ func split(escaped string) (segments []string, clean bool) {
 	return segments, clean
 }
 
-// failInstead carries out the faults that replace an answer; false means that
-// the request goes on.
-func (s *Simulator) failInstead(w http.ResponseWriter, r *http.Request, c call, f fault.Fault) bool {
+// failInstead carries out the faults that replace an answer, after it has noted
+// the failure; false means that the request goes on.
+func (s *Simulator) failInstead(w http.ResponseWriter, r *http.Request, c call, f fault.Fault, fail func()) bool {
 	switch f.Kind {
 	case fault.Slow:
 		f.Wait(r)
 		return false
+	case fault.Hang, fault.Reset, fault.ServerError, fault.Maintenance, fault.Downtime, fault.RateLimited, fault.RateLimitedBare:
+		fail()
+	}
+	switch f.Kind {
 	case fault.Hang, fault.Reset:
 		s.book.Count(c.route, 0)
 		f.Break(r)
@@ -289,6 +297,7 @@ func (s *Simulator) admin() http.Handler {
 	})
 	get("ledger", func() any { return s.Ledger() })
 	get("served", func() any { return s.Served() })
+	get("failures", func() any { return s.Failures() })
 	get("answers", func() any { return s.Answers() })
 	get("declared", func() any { return s.Declared() })
 	get("faults", func() any { return s.faults.Active() })

@@ -156,6 +156,8 @@ type Simulator struct {
 
 	servedMu sync.Mutex
 	served   map[string]Answer
+
+	broken failures
 }
 
 // New is a simulator of a seeded consortium. With a state folder it goes on with
