@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -172,7 +173,7 @@ func printAudit(w io.Writer, report auditreport.Report) error {
 		case !c.OK():
 			state = "not ok"
 		}
-		counts.row(string(c.Model), state, c.Rate(), fmt.Sprint(c.Errors), fmt.Sprint(c.NotInApp), fmt.Sprint(c.Beyond), fmt.Sprint(c.Ignored), fmt.Sprint(c.Unknown))
+		counts.row(string(c.Model), state, c.Rate(), strconv.Itoa(c.Errors), strconv.Itoa(c.NotInApp), strconv.Itoa(c.Beyond), strconv.Itoa(c.Ignored), strconv.Itoa(c.Unknown))
 	}
 	if err := counts.print(w); err != nil {
 		return err

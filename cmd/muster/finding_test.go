@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,11 +16,10 @@ import (
 
 // finding is one as the API lists it.
 func finding(severity, state, record string) string {
-	named, _ := json.Marshal(record)
-	return fmt.Sprintf(`{"finding_id": "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "model": "managed_group_memberships", "scope": "readers", "record": %s,
+	return fmt.Sprintf(`{"finding_id": "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "model": "managed_group_memberships", "scope": "readers", "record": %q,
 		"kind": "not_in_app", "severity": %q, "state": %q, "expected": "not declared", "observed": "MEMBER", "opened_at": "2026-05-01T12:00:00Z",
 		"changed_at": "2026-05-01T12:00:00Z", "resolved_at": null, "reopened": 1, "changed_side": "observed", "said_by_a_newer": true,
-		"evidence": [{"side": "observed", "kind": "group_members", "name": "readers", "event_id": "7d444840-9dc0-11d1-b245-5ffdce74fad2"}]}`, named, severity, state)
+		"evidence": [{"side": "observed", "kind": "group_members", "name": "readers", "event_id": "7d444840-9dc0-11d1-b245-5ffdce74fad2"}]}`, record, severity, state)
 }
 
 func findings(items ...string) string { return `{"items": [` + strings.Join(items, ",") + `]}` }

@@ -30,7 +30,8 @@ func TestAPartIsSweptByCommand(t *testing.T) {
 		require.Equal(t, want, asked[0].query, args)
 		require.Contains(t, stdout, "3 calls, 1 records differ from the last sweep, 1 could not be read\n  unknown: group_members g: status 500\n")
 	}
-	_, stdout, _, _ := declaring(t, http.StatusCreated, sweptAnswer, "sweep", "--consortium", "primed", "--group", "g", "--output", "json")
+	_, stdout, stderr, exit := declaring(t, http.StatusCreated, sweptAnswer, "sweep", "--consortium", "primed", "--group", "g", "--output", "json")
+	require.Equal(t, exitOK, exit, stderr)
 	require.Contains(t, stdout, `"groups": [`)
 	for _, args := range []string{"--models accounts --group g", "--models accounts --workspace bp/ws"} {
 		asked, _, stderr, exit := declaring(t, http.StatusCreated, sweptAnswer, append([]string{"sweep", "--consortium", "primed"}, strings.Fields(args)...)...)

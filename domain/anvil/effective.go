@@ -167,8 +167,9 @@ type Agreement string
 const (
 	// Agrees: the same rights and the same admission on both sides.
 	Agrees Agreement = "agrees"
-	// DeclaredOnly and ObservedOnly: one side alone gives it access.
+	// DeclaredOnly: the declaration alone gives it access.
 	DeclaredOnly Agreement = "declared_only"
+	// ObservedOnly: AnVIL alone gives it access.
 	ObservedOnly Agreement = "observed_only"
 	// LevelDiffers: both give it access, at different levels.
 	LevelDiffers Agreement = "level_differs"

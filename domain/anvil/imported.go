@@ -538,7 +538,7 @@ func (i *importing) importSharing(workspace string) {
 		switch {
 		case cause != "":
 		case s.Access != AccessReader && s.Access != AccessWriter && s.Access != AccessOwner:
-			cause = fmt.Sprintf("%s is no level that can be declared", entry.AccessLevel)
+			cause = entry.AccessLevel + " is no level that can be declared"
 		case s.Access == AccessReader && s.CanCompute:
 			cause = "a READER that can compute cannot be declared"
 		case s.Access == AccessOwner && !s.CanCompute:

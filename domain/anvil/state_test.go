@@ -156,7 +156,8 @@ func withoutOurs(peer, ours map[string]any) {
 	if beyond, ok := ours["beyond"].(map[string]any); ok {
 		delete(ours, "beyond")
 		theirs, _ := peer["verified"].([]any)
-		verified := append([]any{}, ours["verified"].([]any)...) //nolint:forcetypeassert // An outcome that was just written.
+		seen, _ := ours["verified"].([]any)
+		verified := append([]any{}, seen...)
 		for key := range beyond {
 			if slices.Contains(theirs, any(key)) {
 				verified = append(verified, key)

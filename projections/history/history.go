@@ -59,7 +59,7 @@ func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, un
 		e, err := rec.Recorded()
 		if err != nil {
 			story.Unreadable = append(story.Unreadable, rec.Position)
-			return nil
+			return nil //nolint:nilerr // It is reported, and the rest is told.
 		}
 		switch {
 		case e.IsTombstone():
@@ -75,7 +75,7 @@ func (r *Reader) Read(ctx context.Context, topic string, stream event.Stream, un
 		payload, err := r.registry.Decode(e.Event)
 		if err != nil {
 			story.Unreadable = append(story.Unreadable, rec.Position)
-			return nil
+			return nil //nolint:nilerr // It is reported, and the rest is told.
 		}
 		story.Facts = append(story.Facts, Fact{Recorded: e, Payload: payload})
 		return nil

@@ -293,8 +293,14 @@ func TestNowIsToldTheSameFromTheLogAndFromTheReadModel(t *testing.T) {
 		require.Equal(t, told(t, audit, nil), told(t, pastAudit, err))
 
 		for _, filter := range []postgres.FindingFilter{
-			{State: postgres.FindingsAll}, {State: postgres.FindingsOpen}, {State: postgres.FindingsResolved}, {},
-			{Models: []anvil.Model{anvil.ModelMemberships, anvil.ModelWorkspaces}}, {Severity: anvil.SeverityHigh}, {Accepted: new(true)}, {Accepted: new(false)},
+			{State: postgres.FindingsAll},
+			{State: postgres.FindingsOpen},
+			{State: postgres.FindingsResolved},
+			{},
+			{Models: []anvil.Model{anvil.ModelMemberships, anvil.ModelWorkspaces}},
+			{Severity: anvil.SeverityHigh},
+			{Accepted: new(true)},
+			{Accepted: new(false)},
 		} {
 			filter.Consortium, filter.Limit = "primed", 2
 			inNow, inPast := filter, filter

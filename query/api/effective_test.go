@@ -239,7 +239,7 @@ func TestTheDeclarationCanBeDeclaredAgain(t *testing.T) {
 	require.Equal(t, []anvil.Account{{Email: "a@example.com", Status: anvil.StatusActive}, {Email: "b@example.com", Status: anvil.StatusInactive}}, d.Accounts)
 	require.Equal(t, http.StatusNotModified, c.get("/v1/anvil/acme/declared", "If-None-Match", a.Header.Get("ETag")).StatusCode)
 	require.Equal(t, http.StatusCreated, c.do(http.MethodPost, "/v1/anvil/acme/declarations", a.text, "Content-Type", "application/json").StatusCode)
-	require.Equal(t, d, c.world.declared.Wanted)
+	require.Equal(t, c.world.declared.Wanted, d)
 }
 
 func TestAddressesThatAreAskedForStayOutOfTheLog(t *testing.T) {

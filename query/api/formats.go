@@ -85,7 +85,7 @@ func asTable(op huma.Operation) huma.Operation {
 }
 
 // asDocument makes an operation's answer available as CSV and as a page.
-func asDocument(op huma.Operation, csv, page string) huma.Operation {
+func asDocument(op huma.Operation, lines, page string) huma.Operation {
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}
 	}
@@ -95,7 +95,7 @@ func asDocument(op huma.Operation, csv, page string) huma.Operation {
 	}
 	op.Responses["200"] = &huma.Response{Description: "OK", Content: map[string]*huma.MediaType{
 		mediaJSON: {},
-		mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: csv}},
+		mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: lines}},
 		mediaHTML: {Schema: &huma.Schema{Type: huma.TypeString, Description: page}},
 	}}
 	return op
