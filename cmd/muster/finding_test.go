@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,10 +17,19 @@ import (
 
 // finding is one as the API lists it.
 func finding(severity, state, record string) string {
-	return fmt.Sprintf(`{"finding_id": "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "model": "managed_group_memberships", "scope": "readers", "record": %q,
+	return fmt.Sprintf(`{"finding_id": "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "model": "managed_group_memberships", "scope": "readers", "record": %s,
 		"kind": "not_in_app", "severity": %q, "state": %q, "expected": "not declared", "observed": "MEMBER", "opened_at": "2026-05-01T12:00:00Z",
 		"changed_at": "2026-05-01T12:00:00Z", "resolved_at": null, "reopened": 1, "changed_side": "observed", "said_by_a_newer": true,
-		"evidence": [{"side": "observed", "kind": "group_members", "name": "readers", "event_id": "7d444840-9dc0-11d1-b245-5ffdce74fad2"}]}`, record, severity, state)
+		"evidence": [{"side": "observed", "kind": "group_members", "name": "readers", "event_id": "7d444840-9dc0-11d1-b245-5ffdce74fad2"}]}`, quoted(record), severity, state)
+}
+
+// quoted is a text in JSON.
+func quoted(text string) string {
+	data, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }
 
 func findings(items ...string) string { return `{"items": [` + strings.Join(items, ",") + `]}` }
