@@ -34,6 +34,7 @@ var workspaceFields = []string{
 //	GET    served             the last whole answer to each request
 //	GET    answers            what a perfect sweep would see now
 //	GET    declared           the declaration, for a file
+//	GET    changes            what changed in the world; from and to in its time
 //	GET, POST, DELETE faults  a list of [fault.Fault]
 //	POST   freeze, thaw       stops the world, lets it go on
 func (s *Simulator) Handler() http.Handler {
@@ -291,6 +292,7 @@ func (s *Simulator) admin() http.Handler {
 	get("served", func() any { return s.Served() })
 	get("answers", func() any { return s.Answers() })
 	get("declared", func() any { return s.Declared() })
+	mux.HandleFunc("GET "+adminPrefix+"changes", s.adminChanges)
 	get("faults", func() any { return s.faults.Active() })
 	mux.HandleFunc("DELETE "+adminPrefix+"violations", func(w http.ResponseWriter, _ *http.Request) {
 		s.book.Clear()

@@ -1,0 +1,611 @@
+package anvil
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// verdict is what a comparison says of one finding.
+type verdict string
+
+const (
+	agreed    verdict = "yes"
+	disagreed verdict = "no"
+	// unclear: it could not be looked at.
+	unclear verdict = "unknown"
+)
+
+// tracker follows one finding through a story. It folds the records that bear on
+// it into a state of their own.
+type tracker struct {
+	*life
+
+	stream event.Stream
+	story  *story
+	state  *State
+	// scope is the group or workspace whose records bear on the finding.
+	scope string
+	// email is the address that it is about, in lower case, and groups are those
+	// that ever had it.
+	email  string
+	groups []string
+
+	verdict verdict
+	why     string // of an unclear verdict
+	turns   []turn
+	looks   []look
+	// current has what was observed last of the records that concern the finding.
+	// known is how that was at the end of the last sweep that could tell; nil
+	// before.
+	current, known map[Slot]folded
+	// sweeps are those that are under way.
+	sweeps map[uuid.UUID]Declared
+
+	// shown is the finding as it is at this place of the story.
+	shown    Finding
+	moments  []Moment
+	episodes []episode
+}
+
+// turn is a place in the story at which the verdict changed.
+type turn struct {
+	at       int
+	from, to verdict
+	// held is what the verdict would be if the world still were as the last sweep
+	// saw it that could tell.
+	held verdict
+}
+
+// look is a completed sweep and what it made of the finding.
+type look struct {
+	at       int
+	sweep    SweepCompleted
+	verdict  verdict
+	why      string
+	asked    map[RecordKey]bool
+	standing string
+}
+
+// episode is one time that the finding was open.
+type episode struct {
+	opened, resolved int // places; resolved is -1 while it is open
+	cause            Cause
+	resolution       *Cause
+	deciding         int // the place of the event that decided; -1 for none
+	settling         int
+}
+
+func newTracker(stream event.Stream, s *story, l *life) *tracker {
+	t := &tracker{
+		life: l, stream: stream, story: s, state: NewState(stream), verdict: unclear, why: "nothing was observed yet",
+		current: map[Slot]folded{}, sweeps: map[uuid.UUID]Declared{},
+	}
+	t.scope = l.last.Scope
+	if t.scope == "" {
+		t.scope = l.last.Record
+	}
+	if l.last.Scope != "" {
+		_, t.email, _ = strings.Cut(l.last.Record, ": ")
+		t.email = lower(t.email)
+		t.groups = s.named[t.email]
+	}
+	return t
+}
+
+func lower(s string) string { return strings.ToLower(s) }
+
+// rollUp tells whether the finding sums up others.
+func (t *tracker) rollUp() bool {
+	_, _, ok := summedUp(t.last)
+	return ok
+}
+
+// concerns tells whether the audit of the finding's scope reads a record.
+func (t *tracker) concerns(slot Slot) bool {
+	key := slot.Key
+	within := strings.HasPrefix(key.Name, t.scope+"/")
+	switch t.last.Model {
+	case ModelBillingProjects:
+		return key.Kind == KindConsortium || key.Kind == KindBillingProject && key.Name == t.scope
+	case ModelAccounts:
+		return key.Kind == KindConsortium || key.Kind == KindAccount && key.Name == t.scope
+	case ModelManagedGroups, ModelMemberships:
+		switch key.Kind {
+		case KindConsortium, KindGroupList:
+			return true
+		case KindGroup:
+			return slot.Side == SideDeclared || key.Name == t.scope
+		case KindAccount:
+			return slot.Side == SideDeclared
+		case KindAccountMembership, KindGroupMembership, KindIgnoredMembership:
+			return within
+		case KindGroupRole, KindGroupMembers, KindGroupAdmins:
+			return key.Name == t.scope
+		}
+	case ModelWorkspaces, ModelSharing:
+		switch key.Kind {
+		case KindConsortium, KindWorkspaceList:
+			return true
+		case KindGroup:
+			return slot.Side == SideDeclared
+		case KindSharing, KindIgnoredSharing:
+			return within
+		case KindWorkspace, KindAccessList, KindSettings:
+			return key.Name == t.scope
+		}
+	}
+	return false
+}
+
+// bears tells whether a record can decide the finding itself: the verdict is
+// asked for anew after each of its events.
+func (t *tracker) bears(slot Slot) bool {
+	if !t.concerns(slot) {
+		return false
+	}
+	key := slot.Key
+	if t.rollUp() {
+		return key.Kind != KindSettings
+	}
+	_, row, _ := strings.Cut(key.Name, t.scope+"/")
+	switch key.Kind {
+	case KindAccount:
+		return key.Name == t.scope || key.Name == t.email
+	case KindGroup:
+		return key.Name == t.scope || slices.Contains(t.groups, key.Name)
+	case KindAccountMembership, KindIgnoredMembership, KindIgnoredSharing:
+		return row == t.email
+	case KindGroupMembership, KindSharing:
+		return slices.Contains(t.groups, row)
+	case KindGroupMembers, KindGroupAdmins:
+		return t.last.Scope != ""
+	case KindAccessList:
+		return t.last.Scope != "" || !slices.Contains([]string{ErrDifferentAuthDomains, ErrDifferentLock}, t.last.Kind)
+	case KindSettings:
+		return t.last.Kind == ErrDifferentRequesterPay
+	default:
+		return true
+	}
+}
+
+// take follows the story by one fact.
+func (t *tracker) take(i int) error {
+	f := t.story.facts[i]
+	if f.Stream != t.stream {
+		return event.Errorf(event.CodeInvalid, "event %s: it belongs to another stream than %s", f.Key(), t.stream)
+	}
+	slot, fills := SlotOf(f.Payload)
+	bearing := fills && t.bears(slot)
+	if fills && t.concerns(slot) {
+		if err := t.apply(f, slot); err != nil {
+			return err
+		}
+	}
+	switch p := f.Payload.(type) {
+	case PlanApplied:
+		t.compare(i)
+	case SweepStarted:
+		t.sweeps[p.SweepID] = t.state.Declared()
+	case SweepCompleted:
+		t.look(i, p)
+	case FindingOpened:
+		if p.ID == t.last.ID && slices.Contains(t.opened, i) {
+			t.shown = p.Finding
+			t.open(i)
+		}
+	case FindingResolved:
+		if p.ID == t.last.ID && slices.Contains(t.resolved, i) {
+			t.settle(i)
+		}
+	default:
+		if bearing {
+			t.compare(i)
+		}
+	}
+	t.note(i, slot, bearing)
+	return nil
+}
+
+func (t *tracker) apply(f Fact, slot Slot) error {
+	if err := t.state.Apply(f.Event, f.Payload); err != nil {
+		return err
+	}
+	if p, ok := f.Payload.(folded); ok && slot.Side == SideObserved {
+		t.current[slot] = p
+	}
+	return nil
+}
+
+// compare asks for the verdict anew.
+func (t *tracker) compare(i int) {
+	now, why := t.judge(t.state.Declared(), t.state.Observed())
+	t.why = why
+	if now == t.verdict {
+		return
+	}
+	n := turn{at: i, from: t.verdict, to: now, held: unclear}
+	if t.verdict == unclear && t.known != nil {
+		past := NewState(t.stream)
+		for _, p := range t.known {
+			p.fold(past, Mark{})
+		}
+		n.held, _ = t.judge(t.state.Declared(), past.Observed())
+	}
+	t.verdict = now
+	t.turns = append(t.turns, n)
+}
+
+// judge compares the two sides as far as the finding goes; why says what kept it
+// from being clear.
+func (t *tracker) judge(d Declared, o *Observed) (v verdict, why string) {
+	model := t.last.Model
+	switch model {
+	case ModelMemberships:
+		model = ModelManagedGroups
+	case ModelSharing:
+		model = ModelWorkspaces
+	}
+	result := Audit(d, o, Options{Models: []Model{model}})
+	for _, found := range result.Discrepancies() {
+		if found.Model == t.last.Model && found.Scope == t.last.Scope && found.Record == t.last.Record && found.Kind == t.last.Kind {
+			return disagreed, ""
+		}
+	}
+	c := Comparison{Stream: t.stream, Declared: d, Result: result, Marks: t.state}
+	if c.settled(t.last, c.index()) {
+		return agreed, ""
+	}
+	outcome := result.outcome(t.last.Model, t.last.Scope)
+	if outcome == nil {
+		return unclear, "the service account may not look into " + t.scope
+	}
+	for _, key := range []string{t.last.Record, Everything} {
+		if outcome.Unknown[key] != "" {
+			return unclear, outcome.Unknown[key]
+		}
+	}
+	return unclear, outcome.Aborted
+}
+
+// look notes what a completed sweep made of the finding.
+func (t *tracker) look(i int, sweep SweepCompleted) {
+	t.compare(i)
+	l := look{at: i, sweep: sweep, verdict: t.verdict, why: t.why, asked: map[RecordKey]bool{}, standing: t.stands(t.state)}
+	declared, ok := t.sweeps[sweep.SweepID]
+	if !ok {
+		declared = t.state.Declared()
+	}
+	delete(t.sweeps, sweep.SweepID)
+	for _, q := range append(FirstRequests(declared, sweep.Models), NextRequests(declared, t.state.Observed(), sweep.Models)...) {
+		l.asked[q.Record] = true
+	}
+	t.looks = append(t.looks, l)
+	if t.verdict != unclear {
+		t.known = maps.Clone(t.current)
+	}
+}
+
+// asking is the question that brings an observed record.
+func asking(key RecordKey) RecordKey {
+	switch key.Kind {
+	case KindGroupRole, KindGroup:
+		return RecordKey{Kind: KindGroupList}
+	case KindWorkspace:
+		return RecordKey{Kind: KindWorkspaceList}
+	default:
+		return key
+	}
+}
+
+func (t *tracker) open(i int) {
+	e := episode{opened: i, resolved: -1, settling: -1}
+	e.cause, e.deciding = t.cause(i, disagreed)
+	t.episodes = append(t.episodes, e)
+}
+
+func (t *tracker) settle(i int) {
+	e := &t.episodes[len(t.episodes)-1]
+	cause, at := t.cause(i, agreed)
+	e.resolved, e.resolution, e.settling = i, &cause, at
+}
+
+// cause finds what made the verdict the one that the finding's event at i tells,
+// and the place of the deciding event; -1 for none.
+func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
+	n := len(t.turns) - 1
+	for n >= 0 && t.turns[n].to != to {
+		n--
+	}
+	if n < 0 || t.verdict != to && n < len(t.turns)-2 {
+		return t.byTime(i, to), -1
+	}
+	turned := t.turns[n]
+	f := t.story.facts[turned.at]
+	slot, fills := SlotOf(f.Payload)
+	_, plan := f.Payload.(PlanApplied)
+	switch {
+	case fills && slot.Side == SideDeclared, plan:
+		return t.byDeclaration(turned.at, to), turned.at
+	case !fills:
+		return t.byTime(i, to), -1
+	}
+	if turned.from == unclear {
+		if turned.held == to {
+			if at := t.lastDeclared(turned.at); at >= 0 {
+				return t.byDeclaration(at, to), at
+			}
+		}
+		if turned.held == unclear {
+			return t.firstSeen(turned, to), turned.at
+		}
+	}
+	return t.byObservation(turned, slot, to), turned.at
+}
+
+// lastDeclared is the place of the last declaration that bears on the finding,
+// after the verdict was clear the last time and before the place given; -1 for
+// none.
+func (t *tracker) lastDeclared(before int) int {
+	for i := before - 1; i >= 0; i-- {
+		slot, fills := SlotOf(t.story.facts[i].Payload)
+		if fills && slot.Side == SideDeclared && t.bears(slot) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (t *tracker) byTime(i int, to verdict) Cause {
+	f := t.story.facts[i]
+	c := Cause{Side: CauseTime, At: f.Time, Records: []CauseRecord{}}
+	c.Words = fmt.Sprintf("By %s %s, though nothing was declared or observed that decides it: a time that was declared before has come.", moment(f.Time), t.outcomeWords(to))
+	return c
+}
+
+func (t *tracker) byDeclaration(at int, to verdict) Cause {
+	f := t.story.facts[at]
+	c := Cause{Side: CauseDeclared, At: f.Time, Actor: f.Actor, Reason: reasonOf(f.Payload), Records: []CauseRecord{}}
+	if end := t.story.plan[at]; end >= 0 {
+		c.Records = t.together(at, func(i int) bool { return t.story.plan[i] == end })
+	} else if _, plan := f.Payload.(PlanApplied); plan {
+		c.Records = t.together(at, func(i int) bool { return t.story.plan[i] == at })
+	} else {
+		c.Records = t.together(at, func(i int) bool { return i == at })
+	}
+	c.Words = t.declarationWords(c, to)
+	return c
+}
+
+// together lists the records that bear on the finding and changed with the
+// deciding one, which comes first.
+func (t *tracker) together(deciding int, with func(i int) bool) []CauseRecord {
+	records := []CauseRecord{}
+	f := t.story.facts[deciding]
+	if slot, ok := SlotOf(f.Payload); ok {
+		records = append(records, t.record(deciding, slot))
+	}
+	side := SideDeclared
+	if slot, ok := SlotOf(f.Payload); ok {
+		side = slot.Side
+	}
+	for i, other := range t.story.facts {
+		slot, ok := SlotOf(other.Payload)
+		if ok && i != deciding && slot.Side == side && with(i) && t.bears(slot) {
+			records = append(records, t.record(i, slot))
+		}
+	}
+	return records
+}
+
+func (t *tracker) record(i int, slot Slot) CauseRecord {
+	return CauseRecord{Side: slot.Side, Kind: slot.Key.Kind, Name: slot.Key.Name, Change: t.story.words(i), EventID: t.story.facts[i].ID}
+}
+
+func (t *tracker) firstSeen(n turn, to verdict) Cause {
+	f := t.story.facts[n.at]
+	c := Cause{Side: CauseNeverAgreed, At: f.Time, SweepID: sweepOf(f)}
+	c.Records = t.together(n.at, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
+	if at := t.lastDeclared(n.at); at >= 0 {
+		slot, _ := SlotOf(t.story.facts[at].Payload)
+		d := t.story.facts[at]
+		c.Records = append(c.Records, t.record(at, slot))
+		c.Actor, c.Reason = d.Actor, reasonOf(d.Payload)
+	}
+	c.Words = t.firstSeenWords(c, to)
+	return c
+}
+
+func sweepOf(f Fact) *uuid.UUID {
+	id, err := uuid.Parse(f.CorrelationID)
+	if err != nil {
+		return nil
+	}
+	return &id
+}
+
+// byObservation is a change of the world: it happened between the last look that
+// still saw the state before and the first reading of the state after.
+func (t *tracker) byObservation(n turn, slot Slot, to verdict) Cause {
+	f := t.story.facts[n.at]
+	w := Window{To: f.Time}
+	if id := sweepOf(f); id != nil {
+		w.ToSweep = *id
+	}
+	before := agreed
+	if to == agreed {
+		before = disagreed
+	}
+	question, found := asking(slot.Key), -1
+	for k := len(t.looks) - 1; k >= 0; k-- {
+		l := t.looks[k]
+		if l.at > n.at || l.sweep.SweepID == w.ToSweep {
+			continue
+		}
+		if l.verdict == before && l.asked[question] {
+			found = k
+			break
+		}
+		w.Unseen++
+		if w.Why == "" {
+			w.Why = l.why
+			if l.verdict != unclear {
+				w.Why = "it was not asked for"
+			}
+		}
+	}
+	if found < 0 {
+		return t.firstSeen(n, to)
+	}
+	l := t.looks[found]
+	w.From, w.FromSweep = l.sweep.StartedAt, l.sweep.SweepID
+	if last := t.story.before[n.at]; last >= 0 && t.story.facts[last].CorrelationID == l.sweep.SweepID.String() {
+		w.From = t.story.facts[last].Time
+	}
+	c := Cause{Side: CauseObserved, At: f.Time, Window: &w, SweepID: sweepOf(f)}
+	c.Records = t.together(n.at, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
+	c.Words = t.observationWords(c, l.standing, t.stands(t.state), to)
+	return c
+}
+
+// note adds what happened to the timeline.
+func (t *tracker) note(i int, slot Slot, bearing bool) {
+	f := t.story.facts[i]
+	m := Moment{At: f.Time, Actor: f.Actor, Reason: reasonOf(f.Payload), Agreed: string(t.verdict), Proof: f.proof()}
+	switch p := f.Payload.(type) {
+	case FindingOpened:
+		if p.ID != t.last.ID {
+			return
+		}
+		m.Mark, m.What = "opened", p.Kind+": expected "+p.Expected+", observed "+p.Observed
+	case FindingChanged:
+		if p.ID != t.last.ID {
+			return
+		}
+		m.Mark, m.What = "changed", beforeAfter("expected", p.ExpectedBefore, p.Expected)+beforeAfter("observed", p.ObservedBefore, p.Observed)
+	case FindingResolved:
+		if p.ID != t.last.ID {
+			return
+		}
+		m.Mark, m.What = "resolved", p.Kind+" does not hold any more"
+	default:
+		if !bearing {
+			return
+		}
+		m.Side, m.Kind, m.Name, m.What = slot.Side, slot.Key.Kind, slot.Key.Name, t.story.words(i)
+	}
+	t.moments = append(t.moments, m)
+}
+
+func beforeAfter(what, before, after string) string {
+	if before == after {
+		return ""
+	}
+	return fmt.Sprintf("%s %s -> %s; ", what, before, after)
+}
+
+func (t *tracker) explanation() Explanation {
+	x := Explanation{Finding: t.last, Open: t.life.open(), Reopened: t.reopened, ChangedAt: t.changed}
+	for k, e := range t.episodes {
+		shown := Episode{OpenedAt: t.story.facts[e.opened].Time, Cause: e.cause, Resolution: e.resolution}
+		if e.resolved >= 0 {
+			shown.ResolvedAt = t.resolvedAt(e.resolved)
+		}
+		if k < len(t.episodes)-1 {
+			x.Earlier = append(x.Earlier, shown)
+			continue
+		}
+		x.Cause, x.Resolution, x.ResolvedAt = shown.Cause, shown.Resolution, shown.ResolvedAt
+	}
+	x.Timeline = t.moments
+	if n := len(x.Timeline) - MaxMoments; n > 0 {
+		x.Timeline, x.Omitted = x.Timeline[n:], n
+	}
+	x.Evidence = t.evidence()
+	return x
+}
+
+func (t *tracker) resolvedAt(i int) *time.Time {
+	if p, ok := t.story.facts[i].Payload.(FindingResolved); ok {
+		return &p.ResolvedAt
+	}
+	return nil
+}
+
+// evidence are the events that the finding names, those of its causes, and its
+// own.
+func (t *tracker) evidence() []Proof {
+	named := map[uuid.UUID]bool{}
+	for _, e := range t.last.Evidence {
+		named[e.EventID] = true
+	}
+	for _, e := range t.episodes {
+		for _, c := range []*Cause{&e.cause, e.resolution} {
+			if c == nil {
+				continue
+			}
+			for _, r := range c.Records {
+				named[r.EventID] = true
+			}
+		}
+	}
+	own := append(slices.Clone(t.opened), t.resolved...)
+	proofs := []Proof{}
+	for i, f := range t.story.facts {
+		if named[f.ID] || slices.Contains(own, i) {
+			proofs = append(proofs, f.proof())
+		}
+	}
+	return proofs
+}
+
+func (t *tracker) part() Part {
+	p := Part{FindingID: t.last.ID, Record: t.last.Record, Kind: t.last.Kind, Open: t.life.open()}
+	if n := len(t.episodes); n > 0 {
+		p.OpenedAt, p.Cause = t.story.facts[t.episodes[n-1].opened].Time, t.episodes[n-1].cause
+	}
+	return p
+}
+
+// touched lists what else changed in the sweep or the plan that decided.
+func (t *tracker) touched() ([]Touched, int) {
+	list, count := []Touched{}, 0
+	if len(t.episodes) == 0 {
+		return list, 0
+	}
+	e := t.episodes[len(t.episodes)-1]
+	at := e.deciding
+	if at < 0 {
+		return list, 0
+	}
+	own := map[uuid.UUID]bool{}
+	for _, r := range e.cause.Records {
+		own[r.EventID] = true
+	}
+	decided := t.story.facts[at]
+	end := t.story.plan[at]
+	if _, plan := decided.Payload.(PlanApplied); plan {
+		end = at
+	}
+	for i, f := range t.story.facts {
+		slot, ok := SlotOf(f.Payload)
+		if !ok || own[f.ID] {
+			continue
+		}
+		sweep := end < 0 && decided.CorrelationID != "" && slot.Side == SideObserved && f.CorrelationID == decided.CorrelationID
+		if !sweep && (end < 0 || t.story.plan[i] != end) {
+			continue
+		}
+		count++
+		if len(list) < MaxTouched {
+			list = append(list, Touched{Side: slot.Side, Kind: slot.Key.Kind, Name: slot.Key.Name, At: f.Time, Change: t.story.words(i), EventID: f.ID})
+		}
+	}
+	return list, count
+}
