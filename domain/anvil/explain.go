@@ -246,7 +246,8 @@ type life struct {
 	// while the finding is open.
 	resolved []int
 	reopened int
-	changed  time.Time
+	// at is when it was opened, changed or resolved last.
+	at time.Time
 }
 
 func (l *life) open() bool { return len(l.resolved) < len(l.opened) }
@@ -294,14 +295,14 @@ func newStory(facts []Fact) *story {
 			if !l.open() {
 				l.opened = append(l.opened, i)
 			}
-			l.last, l.reopened, l.changed = p.Finding, p.Reopened, f.Time
+			l.last, l.reopened, l.at = p.Finding, p.Reopened, f.Time
 		case FindingChanged:
 			if l := s.lives[p.ID]; l != nil {
-				l.last, l.changed = p.Finding, f.Time
+				l.last, l.at = p.Finding, f.Time
 			}
 		case FindingResolved:
 			if l := s.lives[p.ID]; l != nil && l.open() {
-				l.last, l.changed = p.Finding, f.Time
+				l.last, l.at = p.Finding, f.Time
 				l.resolved = append(l.resolved, i)
 			}
 		}

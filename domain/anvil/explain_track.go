@@ -44,9 +44,13 @@ type tracker struct {
 	// current has what was observed last of the records that concern the finding.
 	// known is how that was at the end of the last sweep that could tell; nil
 	// before.
-	current, known map[Slot]folded
-	// sweeps are those that are under way.
-	sweeps map[uuid.UUID]Declared
+	current, known map[Slot]observation
+	// declared is what the state declares, and changed whether it has changed since
+	// the last comparison; nil and true after an event.
+	declared *Declared
+	changed  bool
+	// sweeps are those that are under way, with what was declared when they began.
+	sweeps map[uuid.UUID]*Declared
 
 	// shown is the finding as it is at this place of the story.
 	shown    Finding
@@ -54,13 +58,22 @@ type tracker struct {
 	episodes []episode
 }
 
+// observation is what was observed of a record, and its place in the story.
+type observation struct {
+	folded
+
+	at int
+}
+
 // turn is a place in the story at which the verdict changed.
 type turn struct {
 	at       int
 	from, to verdict
 	// held is what the verdict would be if the world still were as the last sweep
-	// saw it that could tell.
-	held verdict
+	// saw it that could tell, and deciding the place of the observation without
+	// which the verdict would be another.
+	held     verdict
+	deciding int
 }
 
 // look is a completed sweep and what it made of the finding.
@@ -85,7 +98,7 @@ type episode struct {
 func newTracker(stream event.Stream, s *story, l *life) *tracker {
 	t := &tracker{
 		life: l, stream: stream, story: s, state: NewState(stream), verdict: unclear, why: "nothing was observed yet",
-		current: map[Slot]folded{}, sweeps: map[uuid.UUID]Declared{},
+		current: map[Slot]observation{}, sweeps: map[uuid.UUID]*Declared{},
 	}
 	t.scope = l.last.Scope
 	if t.scope == "" {
@@ -182,9 +195,10 @@ func (t *tracker) take(i int) error {
 		return event.Errorf(event.CodeInvalid, "event %s: it belongs to another stream than %s", f.Key(), t.stream)
 	}
 	slot, fills := SlotOf(f.Payload)
+	concerned := fills && t.concerns(slot)
 	bearing := fills && t.bears(slot)
-	if fills && t.concerns(slot) {
-		if err := t.apply(f, slot); err != nil {
+	if concerned {
+		if err := t.apply(i, slot); err != nil {
 			return err
 		}
 	}
@@ -192,7 +206,7 @@ func (t *tracker) take(i int) error {
 	case PlanApplied:
 		t.compare(i)
 	case SweepStarted:
-		t.sweeps[p.SweepID] = t.state.Declared()
+		t.sweeps[p.SweepID] = t.declaration()
 	case SweepCompleted:
 		t.look(i, p)
 	case FindingOpened:
@@ -205,7 +219,7 @@ func (t *tracker) take(i int) error {
 			t.settle(i)
 		}
 	default:
-		if bearing {
+		if bearing || concerned && slot.Side == SideObserved {
 			t.compare(i)
 		}
 	}
@@ -213,33 +227,83 @@ func (t *tracker) take(i int) error {
 	return nil
 }
 
-func (t *tracker) apply(f Fact, slot Slot) error {
+func (t *tracker) apply(i int, slot Slot) error {
+	f := t.story.facts[i]
 	if err := t.state.Apply(f.Event, f.Payload); err != nil {
 		return err
 	}
+	t.changed = true
 	if p, ok := f.Payload.(folded); ok && slot.Side == SideObserved {
-		t.current[slot] = p
+		t.current[slot] = observation{p, i}
+	} else {
+		t.declared = nil
 	}
 	return nil
 }
 
+// declaration is what the state declares.
+func (t *tracker) declaration() *Declared {
+	if t.declared == nil {
+		d := t.state.Declared()
+		t.declared = &d
+	}
+	return t.declared
+}
+
 // compare asks for the verdict anew.
 func (t *tracker) compare(i int) {
-	now, why := t.judge(t.state.Declared(), t.state.Observed())
+	if !t.changed {
+		return
+	}
+	t.changed = false
+	now, why := t.judge(*t.declaration(), t.state.Observed())
 	t.why = why
 	if now == t.verdict {
 		return
 	}
-	n := turn{at: i, from: t.verdict, to: now, held: unclear}
+	n := turn{at: i, from: t.verdict, to: now, held: unclear, deciding: i}
 	if t.verdict == unclear && t.known != nil {
-		past := NewState(t.stream)
-		for _, p := range t.known {
-			p.fold(past, Mark{})
+		n.held = t.suppose(t.known)
+		if n.held != now {
+			n.deciding = t.decider(i, now)
 		}
-		n.held, _ = t.judge(t.state.Declared(), past.Observed())
 	}
 	t.verdict = now
 	t.turns = append(t.turns, n)
+}
+
+// suppose is what the verdict would be if AnVIL were observed to be so.
+func (t *tracker) suppose(world map[Slot]observation) verdict {
+	past := NewState(t.stream)
+	for _, o := range world {
+		o.fold(past, Mark{})
+	}
+	v, _ := t.judge(*t.declaration(), past.Observed())
+	return v
+}
+
+// decider is the place of the observation that made the verdict what it is now:
+// the newest since the last sweep that could tell without which it would be
+// another. The event at i only made it possible to tell.
+func (t *tracker) decider(i int, now verdict) int {
+	newest := i
+	for slot, o := range t.current {
+		before, known := t.known[slot]
+		if known && before.at == o.at || o.at == i && newest != i {
+			continue
+		}
+		world := maps.Clone(t.current)
+		if delete(world, slot); known {
+			world[slot] = before
+		}
+		if v := t.suppose(world); v == now || v == unclear {
+			continue
+		}
+		if newest == i || o.at > newest {
+			newest = o.at
+		}
+	}
+	return newest
 }
 
 // judge compares the two sides as far as the finding goes; why says what kept it
@@ -280,11 +344,13 @@ func (t *tracker) look(i int, sweep SweepCompleted) {
 	l := look{at: i, sweep: sweep, verdict: t.verdict, why: t.why, asked: map[RecordKey]bool{}, standing: t.stands(t.state)}
 	declared, ok := t.sweeps[sweep.SweepID]
 	if !ok {
-		declared = t.state.Declared()
+		declared = t.declaration()
 	}
 	delete(t.sweeps, sweep.SweepID)
-	for _, q := range append(FirstRequests(declared, sweep.Models), NextRequests(declared, t.state.Observed(), sweep.Models)...) {
-		l.asked[q.Record] = true
+	for _, q := range append(FirstRequests(*declared, sweep.Models), NextRequests(*declared, t.state.Observed(), sweep.Models)...) {
+		if q.Record.Name == "" || q.Record.Name == t.scope {
+			l.asked[q.Record] = true
+		}
 	}
 	t.looks = append(t.looks, l)
 	if t.verdict != unclear {
@@ -346,7 +412,7 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 			return t.firstSeen(turned, to), turned.at
 		}
 	}
-	return t.byObservation(turned, slot, to), turned.at
+	return t.byObservation(turned, to), turned.deciding
 }
 
 // lastDeclared is the place of the last declaration that bears on the finding,
@@ -432,8 +498,9 @@ func sweepOf(f Fact) *uuid.UUID {
 
 // byObservation is a change of the world: it happened between the last look that
 // still saw the state before and the first reading of the state after.
-func (t *tracker) byObservation(n turn, slot Slot, to verdict) Cause {
-	f := t.story.facts[n.at]
+func (t *tracker) byObservation(n turn, to verdict) Cause {
+	f := t.story.facts[n.deciding]
+	slot, _ := SlotOf(f.Payload)
 	w := Window{To: f.Time}
 	if id := sweepOf(f); id != nil {
 		w.ToSweep = *id
@@ -445,7 +512,7 @@ func (t *tracker) byObservation(n turn, slot Slot, to verdict) Cause {
 	question, found := asking(slot.Key), -1
 	for k := len(t.looks) - 1; k >= 0; k-- {
 		l := t.looks[k]
-		if l.at > n.at || l.sweep.SweepID == w.ToSweep {
+		if l.at > n.deciding || l.sweep.SweepID == w.ToSweep {
 			continue
 		}
 		if l.verdict == before && l.asked[question] {
@@ -465,11 +532,11 @@ func (t *tracker) byObservation(n turn, slot Slot, to verdict) Cause {
 	}
 	l := t.looks[found]
 	w.From, w.FromSweep = l.sweep.StartedAt, l.sweep.SweepID
-	if last := t.story.before[n.at]; last >= 0 && t.story.facts[last].CorrelationID == l.sweep.SweepID.String() {
+	if last := t.story.before[n.deciding]; last >= 0 && t.story.facts[last].CorrelationID == l.sweep.SweepID.String() {
 		w.From = t.story.facts[last].Time
 	}
 	c := Cause{Side: CauseObserved, At: f.Time, Window: &w, SweepID: sweepOf(f)}
-	c.Records = t.together(n.at, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
+	c.Records = t.together(n.deciding, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
 	c.Words = t.observationWords(c, l.standing, t.stands(t.state), to)
 	return c
 }
@@ -511,7 +578,7 @@ func beforeAfter(what, before, after string) string {
 }
 
 func (t *tracker) explanation() Explanation {
-	x := Explanation{Finding: t.last, Open: t.life.open(), Reopened: t.reopened, ChangedAt: t.changed}
+	x := Explanation{Finding: t.last, Open: t.life.open(), Reopened: t.reopened, ChangedAt: t.life.at}
 	for k, e := range t.episodes {
 		shown := Episode{OpenedAt: t.story.facts[e.opened].Time, Cause: e.cause, Resolution: e.resolution}
 		if e.resolved >= 0 {
