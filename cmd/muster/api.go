@@ -12,9 +12,11 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	ingestanvil "github.com/muster-sync/muster/ingest/anvil"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/explain"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -43,7 +45,8 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		Characters: characters, Wallets: wallets, Consortia: consortia,
-		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Explainer: explain.New(consortia, history.New(r.reader, r.registry)),
+		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

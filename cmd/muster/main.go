@@ -122,6 +122,7 @@ type commandLine struct {
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
+	Explain explainCommand `cmd:"" help:"Tell why a finding is there: which side changed, when, by whom, and what proves it."`
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 

@@ -165,23 +165,23 @@ func scanFinding(row pgx.CollectableRow) (Finding, error) {
 	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed); err != nil {
 		return f, err
 	}
-	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
-	if err := json.Unmarshal([]byte(text), &f.Finding); err != nil {
-		return f, fmt.Errorf("decoding a finding: %w", err)
-	}
-	return f, nil
+	return f, f.decode(text)
 }
 
-// Findings lists findings of a consortium, at most filter.Limit. It fails with
-// [event.CodeNotFound] for a consortium that nobody has declared.
-func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Finding, error) {
-	schema, err := r.schemaOf(ctx, filter.Consortium)
-	if err != nil {
-		return nil, err
+// decode completes a scanned finding with what its last event says.
+func (f *Finding) decode(text string) error {
+	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
+	if err := json.Unmarshal([]byte(text), &f.Finding); err != nil {
+		return fmt.Errorf("decoding a finding: %w", err)
 	}
-	args := []any{string(event.Consortium(filter.Consortium))}
+	return nil
+}
+
+// complete completes a selection of findings f with what the filter says beside
+// the consortium.
+func (filter FindingFilter) complete(selection string, args ...any) (string, []any) {
 	var sql strings.Builder
-	fmt.Fprintf(&sql, selectFindings, schema)
+	sql.WriteString(selection)
 	add := func(condition string, values ...any) {
 		places := make([]any, len(values))
 		for i, v := range values {
@@ -211,7 +211,18 @@ func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Fin
 		add(` AND (f.opened_at, f.finding_id) < ($%d, $%d)`, filter.Before.OpenedAt, filter.Before.ID)
 	}
 	add(` ORDER BY f.opened_at DESC, f.finding_id DESC LIMIT $%d`, filter.Limit)
-	rows, err := r.pool.Query(ctx, sql.String(), args...)
+	return sql.String(), args
+}
+
+// Findings lists findings of a consortium, at most filter.Limit. It fails with
+// [event.CodeNotFound] for a consortium that nobody has declared.
+func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Finding, error) {
+	schema, err := r.schemaOf(ctx, filter.Consortium)
+	if err != nil {
+		return nil, err
+	}
+	sql, args := filter.complete(fmt.Sprintf(selectFindings, schema), string(event.Consortium(filter.Consortium)))
+	rows, err := r.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, queryError("listing findings", err)
 	}

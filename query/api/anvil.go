@@ -21,6 +21,9 @@ type Consortia interface {
 	Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error)
 	Findings(context.Context, postgres.FindingFilter) ([]postgres.Finding, error)
 	Finding(ctx context.Context, consortium string, id uuid.UUID) (postgres.Finding, error)
+	// AllFindings and FindingPlace are of whichever consortium.
+	AllFindings(context.Context, postgres.FindingFilter) ([]postgres.ConsortiumFinding, error)
+	FindingPlace(ctx context.Context, id uuid.UUID) (postgres.FindingPlace, error)
 	Sweeps(ctx context.Context, consortium string, before *postgres.SweepCursor, limit int) ([]postgres.Sweep, error)
 }
 

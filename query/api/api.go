@@ -49,6 +49,7 @@ type Config struct {
 	Importer   Importer
 	Keeper     Keeper
 	Consortia  Consortia
+	Explainer  Explainer
 	Declarer   Declarer
 	Sweeper    Sweeper
 	Operations Operations
@@ -71,7 +72,7 @@ func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
-		"Consortia": c.Consortia == nil, "Declarer": c.Declarer == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Consortia": c.Consortia == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -129,6 +130,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnalytics()
 	s.registerOrganisation()
 	s.registerAnvil()
+	s.registerExplain()
 	s.registerOperations()
 	s.registerProbes()
 	s.registerDocs()

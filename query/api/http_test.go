@@ -399,7 +399,7 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 	c := newClient(t)
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: c.world, Declarer: c.world,
+		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: c.world, Explainer: explaining{c.world}, Declarer: c.world,
 		Sweeper: c.world, Operations: c.world, Gatherer: registry, Registerer: registry,
 	}
 	_, err = api.New(config)
