@@ -45,6 +45,9 @@ type tracker struct {
 	// known is how that was at the end of the last sweep that could tell; nil
 	// before.
 	current, known map[Slot]observation
+	knownAt        int
+	// said has what was declared last of the records that concern the finding.
+	said map[Slot]observation
 	// declared is what the state declares, and changed whether it has changed since
 	// the last comparison; nil and true after an event.
 	declared *Declared
@@ -58,7 +61,8 @@ type tracker struct {
 	episodes []episode
 }
 
-// observation is what was observed of a record, and its place in the story.
+// observation is what was observed or declared of a record, and its place in the
+// story.
 type observation struct {
 	folded
 
@@ -74,6 +78,9 @@ type turn struct {
 	// which the verdict would be another.
 	held     verdict
 	deciding int
+	// declared is the place of the declaration that decided, if the world was held
+	// to be the same; -1 if none did.
+	declared int
 }
 
 // look is a completed sweep and what it made of the finding.
@@ -98,7 +105,7 @@ type episode struct {
 func newTracker(stream event.Stream, s *story, l *life) *tracker {
 	t := &tracker{
 		life: l, stream: stream, story: s, state: NewState(stream), verdict: unclear, why: "nothing was observed yet",
-		current: map[Slot]observation{}, sweeps: map[uuid.UUID]*Declared{},
+		current: map[Slot]observation{}, said: map[Slot]observation{}, knownAt: -1, sweeps: map[uuid.UUID]*Declared{},
 	}
 	t.scope = l.last.Scope
 	if t.scope == "" {
@@ -233,9 +240,12 @@ func (t *tracker) apply(i int, slot Slot) error {
 		return err
 	}
 	t.changed = true
-	if p, ok := f.Payload.(folded); ok && slot.Side == SideObserved {
+	p, ok := f.Payload.(folded)
+	switch {
+	case ok && slot.Side == SideObserved:
 		t.current[slot] = observation{p, i}
-	} else {
+	case ok:
+		t.said[slot] = observation{p, i}
 		t.declared = nil
 	}
 	return nil
@@ -261,10 +271,12 @@ func (t *tracker) compare(i int) {
 	if now == t.verdict {
 		return
 	}
-	n := turn{at: i, from: t.verdict, to: now, held: unclear, deciding: i}
+	n := turn{at: i, from: t.verdict, to: now, held: unclear, deciding: i, declared: -1}
 	if t.verdict == unclear && t.known != nil {
 		n.held = t.suppose(t.known)
-		if n.held != now {
+		if n.held == now {
+			n.declared = t.declarer(i, now)
+		} else {
 			n.deciding = t.decider(i, now)
 		}
 	}
@@ -301,6 +313,42 @@ func (t *tracker) decider(i int, now verdict) int {
 		}
 		if newest == i || o.at > newest {
 			newest = o.at
+		}
+	}
+	return newest
+}
+
+// declarer is the place of the declaration that made the verdict what it is now:
+// the newest since the last sweep that could tell without which it would be
+// another; if each of several would have been enough, the newest. It is -1 if
+// nothing was declared since.
+func (t *tracker) declarer(i int, now verdict) int {
+	newest := -1
+	for at := i - 1; at > t.knownAt; at-- {
+		slot, fills := SlotOf(t.story.facts[at].Payload)
+		if !fills || slot.Side != SideDeclared || !t.bears(slot) || t.said[slot].at != at {
+			continue
+		}
+		if newest < 0 {
+			newest = at
+		}
+		other := NewState(t.stream)
+		for s, d := range t.said {
+			if s != slot {
+				d.fold(other, Mark{Seq: int64(d.at)})
+			}
+		}
+		before := t.story.before[at]
+		for before > t.knownAt {
+			before = t.story.before[before]
+		}
+		if before >= 0 {
+			if p, ok := t.story.facts[before].Payload.(folded); ok {
+				p.fold(other, Mark{Seq: int64(before)})
+			}
+		}
+		if v, _ := t.judge(other.Declared(), t.state.Observed()); v != now {
+			return at
 		}
 	}
 	return newest
@@ -354,7 +402,7 @@ func (t *tracker) look(i int, sweep SweepCompleted) {
 	}
 	t.looks = append(t.looks, l)
 	if t.verdict != unclear {
-		t.known = maps.Clone(t.current)
+		t.known, t.knownAt = maps.Clone(t.current), i
 	}
 }
 
@@ -402,22 +450,17 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 	case !fills:
 		return t.byTime(i, to), -1
 	}
-	if turned.from == unclear {
-		if turned.held == to {
-			if at := t.lastDeclared(turned.at); at >= 0 {
-				return t.byDeclaration(at, to), at
-			}
-		}
-		if turned.held == unclear {
-			return t.firstSeen(turned, to), turned.at
-		}
+	switch {
+	case turned.declared >= 0:
+		return t.byDeclaration(turned.declared, to), turned.declared
+	case turned.from == unclear && turned.held == unclear:
+		return t.firstSeen(turned, to), turned.at
 	}
 	return t.byObservation(turned, to), turned.deciding
 }
 
-// lastDeclared is the place of the last declaration that bears on the finding,
-// after the verdict was clear the last time and before the place given; -1 for
-// none.
+// lastDeclared is the place of the last declaration before the given place that
+// bears on the finding; -1 for none.
 func (t *tracker) lastDeclared(before int) int {
 	for i := before - 1; i >= 0; i-- {
 		slot, fills := SlotOf(t.story.facts[i].Payload)
