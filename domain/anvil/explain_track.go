@@ -459,12 +459,12 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 	return t.byObservation(turned, to), turned.deciding
 }
 
-// lastDeclared is the place of the last declaration before the given place that
-// bears on the finding; -1 for none.
-func (t *tracker) lastDeclared(before int) int {
+// ownDeclaration is the place of the last declaration before the given place that
+// the finding itself rests on; -1 for none.
+func (t *tracker) ownDeclaration(before int) int {
 	for i := before - 1; i >= 0; i-- {
 		slot, fills := SlotOf(t.story.facts[i].Payload)
-		if fills && slot.Side == SideDeclared && t.bears(slot) {
+		if fills && slot.Side == SideDeclared && slices.Contains(t.shown.keys(SideDeclared), slot.Key) {
 			return i
 		}
 	}
@@ -521,7 +521,7 @@ func (t *tracker) firstSeen(n turn, to verdict) Cause {
 	f := t.story.facts[n.at]
 	c := Cause{Side: CauseNeverAgreed, At: f.Time, SweepID: sweepOf(f)}
 	c.Records = t.together(n.at, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
-	if at := t.lastDeclared(n.at); at >= 0 {
+	if at := t.ownDeclaration(n.at); at >= 0 {
 		slot, _ := SlotOf(t.story.facts[at].Payload)
 		d := t.story.facts[at]
 		c.Records = append(c.Records, t.record(at, slot))

@@ -361,7 +361,7 @@ func (w Window) words() string {
 		text = fmt.Sprintf("On %s between %s and %s UTC", from.Format(time.DateOnly), from.Format(time.TimeOnly), to.Format(time.TimeOnly))
 	}
 	if w.Unseen > 0 {
-		text += fmt.Sprintf(" (%d sweeps in between could not tell: %s)", w.Unseen, w.Why)
+		text += fmt.Sprintf(" (%s in between could not tell: %s)", counted(w.Unseen, "sweep"), w.Why)
 	}
 	return text
 }
@@ -383,6 +383,8 @@ func (t *tracker) conclusion(to verdict) string {
 	switch {
 	case to == agreed:
 		return "; so the two sides agree."
+	case t.rollUp():
+		return "."
 	case t.last.Kind == NotInApp:
 		return "; nobody had declared it."
 	default:
@@ -446,6 +448,13 @@ func (t *tracker) workspaceHappened(before, after string) string {
 	default:
 		return fmt.Sprintf("the service account's access to the workspace %s went from %s to %s", t.scope, before, after)
 	}
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func orNone(s, none string) string {
@@ -519,14 +528,14 @@ func (t *tracker) narrative(x Explanation) []string {
 	if f.Scope != "" {
 		about += " in " + f.Scope
 	}
-	kind := f.Kind
+	kind := strings.TrimSuffix(f.Kind, ".")
 	if kind == NotInApp {
 		kind = "on AnVIL, but not declared"
 	}
 	lines := []string{fmt.Sprintf("%s: %s. The finding is %s, opened at %s%s.", about, kind, yesNo(x.Open, "open", "resolved"), moment(f.OpenedAt), times(x.Reopened))}
 	lines = append(lines, x.Cause.Words)
 	if x.PartCount > 0 {
-		lines = append(lines, fmt.Sprintf("It sums up %d findings:", x.PartCount))
+		lines = append(lines, fmt.Sprintf("It sums up %s:", counted(x.PartCount, "finding")))
 		for _, p := range x.Parts {
 			lines = append(lines, fmt.Sprintf("%s (%s): %s", p.Record, p.Kind, p.Cause.Words))
 		}

@@ -225,5 +225,5 @@ func kept(at *time.Time) string {
 	if at == nil {
 		return ""
 	}
-	return at.UTC().Round(time.Microsecond).Format(time.RFC3339Nano)
+	return at.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano)
 }
