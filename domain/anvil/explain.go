@@ -226,6 +226,8 @@ func Explain(stream event.Stream, story []Fact, id uuid.UUID) (Explanation, erro
 // story is a stream without its second copies, with the lives of its findings.
 type story struct {
 	facts []Fact
+	// slots are what the facts fill; without a side if they fill none.
+	slots []Slot
 	lives map[uuid.UUID]*life
 	// before is, for each fact that fills a slot, the fact that filled it before;
 	// -1 for none.
@@ -236,6 +238,13 @@ type story struct {
 	// plan is, for each fact that declares something, the end of its plan; -1
 	// for none.
 	plan []int
+	// swept and planned are the facts that fill slots, by the sweep that they
+	// belong to and by the end of their plan.
+	swept   map[string][]int
+	planned map[int][]int
+	// rows are the accounts and groups that were ever declared to be in a group,
+	// and the groups that a workspace was ever declared to be shared with.
+	rows map[string]map[string]bool
 }
 
 // life is what became of one finding, by the places of its events in the story.
@@ -253,7 +262,10 @@ type life struct {
 func (l *life) open() bool { return len(l.resolved) < len(l.opened) }
 
 func newStory(facts []Fact) *story {
-	s := &story{lives: map[uuid.UUID]*life{}, named: map[string][]string{}}
+	s := &story{
+		lives: map[uuid.UUID]*life{}, named: map[string][]string{}, swept: map[string][]int{}, planned: map[int][]int{},
+		rows: map[string]map[string]bool{},
+	}
 	known := make(map[uuid.UUID]bool, len(facts))
 	for _, f := range facts {
 		if !known[f.ID] {
@@ -261,7 +273,7 @@ func newStory(facts []Fact) *story {
 			s.facts = append(s.facts, f)
 		}
 	}
-	s.before, s.plan = make([]int, len(s.facts)), make([]int, len(s.facts))
+	s.before, s.plan, s.slots = make([]int, len(s.facts)), make([]int, len(s.facts)), make([]Slot, len(s.facts))
 	filled := map[Slot]int{}
 	var declared []int
 	for i, f := range s.facts {
@@ -270,12 +282,20 @@ func newStory(facts []Fact) *story {
 			if last, again := filled[slot]; again {
 				s.before[i] = last
 			}
-			filled[slot] = i
+			filled[slot], s.slots[i] = i, slot
 			if slot.Side == SideDeclared {
 				declared = append(declared, i)
+			} else if f.CorrelationID != "" {
+				s.swept[f.CorrelationID] = append(s.swept[f.CorrelationID], i)
 			}
 		}
 		switch p := f.Payload.(type) {
+		case GroupMembershipDeclared:
+			s.row(p.Parent, p.Child)
+		case AccountMembershipDeclared:
+			s.row(p.Group, p.AccountMembership.Account)
+		case SharingDeclared:
+			s.row(p.Workspace, p.Group)
 		case GroupDeclared:
 			address := lower(p.Email)
 			if !slices.Contains(s.named[address], p.Name) {
@@ -285,7 +305,7 @@ func newStory(facts []Fact) *story {
 			for _, d := range declared {
 				s.plan[d] = i
 			}
-			declared = nil
+			s.planned[i], declared = declared, nil
 		case FindingOpened:
 			l := s.lives[p.ID]
 			if l == nil {
@@ -309,6 +329,16 @@ func newStory(facts []Fact) *story {
 	}
 	return s
 }
+
+func (s *story) row(scope, name string) {
+	if s.rows[scope] == nil {
+		s.rows[scope] = map[string]bool{}
+	}
+	s.rows[scope][name] = true
+}
+
+// slot is what the fact at i fills.
+func (s *story) slot(i int) (Slot, bool) { return s.slots[i], s.slots[i].Side != "" }
 
 // parts are the findings that a roll-up summed up the last time it was open, in
 // the order in which they were opened.

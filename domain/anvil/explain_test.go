@@ -356,3 +356,28 @@ func TestTheSideThatChangedIsTheCause(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkExplain explains a roll-up of a large consortium after 200 sweeps in
+// which some group changed each time.
+func BenchmarkExplain(b *testing.B) {
+	d, o := bigWorld(b)
+	c := newChronicle(b)
+	c.declare("ada", "start", d)
+	watched := d.ManagedGroups[0].Name
+	for n := range 200 {
+		name := d.ManagedGroups[n%2*(n%len(d.ManagedGroups))].Name
+		r := o.GroupMembers[name]
+		r.Value = append(slices.Clone(r.Value), uuid.NewString()+"@example.com")
+		if n%3 == 0 {
+			r.Value = r.Value[:1]
+		}
+		o.GroupMembers[name] = r
+		c.sweep(o)
+	}
+	id := anvil.FindingID(stream, anvil.ModelManagedGroups, "", watched, anvil.ErrGroupMembership)
+	b.ReportMetric(float64(len(c.story)), "events")
+	for b.Loop() {
+		_, err := anvil.Explain(stream, c.story, id)
+		require.NoError(b, err)
+	}
+}

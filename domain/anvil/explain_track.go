@@ -89,7 +89,7 @@ type look struct {
 	sweep    SweepCompleted
 	verdict  verdict
 	why      string
-	asked    map[RecordKey]bool
+	asked    []RecordKey
 	standing string
 }
 
@@ -141,9 +141,9 @@ func (t *tracker) concerns(slot Slot) bool {
 		case KindConsortium, KindGroupList:
 			return true
 		case KindGroup:
-			return slot.Side == SideDeclared || key.Name == t.scope
+			return key.Name == t.scope || slot.Side == SideDeclared && t.named(key.Name)
 		case KindAccount:
-			return slot.Side == SideDeclared
+			return slot.Side == SideDeclared && t.named(key.Name)
 		case KindAccountMembership, KindGroupMembership, KindIgnoredMembership:
 			return within
 		case KindGroupRole, KindGroupMembers, KindGroupAdmins:
@@ -154,7 +154,7 @@ func (t *tracker) concerns(slot Slot) bool {
 		case KindConsortium, KindWorkspaceList:
 			return true
 		case KindGroup:
-			return slot.Side == SideDeclared
+			return slot.Side == SideDeclared && t.named(key.Name)
 		case KindSharing, KindIgnoredSharing:
 			return within
 		case KindWorkspace, KindAccessList, KindSettings:
@@ -162,6 +162,12 @@ func (t *tracker) concerns(slot Slot) bool {
 		}
 	}
 	return false
+}
+
+// named tells whether an account or a group was ever declared within the scope, or
+// has the address that the finding is about.
+func (t *tracker) named(name string) bool {
+	return t.story.rows[t.scope][name] || name == t.email || slices.Contains(t.groups, name)
 }
 
 // bears tells whether a record can decide the finding itself: the verdict is
@@ -201,7 +207,7 @@ func (t *tracker) take(i int) error {
 	if f.Stream != t.stream {
 		return event.Errorf(event.CodeInvalid, "event %s: it belongs to another stream than %s", f.Key(), t.stream)
 	}
-	slot, fills := SlotOf(f.Payload)
+	slot, fills := t.story.slot(i)
 	concerned := fills && t.concerns(slot)
 	bearing := fills && t.bears(slot)
 	if concerned {
@@ -325,7 +331,7 @@ func (t *tracker) decider(i int, now verdict) int {
 func (t *tracker) declarer(i int, now verdict) int {
 	newest := -1
 	for at := i - 1; at > t.knownAt; at-- {
-		slot, fills := SlotOf(t.story.facts[at].Payload)
+		slot, fills := t.story.slot(at)
 		if !fills || slot.Side != SideDeclared || !t.bears(slot) || t.said[slot].at != at {
 			continue
 		}
@@ -389,7 +395,7 @@ func (t *tracker) judge(d Declared, o *Observed) (v verdict, why string) {
 // look notes what a completed sweep made of the finding.
 func (t *tracker) look(i int, sweep SweepCompleted) {
 	t.compare(i)
-	l := look{at: i, sweep: sweep, verdict: t.verdict, why: t.why, asked: map[RecordKey]bool{}, standing: t.stands(t.state)}
+	l := look{at: i, sweep: sweep, verdict: t.verdict, why: t.why, standing: t.stands(t.state)}
 	declared, ok := t.sweeps[sweep.SweepID]
 	if !ok {
 		declared = t.declaration()
@@ -397,7 +403,7 @@ func (t *tracker) look(i int, sweep SweepCompleted) {
 	delete(t.sweeps, sweep.SweepID)
 	for _, q := range append(FirstRequests(*declared, sweep.Models), NextRequests(*declared, t.state.Observed(), sweep.Models)...) {
 		if q.Record.Name == "" || q.Record.Name == t.scope {
-			l.asked[q.Record] = true
+			l.asked = append(l.asked, q.Record)
 		}
 	}
 	t.looks = append(t.looks, l)
@@ -441,9 +447,8 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 		return t.byTime(i, to), -1
 	}
 	turned := t.turns[n]
-	f := t.story.facts[turned.at]
-	slot, fills := SlotOf(f.Payload)
-	_, plan := f.Payload.(PlanApplied)
+	slot, fills := t.story.slot(turned.at)
+	_, plan := t.story.facts[turned.at].Payload.(PlanApplied)
 	switch {
 	case fills && slot.Side == SideDeclared, plan:
 		return t.byDeclaration(turned.at, to), turned.at
@@ -463,7 +468,7 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 // the finding itself rests on; -1 for none.
 func (t *tracker) ownDeclaration(before int) int {
 	for i := before - 1; i >= 0; i-- {
-		slot, fills := SlotOf(t.story.facts[i].Payload)
+		slot, fills := t.story.slot(i)
 		if fills && slot.Side == SideDeclared && slices.Contains(t.shown.keys(SideDeclared), slot.Key) {
 			return i
 		}
@@ -481,32 +486,29 @@ func (t *tracker) byTime(i int, to verdict) Cause {
 func (t *tracker) byDeclaration(at int, to verdict) Cause {
 	f := t.story.facts[at]
 	c := Cause{Side: CauseDeclared, At: f.Time, Actor: f.Actor, Reason: reasonOf(f.Payload), Records: []CauseRecord{}}
-	if end := t.story.plan[at]; end >= 0 {
-		c.Records = t.together(at, func(i int) bool { return t.story.plan[i] == end })
-	} else if _, plan := f.Payload.(PlanApplied); plan {
-		c.Records = t.together(at, func(i int) bool { return t.story.plan[i] == at })
-	} else {
-		c.Records = t.together(at, func(i int) bool { return i == at })
-	}
+	c.Records = t.together(at, t.story.planned[t.endOfPlan(at)])
 	c.Words = t.declarationWords(c, to)
 	return c
 }
 
-// together lists the records that bear on the finding and changed with the
-// deciding one, which comes first.
-func (t *tracker) together(deciding int, with func(i int) bool) []CauseRecord {
+// endOfPlan is the end of the plan of the declaration at the place, which may be
+// that end itself; -1 for none.
+func (t *tracker) endOfPlan(at int) int {
+	if _, end := t.story.facts[at].Payload.(PlanApplied); end {
+		return at
+	}
+	return t.story.plan[at]
+}
+
+// together lists the record that decided, and those of the others that bear on
+// the finding.
+func (t *tracker) together(deciding int, others []int) []CauseRecord {
 	records := []CauseRecord{}
-	f := t.story.facts[deciding]
-	if slot, ok := SlotOf(f.Payload); ok {
+	if slot, ok := t.story.slot(deciding); ok {
 		records = append(records, t.record(deciding, slot))
 	}
-	side := SideDeclared
-	if slot, ok := SlotOf(f.Payload); ok {
-		side = slot.Side
-	}
-	for i, other := range t.story.facts {
-		slot, ok := SlotOf(other.Payload)
-		if ok && i != deciding && slot.Side == side && with(i) && t.bears(slot) {
+	for _, i := range others {
+		if slot, ok := t.story.slot(i); ok && i != deciding && t.bears(slot) {
 			records = append(records, t.record(i, slot))
 		}
 	}
@@ -520,9 +522,9 @@ func (t *tracker) record(i int, slot Slot) CauseRecord {
 func (t *tracker) firstSeen(n turn, to verdict) Cause {
 	f := t.story.facts[n.at]
 	c := Cause{Side: CauseNeverAgreed, At: f.Time, SweepID: sweepOf(f)}
-	c.Records = t.together(n.at, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
+	c.Records = t.together(n.at, t.story.swept[f.CorrelationID])
 	if at := t.ownDeclaration(n.at); at >= 0 {
-		slot, _ := SlotOf(t.story.facts[at].Payload)
+		slot, _ := t.story.slot(at)
 		d := t.story.facts[at]
 		c.Records = append(c.Records, t.record(at, slot))
 		c.Actor, c.Reason = d.Actor, reasonOf(d.Payload)
@@ -543,7 +545,7 @@ func sweepOf(f Fact) *uuid.UUID {
 // still saw the state before and the first reading of the state after.
 func (t *tracker) byObservation(n turn, to verdict) Cause {
 	f := t.story.facts[n.deciding]
-	slot, _ := SlotOf(f.Payload)
+	slot, _ := t.story.slot(n.deciding)
 	w := Window{To: f.Time}
 	if id := sweepOf(f); id != nil {
 		w.ToSweep = *id
@@ -558,7 +560,7 @@ func (t *tracker) byObservation(n turn, to verdict) Cause {
 		if l.at > n.deciding || l.sweep.SweepID == w.ToSweep {
 			continue
 		}
-		if l.verdict == before && l.asked[question] {
+		if l.verdict == before && slices.Contains(l.asked, question) {
 			found = k
 			break
 		}
@@ -579,7 +581,7 @@ func (t *tracker) byObservation(n turn, to verdict) Cause {
 		w.From = t.story.facts[last].Time
 	}
 	c := Cause{Side: CauseObserved, At: f.Time, Window: &w, SweepID: sweepOf(f)}
-	c.Records = t.together(n.deciding, func(i int) bool { return f.CorrelationID != "" && t.story.facts[i].CorrelationID == f.CorrelationID })
+	c.Records = t.together(n.deciding, t.story.swept[f.CorrelationID])
 	c.Words = t.observationWords(c, l.standing, t.stands(t.state), to)
 	return c
 }
@@ -665,10 +667,14 @@ func (t *tracker) evidence() []Proof {
 			}
 		}
 	}
-	own := append(slices.Clone(t.opened), t.resolved...)
+	for _, own := range [][]int{t.opened, t.resolved} {
+		for _, i := range own {
+			named[t.story.facts[i].ID] = true
+		}
+	}
 	proofs := []Proof{}
-	for i, f := range t.story.facts {
-		if named[f.ID] || slices.Contains(own, i) {
+	for _, f := range t.story.facts {
+		if named[f.ID] {
 			proofs = append(proofs, f.proof())
 		}
 	}
@@ -698,18 +704,13 @@ func (t *tracker) touched() ([]Touched, int) {
 	for _, r := range e.cause.Records {
 		own[r.EventID] = true
 	}
-	decided := t.story.facts[at]
-	end := t.story.plan[at]
-	if _, plan := decided.Payload.(PlanApplied); plan {
-		end = at
+	together := t.story.planned[t.endOfPlan(at)]
+	if t.story.slots[at].Side == SideObserved {
+		together = t.story.swept[t.story.facts[at].CorrelationID]
 	}
-	for i, f := range t.story.facts {
-		slot, ok := SlotOf(f.Payload)
-		if !ok || own[f.ID] {
-			continue
-		}
-		sweep := end < 0 && decided.CorrelationID != "" && slot.Side == SideObserved && f.CorrelationID == decided.CorrelationID
-		if !sweep && (end < 0 || t.story.plan[i] != end) {
+	for _, i := range together {
+		f, slot := t.story.facts[i], t.story.slots[i]
+		if own[f.ID] {
 			continue
 		}
 		count++
