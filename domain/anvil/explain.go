@@ -28,9 +28,9 @@ const (
 	CauseObserved CauseSide = "observed"
 	// CauseNeverAgreed: it was so when it was first looked at.
 	CauseNeverAgreed CauseSide = "never_agreed"
-	// CauseTime: nothing was declared or observed that decides it; what was
-	// declared before did not hold any more.
-	CauseTime CauseSide = "time"
+	// CauseUnclear: nothing that the stream still holds decides it. The event that
+	// did was removed, or something was declared for a time that is over.
+	CauseUnclear CauseSide = "unclear"
 )
 
 // Explanation says why a finding is there, or why it is not any more.
@@ -289,45 +289,59 @@ func newStory(facts []Fact) *story {
 				s.swept[f.CorrelationID] = append(s.swept[f.CorrelationID], i)
 			}
 		}
-		switch p := f.Payload.(type) {
-		case GroupMembershipDeclared:
-			s.row(p.Parent, p.Child)
-		case AccountMembershipDeclared:
-			s.row(p.Group, p.AccountMembership.Account)
-		case SharingDeclared:
-			s.row(p.Workspace, p.Group)
-		case GroupDeclared:
-			address := lower(p.Email)
-			if !slices.Contains(s.named[address], p.Name) {
-				s.named[address] = append(s.named[address], p.Name)
-			}
-		case PlanApplied:
+		if _, end := f.Payload.(PlanApplied); end {
 			for _, d := range declared {
 				s.plan[d] = i
 			}
 			s.planned[i], declared = declared, nil
-		case FindingOpened:
-			l := s.lives[p.ID]
-			if l == nil {
-				l = &life{}
-				s.lives[p.ID] = l
-			}
-			if !l.open() {
-				l.opened = append(l.opened, i)
-			}
-			l.last, l.reopened, l.at = p.Finding, p.Reopened, f.Time
-		case FindingChanged:
-			if l := s.lives[p.ID]; l != nil {
-				l.last, l.at = p.Finding, f.Time
-			}
-		case FindingResolved:
-			if l := s.lives[p.ID]; l != nil && l.open() {
-				l.last, l.at = p.Finding, f.Time
-				l.resolved = append(l.resolved, i)
-			}
 		}
+		s.name(f.Payload)
+		s.live(i)
 	}
 	return s
+}
+
+// name notes whom a declaration names where.
+func (s *story) name(p event.Payload) {
+	switch p := p.(type) {
+	case GroupMembershipDeclared:
+		s.row(p.Parent, p.Child)
+	case AccountMembershipDeclared:
+		s.row(p.Group, p.AccountMembership.Account)
+	case SharingDeclared:
+		s.row(p.Workspace, p.Group)
+	case GroupDeclared:
+		address := lower(p.Email)
+		if !slices.Contains(s.named[address], p.Name) {
+			s.named[address] = append(s.named[address], p.Name)
+		}
+	}
+}
+
+// live notes what the fact at i makes of a finding.
+func (s *story) live(i int) {
+	at := s.facts[i].Time
+	switch p := s.facts[i].Payload.(type) {
+	case FindingOpened:
+		l := s.lives[p.ID]
+		if l == nil {
+			l = &life{}
+			s.lives[p.ID] = l
+		}
+		if !l.open() {
+			l.opened = append(l.opened, i)
+		}
+		l.last, l.reopened, l.at = p.Finding, p.Reopened, at
+	case FindingChanged:
+		if l := s.lives[p.ID]; l != nil {
+			l.last, l.at = p.Finding, at
+		}
+	case FindingResolved:
+		if l := s.lives[p.ID]; l != nil && l.open() {
+			l.last, l.at = p.Finding, at
+			l.resolved = append(l.resolved, i)
+		}
+	}
 }
 
 func (s *story) row(scope, name string) {

@@ -302,6 +302,21 @@ func TestSecondCopiesOfEventsExplainNothingElse(t *testing.T) {
 	require.Equal(t, want, c.explain(anvil.ErrAccountMemberMissing))
 }
 
+func TestWhatWasRemovedFromTheLogIsNotGuessed(t *testing.T) {
+	c := newChronicle(t)
+	c.declare("ada", "start", readers())
+	c.sweep(oneGroup(t, `["a@example.com"]`))
+	c.sweep(oneGroup(t, `[]`))
+	id := anvil.FindingID(stream, anvil.ModelMemberships, "readers", "MEMBER: a@example.com", anvil.ErrAccountMemberMissing)
+	require.Equal(t, anvil.CauseObserved, c.explainID(id).Cause.Side)
+	decided := c.explainID(id).Cause.Records[0].EventID
+	c.story = slices.DeleteFunc(c.story, func(f anvil.Fact) bool { return f.ID == decided })
+	x := c.explainID(id)
+	require.Equal(t, anvil.CauseUnclear, x.Cause.Side)
+	require.Empty(t, x.Cause.Records)
+	require.Contains(t, x.Cause.Words, "nothing that the log still holds decides it")
+}
+
 func TestWhatIsNoFindingOfTheStreamIsNotExplained(t *testing.T) {
 	c := newChronicle(t)
 	c.declare("ada", "start", readers())

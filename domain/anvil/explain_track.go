@@ -439,12 +439,16 @@ func (t *tracker) settle(i int) {
 // cause finds what made the verdict the one that the finding's event at i tells,
 // and the place of the deciding event; -1 for none.
 func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
+	if t.verdict != to {
+		t.changed = true
+		t.compare(i)
+	}
 	n := len(t.turns) - 1
 	for n >= 0 && t.turns[n].to != to {
 		n--
 	}
 	if n < 0 || t.verdict != to && n < len(t.turns)-2 {
-		return t.byTime(i, to), -1
+		return t.unclear(i, to), -1
 	}
 	turned := t.turns[n]
 	slot, fills := t.story.slot(turned.at)
@@ -453,7 +457,7 @@ func (t *tracker) cause(i int, to verdict) (cause Cause, deciding int) {
 	case fills && slot.Side == SideDeclared, plan:
 		return t.byDeclaration(turned.at, to), turned.at
 	case !fills:
-		return t.byTime(i, to), -1
+		return t.unclear(i, to), -1
 	}
 	switch {
 	case turned.declared >= 0:
@@ -476,11 +480,12 @@ func (t *tracker) ownDeclaration(before int) int {
 	return -1
 }
 
-func (t *tracker) byTime(i int, to verdict) Cause {
+// unclear is the cause of what nothing decides that the story holds.
+func (t *tracker) unclear(i int, to verdict) Cause {
 	f := t.story.facts[i]
-	c := Cause{Side: CauseTime, At: f.Time, Records: []CauseRecord{}}
-	c.Words = fmt.Sprintf("By %s %s, though nothing was declared or observed that decides it: a time that was declared before has come.", moment(f.Time), t.outcomeWords(to))
-	return c
+	return Cause{Side: CauseUnclear, At: f.Time, Records: []CauseRecord{}, Words: fmt.Sprintf(
+		"At %s it was found that %s, but nothing that the log still holds decides it: the event that did was removed, or something was declared for a time that is over.",
+		moment(f.Time), t.outcomeWords(to))}
 }
 
 func (t *tracker) byDeclaration(at int, to verdict) Cause {

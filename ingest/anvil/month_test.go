@@ -204,7 +204,7 @@ func TestEveryFindingOfASimulatedMonthIsExplainedByWhatReallyHappened(t *testing
 			require.Greater(t, j.sides[domain.CauseObserved], 200)
 			require.Greater(t, j.sides[domain.CauseDeclared], 20)
 			require.Greater(t, j.sides[domain.CauseNeverAgreed], 20)
-			require.Zero(t, j.sides[domain.CauseTime])
+			require.Zero(t, j.sides[domain.CauseUnclear])
 		})
 	}
 	require.Len(t, kinds, 9, "every kind of change explains something")
@@ -310,7 +310,7 @@ func (j *judgement) cause(x domain.Explanation, c domain.Cause, first, resolved 
 		j.declaration(x, c)
 	case c.Side == domain.CauseNeverAgreed && !first:
 		j.firstLook(x, c)
-	case c.Side == domain.CauseTime:
+	case c.Side == domain.CauseUnclear:
 		j.fail(x, c, "nothing explains it")
 	}
 }
