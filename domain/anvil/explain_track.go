@@ -302,7 +302,8 @@ func (t *tracker) suppose(world map[Slot]observation) verdict {
 
 // decider is the place of the observation that made the verdict what it is now:
 // the newest since the last sweep that could tell without which it would be
-// another. The event at i only made it possible to tell.
+// another. The event at i is preferred to none alone: often it only made it
+// possible to tell.
 func (t *tracker) decider(i int, now verdict) int {
 	newest := i
 	for slot, o := range t.current {
@@ -311,7 +312,8 @@ func (t *tracker) decider(i int, now verdict) int {
 			continue
 		}
 		world := maps.Clone(t.current)
-		if delete(world, slot); known {
+		delete(world, slot)
+		if known {
 			world[slot] = before
 		}
 		if v := t.suppose(world); v == now || v == unclear {
