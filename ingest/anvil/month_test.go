@@ -192,7 +192,7 @@ func (m *month) withdrawn(d domain.Declared) []domain.AccountMembership {
 
 func TestEveryFindingOfASimulatedMonthIsExplainedByWhatReallyHappened(t *testing.T) {
 	kinds := map[simulator.ChangeKind]int{}
-	for _, seed := range []uint64{20, 27, 208} {
+	for _, seed := range []uint64{20, 27} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newMonth(t, simulator.Config{Seed: seed, Accounts: 50, Groups: 14, Workspaces: 24, Drift: 0.06, WideDrift: 0.25, DriftEvery: 54 * time.Hour})
 			begin := m.sim.WorldTime()
