@@ -16,6 +16,7 @@ import (
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/explain"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -41,10 +42,12 @@ func (r *roles) newAPI() (*api.Server, error) {
 	characters := pgviews.NewCharacterReader(r.pool, generations)
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
+	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
-		Characters: characters, Wallets: wallets, Consortia: consortia, Past: history.New(r.reader, r.registry),
-		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Characters: characters, Wallets: wallets, Consortia: consortia, Past: past,
+		Explainer: explain.New(consortia, past),
+		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -100,6 +100,7 @@ type simulateAnvil struct {
 	Consortium string        `help:"Name of the consortium." default:"demo"`
 	Accounts   int           `help:"How many accounts there are." default:"60"`
 	Groups     int           `help:"How many groups there are." default:"20"`
+	WideDrift  float64       `help:"Share of things that change in further ways: roles, levels, guests, settings, the application's own access; 0 is none." placeholder:"SHARE"`
 	Latency    time.Duration `help:"How long each answer takes."`
 	Declared   string        `help:"Write a declared file for muster declare, and go on." placeholder:"FILE"`
 }
@@ -108,6 +109,7 @@ type simulateAnvil struct {
 func (c *simulateAnvil) Help() string {
 	return `Examples:
   muster simulate anvil --declared declared.json
+  muster simulate anvil --wide-drift 0.2 --speed 3600
   MUSTER_SAM_URL=http://127.0.0.1:9002 MUSTER_RAWLS_URL=http://127.0.0.1:9002 MUSTER_ANVIL_CREDENTIALS=none muster ingest`
 }
 
@@ -115,7 +117,7 @@ func (c *simulateAnvil) Help() string {
 func (c *simulateAnvil) Run(ctx context.Context, env *environment) error {
 	simulator, err := simanvil.New(simanvil.Config{
 		Seed: c.Seed, Consortium: c.Consortium, Accounts: c.Accounts, Groups: c.Groups, Epoch: c.Epoch, Speed: c.Speed,
-		Latency: c.Latency, NoToken: true, StateDir: c.State, Logger: env.logger,
+		WideDrift: c.WideDrift, Latency: c.Latency, NoToken: true, StateDir: c.State, Logger: env.logger,
 	})
 	if err != nil {
 		return err

@@ -161,46 +161,61 @@ func (r *AnVILReader) schemaOf(ctx context.Context, consortium string) (string, 
 	return schema, nil
 }
 
-// The condition is that of [anvil.Accepted.Covers].
-const selectFindings = `SELECT f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at, a.payload::text, a.actor, a.event_time
-	FROM %[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id)
+// findingColumns are what [scannedFinding] takes of findingTables. The condition of
+// an acceptance is that of [anvil.Accepted.Covers].
+const (
+	findingColumns = `f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at, a.payload::text, a.actor, a.event_time`
+	findingTables  = `%[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id)
 	LEFT JOIN %[1]s.records a ON a.stream = f.stream AND a.side = 'declared' AND a.kind = 'acceptance' AND a.name = f.finding_id::text
 		AND a.type = '` + string(anvil.TypeAcceptanceDeclared) + `' AND f.open AND a.event_time >= f.opened_at
 		AND a.payload->>'expected' = f.finding->>'expected' AND a.payload->>'observed' = f.finding->>'observed'
-		AND coalesce((a.payload->>'until')::timestamptz > now(), true)
-	WHERE f.stream = $1`
+		AND coalesce((a.payload->>'until')::timestamptz > now(), true)`
+	selectFindings = `SELECT ` + findingColumns + ` FROM ` + findingTables + ` WHERE f.stream = $1`
+)
 
-func scanFinding(row pgx.CollectableRow) (Finding, error) {
-	var f Finding
-	var text string
-	var acceptance, actor *string
-	var acceptedAt *time.Time
-	if err := row.Scan(&text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed, &acceptance, &actor, &acceptedAt); err != nil {
-		return f, err
-	}
-	if acceptance != nil && actor != nil && acceptedAt != nil {
-		f.Accepted = &anvil.Accepted{By: *actor, At: acceptedAt.UTC()}
-		if err := json.Unmarshal([]byte(*acceptance), &f.Accepted.Acceptance); err != nil {
-			return f, fmt.Errorf("decoding the acceptance of a finding: %w", err)
-		}
-	}
-	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
-	if err := json.Unmarshal([]byte(text), &f.Finding); err != nil {
-		return f, fmt.Errorf("decoding a finding: %w", err)
-	}
-	return f, nil
+// scannedFinding is a row of findingColumns.
+type scannedFinding struct {
+	Finding
+
+	text              string
+	acceptance, actor *string
+	acceptedAt        *time.Time
 }
 
-// Findings lists findings of a consortium, at most filter.Limit. It fails with
-// [event.CodeNotFound] for a consortium that nobody has declared.
-func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Finding, error) {
-	schema, err := r.schemaOf(ctx, filter.Consortium)
-	if err != nil {
-		return nil, err
+// columns are where the columns go, in order.
+func (f *scannedFinding) columns() []any {
+	return []any{&f.text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed, &f.acceptance, &f.actor, &f.acceptedAt}
+}
+
+// decoded is the finding with what its last event and its acceptance say.
+func (f *scannedFinding) decoded() (Finding, error) {
+	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
+	if err := json.Unmarshal([]byte(f.text), &f.Finding.Finding); err != nil {
+		return f.Finding, fmt.Errorf("decoding a finding: %w", err)
 	}
-	args := []any{string(event.Consortium(filter.Consortium))}
+	if f.acceptance == nil || f.actor == nil || f.acceptedAt == nil {
+		return f.Finding, nil
+	}
+	f.Accepted = &anvil.Accepted{By: *f.actor, At: f.acceptedAt.UTC()}
+	if err := json.Unmarshal([]byte(*f.acceptance), &f.Accepted.Acceptance); err != nil {
+		return f.Finding, fmt.Errorf("decoding the acceptance of a finding: %w", err)
+	}
+	return f.Finding, nil
+}
+
+func scanFinding(row pgx.CollectableRow) (Finding, error) {
+	var f scannedFinding
+	if err := row.Scan(f.columns()...); err != nil {
+		return f.Finding, err
+	}
+	return f.decoded()
+}
+
+// complete completes a selection of findings f with what the filter says beside
+// the consortium.
+func (filter FindingFilter) complete(selection string, args ...any) (string, []any) {
 	var sql strings.Builder
-	fmt.Fprintf(&sql, selectFindings, schema)
+	sql.WriteString(selection)
 	add := func(condition string, values ...any) {
 		places := make([]any, len(values))
 		for i, v := range values {
@@ -233,7 +248,18 @@ func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Fin
 		add(` AND (f.opened_at, f.finding_id) < ($%d, $%d)`, filter.Before.OpenedAt, filter.Before.ID)
 	}
 	add(` ORDER BY f.opened_at DESC, f.finding_id DESC LIMIT $%d`, filter.Limit)
-	rows, err := r.pool.Query(ctx, sql.String(), args...)
+	return sql.String(), args
+}
+
+// Findings lists findings of a consortium, at most filter.Limit. It fails with
+// [event.CodeNotFound] for a consortium that nobody has declared.
+func (r *AnVILReader) Findings(ctx context.Context, filter FindingFilter) ([]Finding, error) {
+	schema, err := r.schemaOf(ctx, filter.Consortium)
+	if err != nil {
+		return nil, err
+	}
+	sql, args := filter.complete(fmt.Sprintf(selectFindings, schema), string(event.Consortium(filter.Consortium)))
+	rows, err := r.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, queryError("listing findings", err)
 	}

@@ -19,9 +19,18 @@ import (
 	"github.com/muster-sync/muster/query/auditreport"
 )
 
-// Consortia are consortia as they are now, which [postgres.AnVILReader] knows, or
-// as they were at a moment, see [Past].
+// Consortia are all consortia as they are now; [postgres.AnVILReader] knows them.
 type Consortia interface {
+	ConsortiumReader
+
+	AllFindings(context.Context, postgres.FindingFilter) ([]postgres.ConsortiumFinding, error)
+	// FindingPlace is a finding of whichever consortium.
+	FindingPlace(ctx context.Context, id uuid.UUID) (postgres.FindingPlace, error)
+}
+
+// ConsortiumReader answers about a consortium as it is now or as it was at a
+// moment, see [Past].
+type ConsortiumReader interface {
 	// State is everything that is known of a consortium.
 	State(ctx context.Context, consortium string) (*anvil.State, error)
 	Audit(ctx context.Context, consortium string, options anvil.Options) (postgres.Audit, error)

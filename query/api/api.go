@@ -50,6 +50,7 @@ type Config struct {
 	Keeper     Keeper
 	Consortia  Consortia
 	Past       Past
+	Explainer  Explainer
 	Declarer   Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
@@ -74,7 +75,7 @@ func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
-		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -133,6 +134,7 @@ func New(config Config) (*Server, error) {
 	s.registerOrganisation()
 	s.registerAnvil()
 	s.registerAcceptances()
+	s.registerExplain()
 	s.registerOperations()
 	s.registerProbes()
 	s.registerDocs()

@@ -28,6 +28,7 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/explain"
 )
 
 // The Kafka producer's library measures in a goroutine that it never ends.
@@ -85,6 +86,7 @@ type world struct {
 	named    postgres.NameRequest
 
 	filter     postgres.CharacterFilter
+	found      postgres.FindingFilter
 	journal    clickhouse.JournalFilter
 	wallet     clickhouse.WalletQuery
 	options    anvil.Options
@@ -292,6 +294,48 @@ func (w *world) Finding(ctx context.Context, _ string, id uuid.UUID) (postgres.F
 	return w.findings[0], w.enter(ctx)
 }
 
+func (w *world) AllFindings(ctx context.Context, filter postgres.FindingFilter) ([]postgres.ConsortiumFinding, error) {
+	w.found = filter
+	var all []postgres.ConsortiumFinding
+	for _, f := range w.findings {
+		all = append(all, postgres.ConsortiumFinding{Finding: f, Consortium: "acme"})
+	}
+	return all, w.enter(ctx)
+}
+
+func (w *world) FindingPlace(ctx context.Context, id uuid.UUID) (postgres.FindingPlace, error) {
+	f, err := w.Finding(ctx, "acme", id)
+	return postgres.FindingPlace{ConsortiumFinding: postgres.ConsortiumFinding{Finding: f, Consortium: "acme"}}, err
+}
+
+// explaining is the world as one that explains.
+type explaining struct{ *world }
+
+// Finding implements [api.Explainer].
+func (w explaining) Finding(ctx context.Context, consortium string, id uuid.UUID) (explain.Explanation, error) {
+	f, err := w.world.Finding(ctx, consortium, id)
+	if err != nil {
+		return explain.Explanation{}, err
+	}
+	proof := anvil.Proof{EventID: sweepID, Type: anvil.TypeGroupObserved, Topic: event.TopicAnVIL, Partition: 1, Offset: 7}
+	cause := anvil.Cause{
+		Side: anvil.CauseObserved, At: moment, Words: "it happened", SweepID: &sweepID,
+		Records: []anvil.CauseRecord{{Side: anvil.SideObserved, Kind: anvil.KindGroup, Name: "g", Change: "no such group", EventID: sweepID}},
+		Window:  &anvil.Window{From: moment.Add(-time.Hour), To: moment, FromSweep: sweepID, ToSweep: sweepID, Unseen: 1, Why: "status 500"},
+	}
+	return explain.Explanation{
+		Explanation: anvil.Explanation{
+			Finding: f.Finding, Open: f.Open, ChangedAt: f.ChangedAt, Cause: cause, Narrative: []string{"it happened"},
+			Earlier: []anvil.Episode{{OpenedAt: moment, Cause: cause, ResolvedAt: &moment, Resolution: &cause}},
+			Parts:   []anvil.Part{{FindingID: findingID, Record: "r", Kind: anvil.NotInApp, OpenedAt: moment, Cause: cause}}, PartCount: 1,
+			Timeline: []anvil.Moment{{At: moment, Side: anvil.SideObserved, Kind: anvil.KindGroup, Name: "g", What: "no such group", Agreed: "no", Proof: proof}},
+			Touched:  []anvil.Touched{{Side: anvil.SideObserved, Kind: anvil.KindGroup, Name: "h", At: moment, Change: "no such group", EventID: sweepID}}, TouchedCount: 1,
+			Evidence: []anvil.Proof{proof},
+		},
+		Consortium: consortium, Verified: true, Checks: []explain.Check{{What: "the event is in the log", Verified: true, EventID: &sweepID, Position: "t/1@7"}},
+	}, w.enter(ctx)
+}
+
 func (w *world) Sweeps(ctx context.Context, _ string, _ *postgres.SweepCursor, _ int) ([]postgres.Sweep, error) {
 	return w.sweeps, w.enter(ctx)
 }
@@ -404,7 +448,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: consortia{w}, Past: w, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -31,7 +31,7 @@ func listAsOf(at time.Time) string {
 // consortia answers about a consortium as of a moment: about now from the read
 // model, about the past from the log. It fails with [event.CodeInvalid] for a
 // moment that is yet to come.
-func (s *Server) consortia(ctx context.Context, consortium string, at time.Time) (Consortia, error) {
+func (s *Server) consortia(ctx context.Context, consortium string, at time.Time) (ConsortiumReader, error) {
 	if at.IsZero() {
 		return s.config.Consortia, nil
 	}

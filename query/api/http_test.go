@@ -146,6 +146,7 @@ func TestListsCanBeHadAsHarmlessCSV(t *testing.T) {
 	require.Equal(t, "-1.50", read("/v1/analytics/wallet")[1][8])
 	require.Len(t, read("/v1/anvil/acme/findings"), 2)
 	require.Len(t, read("/v1/anvil/acme/sweeps"), 2)
+	require.Equal(t, []string{"consortium", "finding_id"}, read("/v1/findings")[0][:2])
 	require.Len(t, read("/v1/projections"), 2)
 	require.Len(t, read("/v1/poison"), 2)
 
@@ -158,7 +159,7 @@ func TestListsCanBeHadAsHarmlessCSV(t *testing.T) {
 
 func TestSingleThingsHaveVersions(t *testing.T) {
 	c := newClient(t)
-	for _, target := range []string{"/v1/characters/90000001", "/v1/characters/90000001/location", "/v1/characters/90000001/wallet", "/v1/anvil/acme/audits", "/v1/anvil/acme/findings/" + findingID.String()} {
+	for _, target := range []string{"/v1/characters/90000001", "/v1/characters/90000001/location", "/v1/characters/90000001/wallet", "/v1/anvil/acme/audits", "/v1/anvil/acme/findings/" + findingID.String(), "/v1/findings/" + findingID.String(), "/v1/findings/" + findingID.String() + "/explain"} {
 		a := c.get(target)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 		etag := a.Header.Get("ETag")
@@ -329,6 +330,10 @@ func TestAuditsHaveTheResultsOfThePeer(t *testing.T) {
 	require.Contains(t, a.text, `"result":{"accounts":{"ok":true`)
 	c.requireProblem(c.get("/v1/anvil/none/audits"), http.StatusNotFound, "none")
 	c.requireProblem(c.get("/v1/anvil/acme/findings/no-uuid"), http.StatusUnprocessableEntity, "uuid")
+	c.requireProblem(c.get("/v1/findings/no-uuid/explain"), http.StatusUnprocessableEntity, "uuid")
+	c.requireProblem(c.get("/v1/findings/"+sweepID.String()+"/explain"), http.StatusNotFound, sweepID.String())
+	require.Contains(t, c.get("/v1/findings?state=resolved&model=accounts,workspaces&severity=high").text, `"consortium":"acme"`)
+	require.Equal(t, postgres.FindingFilter{State: postgres.FindingsResolved, Models: []anvil.Model{anvil.ModelAccounts, anvil.ModelWorkspaces}, Severity: anvil.SeverityHigh, Limit: 101}, c.world.found)
 }
 
 func TestAFindingIsAcceptedForAReason(t *testing.T) {
@@ -434,7 +439,7 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 	c := newClient(t)
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: consortia{c.world}, Past: c.world, Declarer: c.world, ConsortiumImporter: c.world,
+		Authenticator: tokens{}, Characters: c.world, Wallets: c.world, Importer: c.world, Keeper: c.world, Consortia: consortia{c.world}, Past: c.world, Explainer: explaining{c.world}, Declarer: c.world, ConsortiumImporter: c.world,
 		Sweeper: c.world, Operations: c.world, Gatherer: registry, Registerer: registry,
 	}
 	_, err = api.New(config)

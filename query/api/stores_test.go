@@ -24,6 +24,7 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/explain"
 )
 
 // stores are the real log and the real read models, with projections running.
@@ -79,6 +80,7 @@ func newStores(t *testing.T) *stores {
 	wallets := clickhouse.NewWalletReader(conn, generations)
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
+		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
@@ -146,6 +148,17 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	require.Contains(t, s.get("/v1/anvil/acme/sweeps").text, sweepID.String())
 	s.requireProblem(s.get("/v1/anvil/nobody/findings"), http.StatusNotFound, "nobody")
 	s.requireProblem(s.get("/v1/anvil/acme/findings/"+sweepID.String()), http.StatusNotFound, sweepID.String())
+
+	require.Contains(t, s.get("/v1/findings").text, `"consortium":"acme"`)
+	require.Contains(t, s.get("/v1/findings?state=resolved").text, `"items":[]`)
+	require.Contains(t, s.get("/v1/findings/"+findingID.String()).text, `"consortium":"acme"`)
+	s.requireProblem(s.get("/v1/findings/"+sweepID.String()+"/explain"), http.StatusNotFound, sweepID.String())
+	s.requireProblem(s.get("/v1/anvil/other/findings/"+findingID.String()+"/explain"), http.StatusNotFound, "other")
+	for _, target := range []string{"/v1/findings/", "/v1/anvil/acme/findings/"} {
+		why := s.eventually(target+findingID.String()+"/explain", func(b map[string]any) bool { return b["verified"] == true })
+		require.Contains(t, why, `"side":"never_agreed"`)
+		require.Contains(t, why, "a@example.com: Not in AnVIL. The finding is open")
+	}
 
 	stats := s.get("/v1/stats").text
 	require.Contains(t, stats, `"journal_entries":2`)

@@ -97,7 +97,7 @@ func callOf(segments []string) (call, bool) {
 func (w *world) reply(c call, query string, at time.Time) reply {
 	switch c.route {
 	case routeBillingProject:
-		return w.billingProject(c.args[0])
+		return w.billingProject(c.args[0], at)
 	case routeUser:
 		return w.user(c.args[0], at)
 	case routeGroups:
@@ -116,13 +116,13 @@ func (w *world) reply(c call, query string, at time.Time) reply {
 	case routeACL:
 		return w.acl(c.args[0]+"/"+c.args[1], at)
 	default:
-		return w.settings(c.args[0] + "/" + c.args[1])
+		return w.settings(c.args[0]+"/"+c.args[1], at)
 	}
 }
 
-func (w *world) billingProject(name string) reply {
+func (w *world) billingProject(name string, at time.Time) reply {
 	i, ok := w.projectByName[name]
-	if !ok || !w.projects[i].exists || !w.projects[i].hasApp {
+	if !ok || !w.billedAt(i, at) {
 		return report(rawls, http.StatusNotFound, "billing project not available")
 	}
 	return reply{http.StatusOK, map[string]any{
@@ -181,14 +181,14 @@ func (w *world) policy(name, role string, at time.Time) reply {
 		return report(sam, http.StatusForbidden, "not an admin")
 	}
 	emails := []string{}
-	if w.groups[g].appRole == role {
+	if w.appRoleAt(g, at) == role {
 		emails = append(emails, w.app)
 	}
+	if role == roleMember && w.strayAt(g, at) {
+		emails = append(emails, strayAddress(g))
+	}
 	for n, m := range w.groups[g].members {
-		if m.group >= 0 && !w.groups[m.group].exists || m.group < 0 && w.accountAt(m.account, at) == accountMissing {
-			continue
-		}
-		if w.roleAt(g, n, at) == role {
+		if w.presentAt(m, at) && w.roleAt(g, n, at) == role {
 			emails = append(emails, w.storedAddress(m))
 		}
 	}
@@ -197,12 +197,12 @@ func (w *world) policy(name, role string, at time.Time) reply {
 
 // appLevel is the level of the app as the list of workspaces shows it: nothing
 // can be done without being in all groups of the authorization domain.
-func (w *world) appLevel(n int, held []roles) string {
+func (w *world) appLevel(n int, held []roles, at time.Time) string {
 	ws := &w.workspaces[n]
-	if !ws.exists || ws.level == "" {
+	if !w.openAt(n, at) {
 		return ""
 	}
-	for _, g := range ws.domains {
+	for _, g := range w.domainsAt(n, at) {
 		if !held[g].any() {
 			return levelNoAccess
 		}
@@ -220,7 +220,7 @@ func (w *world) listWorkspaces(query string, at time.Time) reply {
 	held := w.appRoles(at)
 	rows := []map[string]any{}
 	for n := range w.workspaces {
-		level := w.appLevel(n, held)
+		level := w.appLevel(n, held, at)
 		if level == "" {
 			continue
 		}
@@ -247,7 +247,7 @@ func (w *world) listWorkspaces(query string, at time.Time) reply {
 func (w *world) workspaceDetails(n int, at time.Time) map[string]any {
 	ws := &w.workspaces[n]
 	domains := []map[string]string{}
-	for _, g := range ws.domains {
+	for _, g := range w.domainsAt(n, at) {
 		domains = append(domains, map[string]string{"membersGroupName": w.groups[g].name})
 	}
 	d := dice.New(w.seed, drawWorkspace, uint64(n), 1)
@@ -262,7 +262,7 @@ func (w *world) workspaceDetails(n int, at time.Time) map[string]any {
 
 func (w *world) acl(key string, at time.Time) reply {
 	n, ok := w.workspaceByKey[key]
-	if !ok || !w.workspaces[n].exists || w.workspaces[n].level == "" {
+	if !ok || !w.openAt(n, at) {
 		return report(rawls, http.StatusNotFound, "acl not available")
 	}
 	ws := &w.workspaces[n]
@@ -285,18 +285,25 @@ func (w *world) acl(key string, at time.Time) reply {
 			}
 			address = w.groups[s.group].email
 		}
-		entries[address] = entry(level, s.canShare, s.compute, pending)
+		compute, canShare := s.compute, s.canShare
+		if level != s.level {
+			compute, canShare = compute && level != levelReader, canShare && level != levelReader
+		}
+		entries[address] = entry(level, canShare, compute, pending)
+	}
+	if w.guestAt(n, at) {
+		entries[guestAddress(n)] = entry(levelReader, false, false, true)
 	}
 	return reply{http.StatusOK, map[string]any{"acl": entries}}
 }
 
-func (w *world) settings(key string) reply {
+func (w *world) settings(key string, at time.Time) reply {
 	n, ok := w.workspaceByKey[key]
-	if !ok || !w.workspaces[n].exists || w.workspaces[n].level == "" {
+	if !ok || !w.openAt(n, at) {
 		return report(rawls, http.StatusNotFound, "workspace not available")
 	}
 	all := []map[string]any{}
-	if w.workspaces[n].pays {
+	if w.paysAt(n, at) {
 		all = append(all, map[string]any{"settingType": "GcpBucketRequesterPays", "config": map[string]any{"enabled": true}})
 	}
 	if n%3 == 0 {

@@ -35,6 +35,7 @@ var workspaceFields = []string{
 //	GET    failures           the requests that a fault broke
 //	GET    answers            what a perfect sweep would see now
 //	GET    declared           the declaration, for a file
+//	GET    changes            what changed in the world; from and to in its time
 //	GET, POST, DELETE faults  a list of [fault.Fault]
 //	POST   freeze, thaw       stops the world, lets it go on
 func (s *Simulator) Handler() http.Handler {
@@ -300,6 +301,7 @@ func (s *Simulator) admin() http.Handler {
 	get("failures", func() any { return s.Failures() })
 	get("answers", func() any { return s.Answers() })
 	get("declared", func() any { return s.Declared() })
+	mux.HandleFunc("GET "+adminPrefix+"changes", s.adminChanges)
 	get("faults", func() any { return s.faults.Active() })
 	mux.HandleFunc("DELETE "+adminPrefix+"violations", func(w http.ResponseWriter, _ *http.Request) {
 		s.book.Clear()

@@ -58,6 +58,9 @@ type Config struct {
 	// Drift is the share of things in the world that come and go; 0 is 0.03,
 	// negative is none.
 	Drift float64
+	// WideDrift is the share of things that change in further ways, see
+	// [ChangeKind]; 0 is none, which is the world as it was before there were any.
+	WideDrift float64
 	// DriftEvery is how long, in the time of the world, they stay as they are; 0
 	// is six hours.
 	DriftEvery time.Duration
@@ -122,6 +125,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%d accounts, %d groups and %d workspaces: a simulated consortium needs at least one of each", c.Accounts, c.Groups, c.Workspaces)
 	case c.Drift > 1:
 		return fmt.Errorf("drift %v: a share is at most 1", c.Drift)
+	case c.WideDrift < 0 || c.WideDrift > 1:
+		return fmt.Errorf("wide drift %v: a share is between 0 and 1", c.WideDrift)
 	case c.DriftEvery < time.Second:
 		return fmt.Errorf("drift every %s: must be at least a second", c.DriftEvery)
 	}

@@ -45,12 +45,15 @@ type worldShape struct {
 	App        string        `json:"service_account"`
 	Drift      float64       `json:"drift"`
 	DriftEvery time.Duration `json:"drift_every"`
+	// WideDrift is left out where it is none: folders older than it hold no word
+	// of it.
+	WideDrift float64 `json:"wide_drift,omitempty"`
 }
 
 func (c *Config) shape() worldShape {
 	return worldShape{
 		Seed: c.Seed, Consortium: c.Consortium, Accounts: c.Accounts, Groups: c.Groups, Workspaces: c.Workspaces,
-		App: c.ServiceAccount, Drift: c.Drift, DriftEvery: c.DriftEvery,
+		App: c.ServiceAccount, Drift: c.Drift, DriftEvery: c.DriftEvery, WideDrift: c.WideDrift,
 	}
 }
 

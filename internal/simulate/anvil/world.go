@@ -14,6 +14,7 @@ const (
 	drawGroup
 	drawWorkspace
 	drawDrift
+	drawWide
 )
 
 // Roles and levels as the services spell them when compared.
@@ -34,6 +35,7 @@ type world struct {
 	seed       uint64
 	app        string
 	drift      float64
+	wide       float64
 	driftEvery time.Duration
 
 	projects   []project
@@ -52,6 +54,8 @@ type project struct {
 	name   string
 	hasApp bool // as declared
 	exists bool
+	// wavers: the service account comes to be no user of it, and a user again.
+	wavers bool
 }
 
 // accountKind says what Sam knows of an address.
@@ -73,6 +77,8 @@ type account struct {
 	kind     accountKind
 	// wavers: it vanishes and comes back in time.
 	wavers bool
+	// unregisters: it comes to be one that was only invited, and back.
+	unregisters bool
 }
 
 type group struct {
@@ -83,6 +89,9 @@ type group struct {
 	declaredManaged bool
 	appRole         string // the app's direct role; empty for none
 	members         []membership
+	// loses: the app's direct role goes and comes back; strays: an address that
+	// nobody declared comes and goes.
+	loses, strays bool
 }
 
 // membership is one address in a group, in the world or in the declaration or
@@ -95,8 +104,9 @@ type membership struct {
 	role         string
 	declaredRole string
 	ignored      bool
-	// wavers: it comes and goes in time.
-	wavers bool
+	// wavers: it comes and goes in time; swaps: the role becomes the other one and
+	// back.
+	wavers, swaps bool
 }
 
 type workspace struct {
@@ -112,6 +122,10 @@ type workspace struct {
 	domains         []int
 	declaredDomains []int
 	shares          []share
+	// paysWavers: requester pays comes and goes; redomains: so do the
+	// authorization domains; unlists: so does all access of the app; guests: so
+	// does an address that nobody declared.
+	paysWavers, redomains, unlists, guests bool
 }
 
 type share struct {
@@ -123,11 +137,13 @@ type share struct {
 	canShare      bool
 	ignored       bool
 	wavers        bool
+	// shifts: the level becomes another one and back.
+	shifts bool
 }
 
 func newWorld(c *Config) *world {
 	w := &world{
-		seed: c.Seed, app: c.ServiceAccount, drift: c.Drift, driftEvery: c.DriftEvery,
+		seed: c.Seed, app: c.ServiceAccount, drift: c.Drift, wide: c.WideDrift, driftEvery: c.DriftEvery,
 		groupByName: map[string]int{}, groupByEmail: map[string]int{}, accountByEmail: map[string]int{},
 		projectByName: map[string]int{}, workspaceByKey: map[string]int{},
 	}
@@ -152,6 +168,7 @@ func newWorld(c *Config) *world {
 		w.workspaces = append(w.workspaces, w.newWorkspace(i, c))
 		w.workspaceByKey[w.workspaces[i].project+"/"+w.workspaces[i].name] = i
 	}
+	w.widen()
 	return w
 }
 
@@ -323,52 +340,6 @@ func (w *world) newShare(d *dice.Stream, g int) share {
 	return s
 }
 
-// flipped tells whether a wavering thing is in its other state at a time. It
-// changes its mind by the period, each thing at its own moment.
-func (w *world) flipped(at time.Time, parts ...uint64) bool {
-	d := dice.New(w.seed, append([]uint64{drawDrift}, parts...)...)
-	phase := int64(d.Float() * float64(w.driftEvery))
-	n := uint64((at.UnixNano() + phase) / int64(w.driftEvery))
-	d = dice.New(d.Uint64(), n)
-	return d.Chance(0.5)
-}
-
-// roleAt is the role of a membership in the world at a time; empty if it is not
-// there.
-func (w *world) roleAt(g, n int, at time.Time) string {
-	m := &w.groups[g].members[n]
-	if !m.wavers || !w.flipped(at, 1, uint64(g), uint64(n)) {
-		return m.role
-	}
-	if m.role != "" {
-		return ""
-	}
-	return roleMember
-}
-
-func (w *world) accountAt(n int, at time.Time) accountKind {
-	a := &w.accounts[n]
-	if a.wavers && w.flipped(at, 2, uint64(n)) {
-		return accountMissing
-	}
-	return a.kind
-}
-
-func (w *world) lockedAt(n int, at time.Time) bool {
-	ws := &w.workspaces[n]
-	return ws.locked != (ws.wavers && w.flipped(at, 3, uint64(n)))
-}
-
-// levelAt is the level of a share in the world at a time; empty if it is not
-// there.
-func (w *world) levelAt(n, i int, at time.Time) string {
-	s := &w.workspaces[n].shares[i]
-	if s.wavers && w.flipped(at, 4, uint64(n), uint64(i)) {
-		return ""
-	}
-	return s.level
-}
-
 // addressOf is the address of a member in lower case, as it is declared.
 func (w *world) addressOf(m membership) string {
 	if m.group >= 0 {
@@ -402,7 +373,7 @@ func (w *world) appRoles(at time.Time) []roles {
 		if !w.groups[g].exists {
 			continue
 		}
-		held[g].add(w.groups[g].appRole)
+		held[g].add(w.appRoleAt(g, at))
 		for n, m := range w.groups[g].members {
 			if m.group >= 0 && held[m.group].any() {
 				held[g].add(w.roleAt(g, n, at))
