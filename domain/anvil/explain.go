@@ -153,7 +153,8 @@ type Moment struct {
 	Reason string `json:"reason,omitempty"`
 	// What says what changed, before and after.
 	What string `json:"what"`
-	// Mark is set where the finding itself was opened, changed or resolved.
+	// Mark is set where the finding itself was opened, changed or resolved, and where
+	// it was accepted or that was withdrawn.
 	Mark string `json:"mark,omitempty"`
 	// Agreed says whether the two sides agreed after it: "yes", "no" or
 	// "unknown".

@@ -297,6 +297,24 @@ func TestAnAddressThatComesAfterItsIgnoreRowHasEndedIsAChangeOfTheWorld(t *testi
 	require.Equal(t, anvil.CauseObserved, c.explain(anvil.NotInApp).Cause.Side)
 }
 
+func TestAcceptancesStandInTheTimeline(t *testing.T) {
+	c := newChronicle(t)
+	c.declare("ada", "start", readers())
+	c.sweep(oneGroup(t, `["a@example.com"]`))
+	c.sweep(oneGroup(t, `["a@example.com","x@example.com"]`))
+	id := c.explain(anvil.NotInApp).Finding.ID
+	p, err := c.state.Accept(id, "a guest", time.Time{}, c.now)
+	require.NoError(t, err)
+	c.write(p, "ben", "")
+	p, err = c.state.Unaccept(id, "gone home")
+	require.NoError(t, err)
+	c.write(p, "ada", "")
+	timeline := c.explainID(id).Timeline
+	accepted, withdrawn := timeline[len(timeline)-2], timeline[len(timeline)-1]
+	require.Equal(t, []string{"accepted", "ben", "a guest"}, []string{accepted.Mark, accepted.Actor, accepted.Reason})
+	require.Equal(t, []string{"unaccepted", "ada", "gone home"}, []string{withdrawn.Mark, withdrawn.Actor, withdrawn.Reason})
+}
+
 func TestARollUpIsExplainedByWhatItSumsUp(t *testing.T) {
 	c := newChronicle(t)
 	c.declare("ada", "start", readers())

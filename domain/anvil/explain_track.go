@@ -669,6 +669,19 @@ func (t *tracker) note(i int, slot Slot, bearing bool) {
 			return
 		}
 		m.Mark, m.What = "resolved", p.Kind+" does not hold any more"
+	case AcceptanceDeclared:
+		if p.FindingID != t.last.ID {
+			return
+		}
+		m.Side, m.Mark, m.Reason, m.What = SideDeclared, "accepted", p.Reason, "accepted as it is: expected "+p.Expected+", observed "+p.Observed
+		if !p.Until.IsZero() {
+			m.What += ", until " + moment(p.Until)
+		}
+	case AcceptanceWithdrawn:
+		if p.FindingID != t.last.ID {
+			return
+		}
+		m.Side, m.Mark, m.Reason, m.What = SideDeclared, "unaccepted", p.Reason, "not accepted any more"
 	default:
 		if !bearing {
 			return

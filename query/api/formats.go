@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/negotiation"
+	"github.com/google/uuid"
 
 	"github.com/muster-sync/muster/internal/spreadsheet"
 )
@@ -238,6 +239,8 @@ func cell(v reflect.Value) (string, error) {
 		return string(value), nil
 	case json.Number:
 		return string(value), nil
+	case uuid.UUID:
+		return value.String(), nil
 	}
 	switch v.Kind() { //nolint:exhaustive // whatever else there is is written as JSON
 	case reflect.String:
