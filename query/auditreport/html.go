@@ -107,7 +107,7 @@ func heading(v Verdict) string {
 	case NotInApp:
 		return "Not in app"
 	case Beyond:
-		return "To question: the peer passes these"
+		return "To question, though django-anvil-consortium-manager passes it"
 	case Unknown:
 		return "Unknown"
 	case Ignored:
