@@ -618,8 +618,7 @@ func (t *tracker) byObservation(n turn, to verdict) Cause {
 		before = disagreed
 	}
 	question, found := asking(slot.Key), -1
-	for k := len(t.looks) - 1; k >= 0; k-- {
-		l := t.looks[k]
+	for k, l := range slices.Backward(t.looks) {
 		if l.at > n.deciding || l.sweep.SweepID == w.ToSweep {
 			continue
 		}

@@ -519,19 +519,20 @@ func (t *tracker) firstSeenWords(c Cause, to verdict) string {
 	if to == agreed {
 		return fmt.Sprintf("When AnVIL could first tell, at %s, the two sides agreed.", moment(c.At))
 	}
-	text := fmt.Sprintf("It was so when AnVIL was first looked at, at %s: expected is %s, observed was %s", moment(c.At), t.shown.Expected, t.shown.Observed)
+	by := ""
+	if c.Actor != "" {
+		by = " by " + c.Actor
+	}
+	if c.Reason != "" {
+		by += fmt.Sprintf(" (reason: %s)", c.Reason)
+	}
+	parts := []string{fmt.Sprintf("It was so when AnVIL was first looked at, at %s: expected is %s, observed was %s", moment(c.At), t.shown.Expected, t.shown.Observed)}
 	for _, r := range c.Records {
 		if r.Side == SideDeclared {
-			text += fmt.Sprintf("; %s had been declared before", r.called())
-			if c.Actor != "" {
-				text += " by " + c.Actor
-			}
-			if c.Reason != "" {
-				text += fmt.Sprintf(" (reason: %s)", c.Reason)
-			}
+			parts = append(parts, r.called()+" had been declared before"+by)
 		}
 	}
-	return text + "."
+	return strings.Join(parts, "; ") + "."
 }
 
 // narrative tells an explanation in sentences.
