@@ -188,12 +188,13 @@ func (d *day) intervals() string {
 const dayReports = 8
 
 // wait lets the hours go by. What it tells between shows what keeping in step costs
-// once the first reading is over.
-func (d *day) wait() {
+// once the first reading is over; it returns that of the last half, in tokens for a
+// character and day.
+func (d *day) wait() (steady float64) {
 	d.t.Helper()
 	until := time.Now().Add(time.Duration(d.hours / d.speed * float64(time.Hour)))
 	var requests, tokens int64
-	for step := time.Until(until) / dayReports; time.Until(until) > step/2; {
+	for step, n := time.Until(until)/dayReports, 1; time.Until(until) > step/2; n++ {
 		time.Sleep(step) //nolint:forbidigo // The world's clock runs by the wall clock.
 		books := d.books()
 		before, spent := requests, tokens
@@ -201,7 +202,11 @@ func (d *day) wait() {
 		days := float64(d.characters) * step.Hours() * d.speed / 24
 		d.t.Logf("%5.1f hours: %.0f requests and %.0f tokens a character-day, ingest at most %.0f MiB",
 			books.World.Sub(d.began).Hours(), float64(requests-before)/days, float64(tokens-spent)/days, d.ingest.peakMemory(d.t))
+		if n > dayReports/2 {
+			steady += float64(tokens-spent) / days / (dayReports / 2)
+		}
 	}
+	return steady
 }
 
 // settle stops the world and what goes wrong in it, and waits until nothing is
