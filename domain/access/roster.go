@@ -56,6 +56,7 @@ func NewRoster(org Organisation) *Roster {
 	r := &Roster{
 		users: make(map[string]*member, len(org.Users)), characters: make(map[int64]*figure, len(org.Characters)),
 		inCorporation: map[int64][]*member{}, inAlliance: map[int64][]*member{},
+		ids: []string{}, registered: []int64{}, orphans: []int64{}, shared: []int64{},
 	}
 	homes := make(map[int64]Home, len(org.Characters))
 	for _, u := range org.Users {
@@ -75,7 +76,8 @@ func NewRoster(org Organisation) *Roster {
 	slices.Sort(r.registered)
 	slices.Sort(r.orphans)
 	slices.Sort(r.shared)
-	r.ids = slices.Sorted(maps.Keys(r.users))
+	r.ids = slices.AppendSeq(r.ids, maps.Keys(r.users))
+	slices.Sort(r.ids)
 	for _, id := range r.ids {
 		m := r.users[id]
 		slices.Sort(m.registered)

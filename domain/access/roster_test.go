@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -41,6 +42,15 @@ func TestAnAllianceAuditorOpensTheCharactersOfItsMains(t *testing.T) {
 	require.Equal(t, []int64{300}, r.Viewer("cy"), "without a main there is no scope")
 	require.Empty(t, r.Viewer("dee"), "a superuser who is not active")
 	require.Equal(t, []int64{900}, r.Orphans())
+}
+
+func TestNothingIsAnEmptyList(t *testing.T) {
+	rights := access.NewRoster(access.Organisation{Users: []access.OrganisationUser{{ID: "root", Superuser: true, Active: true}, {ID: "out"}}}).Rights()
+	empty := access.NewRoster(access.Organisation{})
+	text, err := json.Marshal([]any{rights, empty.Users(), empty.Orphans(), empty.Everybody(), empty.Compliance(nil, nil)})
+	require.NoError(t, err)
+	require.JSONEq(t, `[{"viewer":{"out":[],"root":[]},"finder":{"out":[],"root":[]},"accessible_users":{"out":[],"root":["root"]},
+		"exports":{"out":false,"root":true},"can_share":{"out":false,"root":true}},[],[],[],{"users":[],"corporations":[]}]`, string(text))
 }
 
 func TestSomebodyUnknownMayNothing(t *testing.T) {
