@@ -141,6 +141,19 @@ func FinderViewOf(user string, g Grants, home Home) View {
 	return ViewOf(user, g, home)
 }
 
+// ListViewOf is what a list of characters shows him: what the finder does, or without
+// the finder his own characters.
+func ListViewOf(user string, g Grants, home Home) View {
+	switch {
+	case g.Can(FinderAccess):
+		return FinderViewOf(user, g, home)
+	case g.Can(BasicAccess):
+		return View{Owner: user}
+	default:
+		return View{}
+	}
+}
+
 // Audience is whom reports may show to a viewer, as conditions on users. The zero
 // value is nobody.
 type Audience struct {

@@ -44,6 +44,21 @@ func TestAnAllianceAuditorOpensTheCharactersOfItsMains(t *testing.T) {
 	require.Equal(t, []int64{900}, r.Orphans())
 }
 
+func TestAListWithoutTheFinderIsOfOnesOwn(t *testing.T) {
+	f := func(want access.View, permissions ...string) {
+		t.Helper()
+		g := access.Grants{Active: true, Permissions: permissions}
+		require.Equal(t, want, access.ListViewOf("ada", g, access.Home{CorporationID: 7}))
+		g.Active = false
+		require.Zero(t, access.ListViewOf("ada", g, access.Home{CorporationID: 7}))
+	}
+	f(access.View{})
+	f(access.View{}, "finder_access")
+	f(access.View{Owner: "ada"}, "basic_access", "view_shared_characters", "characters_access", "view_everything")
+	f(access.View{Owner: "ada", Shared: true, Scope: access.Scope{CorporationID: 7}}, "basic_access", "finder_access", "view_shared_characters", "characters_access", "view_same_corporation")
+	f(access.View{Everything: true}, "basic_access", "finder_access", "characters_access", "view_everything")
+}
+
 func TestNothingIsAnEmptyList(t *testing.T) {
 	rights := access.NewRoster(access.Organisation{Users: []access.OrganisationUser{{ID: "root", Superuser: true, Active: true}, {ID: "out"}}}).Rights()
 	empty := access.NewRoster(access.Organisation{})

@@ -403,12 +403,18 @@ func (r *CharacterReader) character(ctx context.Context, schema string, id int64
 	}
 	c, err := pgx.CollectExactlyOneRow(rows, scanCharacter)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Character{}, event.Errorf(event.CodeNotFound, "there is no character %d: see the list of characters for those that are registered", id)
+		return Character{}, NoCharacter(id)
 	}
 	if err != nil {
 		return Character{}, queryError("reading a character", err)
 	}
 	return c, nil
+}
+
+// NoCharacter says that there is no character of an id, with [event.CodeNotFound]:
+// also to somebody who may not know whether there is one.
+func NoCharacter(id int64) error {
+	return event.Errorf(event.CodeNotFound, "there is no character %d: see the list of characters for those that are registered", id)
 }
 
 // states reads the state of all sections of a character.
