@@ -127,6 +127,9 @@ type commandLine struct {
 	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`
 	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
 
+	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases."`
+	Compliance complianceCommand `cmd:"" help:"Check the reports of registered characters against a file of cases."`
+
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 
 	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`

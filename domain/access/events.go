@@ -10,12 +10,14 @@ import "github.com/muster-sync/muster/domain/event"
 const (
 	TypeUserRegistered event.Type = "muster.access.user.registered.v1"
 	TypeMainSet        event.Type = "muster.access.main.set.v1"
+	TypeListed         event.Type = "muster.access.characters.listed.v1"
 )
 
 // Register makes every version of this domain's events readable.
 func Register(r *event.Registry) {
 	event.Register[UserRegistered](r)
 	event.Register[MainSet](r)
+	event.Register[CharactersListed](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was
@@ -43,3 +45,24 @@ type MainSet struct {
 
 // EventType implements [event.Payload].
 func (MainSet) EventType() event.Type { return TypeMainSet }
+
+// CharactersListed says which characters a user owns that are not registered, by the
+// word of the application that users come from. It replaces the list before it. One
+// that is registered later is what its own stream says, listed or not.
+type CharactersListed struct {
+	UserID     string            `json:"user_id"`
+	Characters []ListedCharacter `json:"characters,omitempty"`
+}
+
+// EventType implements [event.Payload].
+func (CharactersListed) EventType() event.Type { return TypeListed }
+
+// ListedCharacter is a character that is owned and not registered. Where it is
+// matters if it is a main.
+type ListedCharacter struct {
+	CharacterID   int64  `json:"character_id"`
+	Name          string `json:"name,omitempty"`
+	CorporationID int64  `json:"corporation_id,omitempty"`
+	// AllianceID is zero for none.
+	AllianceID int64 `json:"alliance_id,omitempty"`
+}

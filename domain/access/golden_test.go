@@ -27,6 +27,10 @@ func samples() map[string]event.Payload {
 		string(access.TypeUserRegistered) + ".least": access.UserRegistered{UserID: "bob"},
 		string(access.TypeMainSet):                   access.MainSet{UserID: "ada", CharacterID: new(int64(90000001))},
 		string(access.TypeMainSet) + ".none":         access.MainSet{UserID: "ada"},
+		string(access.TypeListed): access.CharactersListed{UserID: "ada", Characters: []access.ListedCharacter{
+			{CharacterID: 90000002, Name: "Alt", CorporationID: 98000001, AllianceID: 99000001},
+		}},
+		string(access.TypeListed) + ".none": access.CharactersListed{UserID: "ada"},
 	}
 }
 

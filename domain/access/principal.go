@@ -12,6 +12,10 @@ import (
 type Principal struct {
 	// ID names him in events and logs, such as "token:admin". It holds no secret.
 	ID string
+	// UserID is the user of the organisation who he is; empty for a program. A user may
+	// read characters, as far as his [View] goes, also if he is a superuser: one who
+	// was deactivated sees nothing.
+	UserID string
 	// Superuser may do everything.
 	Superuser bool
 }
@@ -66,12 +70,12 @@ func Actions() []Action {
 
 // Authorize tells whether somebody may do something: nil if he may, else an
 // error with [event.CodeUnauthenticated] for nobody and [event.CodeForbidden]
-// for everybody else.
+// for everybody else. Which characters a user may read is for his [View] to say.
 func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser:
+	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

@@ -36,6 +36,12 @@ func TestShortTokensAreRefusedWithoutShowingThem(t *testing.T) {
 func TestSuperusersMayDoEverythingAndOthersNothing(t *testing.T) {
 	for _, action := range access.Actions() {
 		require.NoError(t, access.Authorize(access.Principal{ID: "token:admin", Superuser: true}, action))
+		user := access.Authorize(access.Principal{ID: "user:ada", UserID: "ada"}, action)
+		if action == access.ActionReadCharacters {
+			require.NoError(t, user, "bounded by his view")
+		} else {
+			require.Equal(t, event.CodeForbidden, event.CodeOf(user), action)
+		}
 		require.Equal(t, event.CodeForbidden, event.CodeOf(access.Authorize(access.Principal{ID: "token:x"}, action)))
 		require.Equal(t, event.CodeUnauthenticated, event.CodeOf(access.Authorize(access.Principal{Superuser: true}, action)))
 	}

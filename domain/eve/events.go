@@ -21,6 +21,8 @@ const (
 	TypeCharacterDisabled   event.Type = "muster.eve.character.disabled.v1"
 	TypeCharacterEnabled    event.Type = "muster.eve.character.enabled.v1"
 	TypeCharacterForgotten  event.Type = "muster.eve.character.forgotten.v1"
+	TypeCharacterShared     event.Type = "muster.eve.character.shared.v1"
+	TypeCharacterUnshared   event.Type = "muster.eve.character.unshared.v1"
 	TypeSectionObserved     event.Type = "muster.eve.section.observed.v1"
 	TypeSectionFailed       event.Type = "muster.eve.section.failed.v1"
 	TypeSectionRecovered    event.Type = "muster.eve.section.recovered.v1"
@@ -35,6 +37,8 @@ func Register(r *event.Registry) {
 	event.Register[CharacterDisabled](r)
 	event.Register[CharacterEnabled](r)
 	event.Register[CharacterForgotten](r)
+	event.Register[CharacterShared](r)
+	event.Register[CharacterUnshared](r)
 	event.Register[SectionObserved](r)
 	event.Register[SectionFailed](r)
 	event.Register[SectionRecovered](r)
@@ -148,6 +152,25 @@ type CharacterForgotten struct {
 
 // EventType implements [event.Payload].
 func (CharacterForgotten) EventType() event.Type { return TypeCharacterForgotten }
+
+// CharacterShared says that its owner has marked a character as shared. It holds for
+// as long as he owns it: another owner has not shared it.
+type CharacterShared struct {
+	CharacterID int64  `json:"character_id"`
+	UserID      string `json:"user_id"`
+}
+
+// EventType implements [event.Payload].
+func (CharacterShared) EventType() event.Type { return TypeCharacterShared }
+
+// CharacterUnshared says that a character is shared no more.
+type CharacterUnshared struct {
+	CharacterID int64  `json:"character_id"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// EventType implements [event.Payload].
+func (CharacterUnshared) EventType() event.Type { return TypeCharacterUnshared }
 
 // Encoding says how the value of a section observation is written.
 type Encoding string

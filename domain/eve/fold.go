@@ -32,7 +32,10 @@ type Character struct {
 	Registered bool
 	Orphaned   bool
 	Disabled   bool
-	Sections   map[Section]SectionState
+	// SharedBy is the owner who has shared it; empty for none. See
+	// [Character.Shared].
+	SharedBy string
+	Sections map[Section]SectionState
 	// Records has the fields of each record, by section and natural key.
 	Records map[Section]map[string]map[string]json.RawMessage
 	// Failing has the spell of failures that each section is in.
@@ -120,6 +123,9 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 	return nil
 }
 
+// Shared tells whether the character's present owner has shared it.
+func (c *Character) Shared() bool { return c.SharedBy != "" && c.SharedBy == c.UserID }
+
 func (c *Character) apply(e event.Event, p event.Payload) error {
 	switch p := p.(type) {
 	case CharacterRegistered:
@@ -132,11 +138,15 @@ func (c *Character) apply(e event.Event, p event.Payload) error {
 		c.Registered, c.Orphaned = true, false
 		c.UserID, c.OwnerHash, c.Scopes = p.UserID, p.OwnerHash, p.Scopes
 	case CharacterOrphaned:
-		c.Orphaned, c.UserID = true, ""
+		c.Orphaned, c.UserID, c.SharedBy = true, "", ""
 	case CharacterDisabled:
 		c.Disabled = true
 	case CharacterEnabled:
 		c.Disabled = false
+	case CharacterShared:
+		c.SharedBy = p.UserID
+	case CharacterUnshared:
+		c.SharedBy = ""
 	case SectionFailed:
 		c.Failing[p.Section] = p
 	case SectionRecovered:

@@ -30,6 +30,8 @@ func examples() []event.Payload {
 		eve.CharacterDisabled{CharacterID: pilot, Reason: "asked for"},
 		eve.CharacterEnabled{CharacterID: pilot, Reason: "asked for"},
 		eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for"},
+		eve.CharacterShared{CharacterID: pilot, UserID: "u1"},
+		eve.CharacterUnshared{CharacterID: pilot, Reason: "asked for"},
 		eve.TransactionsRecorded{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"date":"2026-08-31T10:00:00Z","unit_price":243877.49999999997,"unheard_of":[1.50]}`)},
 		eve.TransactionsChanged{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"is_personal":true}`)},
 		eve.MiningRecorded{Facts: facts(eve.SectionMining, `{"date":"2026-08-31","solar_system_id":30000142,"type_id":1230,"quantity":7004}`)},

@@ -3,6 +3,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -48,6 +49,9 @@ type KnownUser struct {
 	Main *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
+	// Listed are the characters that he was last said to own without their being
+	// registered, by id.
+	Listed []access.ListedCharacter
 }
 
 // KnownCharacter is a character as the read model has it.
@@ -59,6 +63,8 @@ type KnownCharacter struct {
 	Scopes    []string
 	// Disabled tells that it is not synced though it may have an owner.
 	Disabled bool
+	// Shared tells that its present owner has shared it.
+	Shared bool
 }
 
 // Registrar registers organisations. It is safe for concurrent use.
@@ -89,11 +95,12 @@ type Result struct {
 }
 
 // Import registers the users and the registered characters of an organisation,
-// and keeps their logins. It is idempotent: what is so already is left alone. A
+// keeps their logins, and notes which characters are shared and which ones users own
+// and have not registered. It is idempotent: what is so already is left alone. A
 // login that works is not replaced by the one of the file, which may be older;
 // one that waits for its owner is.
 func (r *Registrar) Import(ctx context.Context, actor string, org access.Organisation) (Result, error) {
-	w := &work{Registrar: r, actor: actor}
+	w := &work{Registrar: r, actor: actor, listed: listed(org)}
 	if err := w.loadLogins(ctx, org); err != nil {
 		return w.result, err
 	}
@@ -120,6 +127,28 @@ type work struct {
 	receipts []command.Receipt
 	// working are the characters whose login needs no other.
 	working map[int64]bool
+	// listed has, by user, what he owns and has not registered.
+	listed map[string][]access.ListedCharacter
+}
+
+// listed are the characters of an organisation that are owned and not registered, by
+// owner and in order of their ids.
+func listed(org access.Organisation) map[string][]access.ListedCharacter {
+	of := map[string][]access.ListedCharacter{}
+	for _, c := range org.Characters {
+		if c.Registered || c.Owner == nil {
+			continue
+		}
+		l := access.ListedCharacter{CharacterID: c.ID, Name: c.Name, CorporationID: c.CorporationID}
+		if c.AllianceID != nil {
+			l.AllianceID = *c.AllianceID
+		}
+		of[*c.Owner] = append(of[*c.Owner], l)
+	}
+	for _, list := range of {
+		slices.SortFunc(list, func(a, b access.ListedCharacter) int { return cmp.Compare(a.CharacterID, b.CharacterID) })
+	}
+	return of
 }
 
 func (w *work) loadLogins(ctx context.Context, org access.Organisation) error {
@@ -169,7 +198,13 @@ func (w *work) users(ctx context.Context, part []access.OrganisationUser) error 
 			before, there := known[u.ID]
 			wanted := access.UserRegistered{UserID: u.ID, Name: u.Name, Superuser: u.Superuser, Active: u.Active, State: u.State, Permissions: u.Permissions}
 			if !there || !sameUser(before.UserRegistered, wanted) {
-				d.Events, users = append(d.Events, wanted), users+1
+				d.Events = append(d.Events, wanted)
+			}
+			if list := w.listed[u.ID]; !slices.Equal(before.Listed, list) {
+				d.Events = append(d.Events, access.CharactersListed{UserID: u.ID, Characters: list})
+			}
+			if len(d.Events) > 0 {
+				users++
 			}
 			if (u.Main != nil || before.HasMain) && !sameID(before.Main, u.Main) {
 				d.Events, mains = append(d.Events, access.MainSet{UserID: u.ID, CharacterID: u.Main}), mains+1
@@ -249,6 +284,22 @@ func decideCharacter(c access.OrganisationCharacter, before KnownCharacter, ther
 	if c.Owner != nil {
 		owner = *c.Owner
 	}
+	events := decideOwner(c, owner, before, there)
+	// What another owner has shared is not shared by this one.
+	shared := before.Shared && before.UserID == owner
+	switch {
+	case owner == "" || shared == c.Shared:
+		return events
+	case c.Shared:
+		return append(events, eve.CharacterShared{CharacterID: c.ID, UserID: owner})
+	default:
+		return append(events, eve.CharacterUnshared{CharacterID: c.ID, Reason: "the imported organisation does not share it"})
+	}
+}
+
+// decideOwner is what has to happen so that a character is the owner's; empty for
+// nobody.
+func decideOwner(c access.OrganisationCharacter, owner string, before KnownCharacter, there bool) []event.Payload {
 	if !there {
 		return register(c, owner)
 	}

@@ -57,15 +57,28 @@ func (w *world) apply(stream event.Stream, actor string, p event.Payload) {
 		u := w.users[p.UserID]
 		u.Main, u.HasMain = p.CharacterID, true
 		w.users[p.UserID] = u
+	case access.CharactersListed:
+		u := w.users[p.UserID]
+		u.Listed = p.Characters
+		w.users[p.UserID] = u
+	case eve.CharacterShared:
+		c := w.characters[p.CharacterID]
+		c.Shared = true
+		w.characters[p.CharacterID] = c
+	case eve.CharacterUnshared:
+		c := w.characters[p.CharacterID]
+		c.Shared = false
+		w.characters[p.CharacterID] = c
 	case eve.CharacterRegistered:
 		w.characters[p.CharacterID] = registration.KnownCharacter{UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes}
 	case eve.CharacterReclaimed:
 		w.characters[p.CharacterID] = registration.KnownCharacter{
 			UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes, Disabled: w.characters[p.CharacterID].Disabled,
+			Shared: w.characters[p.CharacterID].Shared && w.characters[p.CharacterID].UserID == p.UserID,
 		}
 	case eve.CharacterOrphaned:
 		c := w.characters[p.CharacterID]
-		c.UserID = ""
+		c.UserID, c.Shared = "", false
 		w.characters[p.CharacterID] = c
 	case eve.CharacterDisabled:
 		c := w.characters[p.CharacterID]
@@ -238,6 +251,7 @@ func TestAnImportRegistersWhatIsRegistered(t *testing.T) {
 	require.Equal(t, registration.Result{Users: 2, Mains: 1, Characters: 2, Shown: true}, result)
 	require.Equal(t, []event.Payload{
 		access.UserRegistered{UserID: "ada", Name: "Ada", Active: true, State: "Member", Permissions: []string{"p"}},
+		access.CharactersListed{UserID: "ada", Characters: []access.ListedCharacter{{CharacterID: 3, Name: "Pilot 3", CorporationID: 7, AllianceID: 8}}},
 		access.MainSet{UserID: "ada", CharacterID: new(int64(1))},
 		access.UserRegistered{UserID: "bob", State: "Guest"},
 		eve.CharacterRegistered{CharacterID: 1, Name: "Pilot 1", UserID: "ada", OwnerHash: "h1", Scopes: []string{"s1", "s2"}, CorporationID: 7, AllianceID: 8},
@@ -323,6 +337,57 @@ func TestOwnersComeAndGo(t *testing.T) {
 		eve.CharacterReclaimed{CharacterID: 1, UserID: "bob"})
 	// Names and corporations come from ESI once a character is known.
 	f(owned, change(owned, func(c *access.OrganisationCharacter) { c.Name, c.CorporationID, c.AllianceID = "Other", 9, nil }))
+}
+
+func TestWhatIsNotRegisteredIsListedAndTheListKept(t *testing.T) {
+	b := newBench()
+	bring := func(unregistered ...int64) []event.Payload {
+		org := access.Organisation{Users: []access.OrganisationUser{ada()}}
+		for _, id := range unregistered {
+			c := character(id, "ada")
+			c.Registered, c.AllianceID = false, nil
+			org.Characters = append(org.Characters, c)
+		}
+		result, decided := b.bring(t, org)
+		require.Equal(t, min(len(decided), 1), result.Users)
+		return decided
+	}
+	listed := func(ids ...int64) event.Payload {
+		l := access.CharactersListed{UserID: "ada"}
+		for _, id := range ids {
+			l.Characters = append(l.Characters, access.ListedCharacter{CharacterID: id, Name: fmt.Sprintf("Pilot %d", id), CorporationID: 7})
+		}
+		return l
+	}
+	require.Len(t, bring(), 2, "the user and his main, and no list of nothing")
+	require.Equal(t, []event.Payload{listed(2, 3)}, bring(3, 2))
+	require.Empty(t, bring(2, 3))
+	require.Equal(t, []event.Payload{listed(3)}, bring(3))
+	require.Equal(t, []event.Payload{listed()}, bring())
+	require.Empty(t, bring())
+}
+
+func TestSharingFollowsTheFile(t *testing.T) {
+	b := newBench()
+	bring := func(owner string, shared bool) []event.Payload {
+		c := character(1, owner)
+		c.Shared = shared
+		_, decided := b.bring(t, access.Organisation{Characters: []access.OrganisationCharacter{c}})
+		return decided
+	}
+	by := func(user string) event.Payload { return eve.CharacterShared{CharacterID: 1, UserID: user} }
+	require.Equal(t, by("ada"), bring("ada", true)[1])
+	require.Empty(t, bring("ada", true))
+	require.Equal(t, []event.Payload{eve.CharacterUnshared{CharacterID: 1, Reason: "the imported organisation does not share it"}}, bring("ada", false))
+	require.Empty(t, bring("ada", false))
+	require.Equal(t, []event.Payload{by("ada")}, bring("ada", true))
+	claimed := func(user string) event.Payload {
+		return eve.CharacterReclaimed{CharacterID: 1, UserID: user, OwnerHash: "h1", Scopes: []string{"s1", "s2"}}
+	}
+	require.Equal(t, []event.Payload{claimed("bob")}, bring("bob", false), "what another owner has shared is not shared by this one")
+	require.Equal(t, []event.Payload{claimed("cy"), by("cy")}, bring("cy", true))
+	require.Len(t, bring("", true), 1, "nobody shares an orphan")
+	require.Empty(t, bring("", true))
 }
 
 func TestAWorkingLoginIsKeptAndAParkedOneReplaced(t *testing.T) {

@@ -26,14 +26,17 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 3,
+		Version: 4,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
+			{Name: "listings", Key: "user_id"},
+			{Name: "listed", Key: "user_id, character_id"},
 			{Name: "owners", Key: "character_id"},
 			{Name: "registrations", Key: "character_id"},
+			{Name: "sharings", Key: "character_id"},
 			{Name: "orphans", Key: "character_id"},
 			{Name: "switches", Key: "character_id"},
 			{Name: "identities", Key: "character_id"},
@@ -58,6 +61,18 @@ type userRow struct {
 
 type mainRow struct {
 	access.MainSet
+	place
+}
+
+type listingRow struct {
+	access.CharactersListed
+	place
+}
+
+type sharingRow struct {
+	id     int64
+	shared bool
+	userID string
 	place
 }
 
@@ -117,8 +132,10 @@ type failureRow struct {
 type charactersBatch struct {
 	users         table[string, userRow]
 	mains         table[string, mainRow]
+	listings      listings
 	owners        table[int64, ownerRow]
 	registrations table[int64, registrationRow]
+	sharings      table[int64, sharingRow]
 	orphans       table[int64, flagRow]
 	switches      table[int64, flagRow]
 	identities    table[int64, registrationRow]
@@ -159,6 +176,7 @@ func newCharactersShape() *charactersBatch {
 		mains: newTable[string]("mains", byUser, func(r *mainRow) place { return r.place },
 			col("user_id", "text[]", func(r *mainRow) string { return r.UserID }),
 			col("character_id", "bigint[]", func(r *mainRow) *int64 { return r.CharacterID })),
+		listings: newListings(),
 		owners: newTable[int64]("owners", byCharacter, func(r *ownerRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *ownerRow) int64 { return r.id }),
 			col("user_id", "text[]", func(r *ownerRow) string { return r.userID }),
@@ -167,9 +185,13 @@ func newCharactersShape() *charactersBatch {
 			col("since", "timestamptz[]", func(r *ownerRow) time.Time { return r.since })),
 		registrations: identity("registrations"),
 		identities:    identity("identities"),
-		orphans:       flags("orphans", "orphaned"),
-		switches:      flags("switches", "disabled"),
-		sections:      newObservations(),
+		sharings: newTable[int64]("sharings", byCharacter, func(r *sharingRow) place { return r.place },
+			col("character_id", "bigint[]", func(r *sharingRow) int64 { return r.id }),
+			col("shared", "boolean[]", func(r *sharingRow) bool { return r.shared }),
+			col("user_id", "text[]", func(r *sharingRow) string { return r.userID })),
+		orphans:  flags("orphans", "orphaned"),
+		switches: flags("switches", "disabled"),
+		sections: newObservations(),
 		recorded: newTable[sectionKey]("recorded", bySection, func(r *recordedRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *recordedRow) int64 { return r.id }),
 			col("section", "text[]", func(r *recordedRow) string { return string(r.section) }),
@@ -191,7 +213,7 @@ func newCharactersShape() *charactersBatch {
 
 func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
-		users: b.users.empty(), mains: b.mains.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
+		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
 		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
 		forgotten: map[int64]place{},
@@ -209,6 +231,8 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.users.put(p.UserID, userRow{p, at})
 	case access.MainSet:
 		b.mains.put(p.UserID, mainRow{p, at})
+	case access.CharactersListed:
+		b.listings.put(p.UserID, listingRow{p, at})
 	case eve.CharacterRegistered:
 		b.registrations.put(p.CharacterID, registrationRow{p.CharacterID, p.Name, p.CorporationID, p.AllianceID, at})
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
@@ -216,6 +240,11 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
 	case eve.CharacterOrphaned:
 		b.orphans.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
+	case eve.CharacterShared:
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, true, p.UserID, at})
+	case eve.CharacterUnshared:
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
 	case eve.CharacterDisabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
 	case eve.CharacterEnabled:
@@ -265,6 +294,7 @@ func (b *charactersBatch) forget(id int64, at place) {
 	ofSection := func(key sectionKey) bool { return key.id == id }
 	b.owners.drop(of)
 	b.registrations.drop(of)
+	b.sharings.drop(of)
 	b.orphans.drop(of)
 	b.switches.drop(of)
 	b.identities.drop(of)
@@ -311,7 +341,7 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
-	return send(ctx, tx, &b.users, &b.mains, &b.owners, &b.registrations, &b.orphans, &b.switches, &b.identities,
+	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
 		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures)
 }
 
@@ -326,7 +356,7 @@ func (b *charactersBatch) writeForgotten(ctx context.Context, tx pgx.Tx) error {
 	}
 	batch := &pgx.Batch{}
 	for _, name := range []string{
-		"owners", "registrations", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
+		"owners", "registrations", "sharings", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
 	} {
 		batch.Queue("DELETE FROM "+name+` t USING unnest($1::bigint[], $2::bigint[]) AS f(character_id, log_offset)
 			WHERE t.character_id = f.character_id AND t.log_offset < f.log_offset`, ids, offsets)

@@ -18,6 +18,31 @@ CREATE TABLE mains (
     log_offset    bigint NOT NULL
 );
 
+CREATE INDEX mains_character ON mains (character_id);
+
+-- Of each user, the last list of the characters that he owns and that were not
+-- registered then.
+CREATE TABLE listings (
+    user_id       text PRIMARY KEY,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+CREATE TABLE listed (
+    user_id        text NOT NULL,
+    character_id   bigint NOT NULL,
+    name           text NOT NULL,
+    corporation_id bigint NOT NULL,
+    alliance_id    bigint NOT NULL,
+    event_id       uuid NOT NULL,
+    log_partition  integer NOT NULL,
+    log_offset     bigint NOT NULL,
+    PRIMARY KEY (user_id, character_id)
+);
+CREATE INDEX listed_corporation ON listed (corporation_id);
+CREATE INDEX listed_alliance ON listed (alliance_id);
+
 CREATE TABLE owners (
     character_id   bigint PRIMARY KEY,
     user_id        text NOT NULL,
@@ -40,6 +65,20 @@ CREATE TABLE registrations (
     log_partition  integer NOT NULL,
     log_offset     bigint NOT NULL
 );
+
+CREATE INDEX registrations_corporation ON registrations (corporation_id);
+CREATE INDEX registrations_alliance ON registrations (alliance_id);
+
+-- Who has shared a character. It counts while he owns it.
+CREATE TABLE sharings (
+    character_id  bigint PRIMARY KEY,
+    shared        boolean NOT NULL,
+    user_id       text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+CREATE INDEX sharings_shared ON sharings (character_id) WHERE shared;
 
 CREATE TABLE orphans (
     character_id  bigint PRIMARY KEY,
@@ -71,6 +110,9 @@ CREATE TABLE identities (
     log_partition  integer NOT NULL,
     log_offset     bigint NOT NULL
 );
+
+CREATE INDEX identities_corporation ON identities (corporation_id);
+CREATE INDEX identities_alliance ON identities (alliance_id);
 
 -- A number of a JSON object; null for what is none that fits into 64 bits. Unlike a
 -- cast it cannot fail, so that an index on it cannot stop the projection.
@@ -210,13 +252,35 @@ SELECT r.character_id,
        CASE WHEN coalesce(o.orphaned, false) THEN '' ELSE w.user_id END AS user_id,
        coalesce(o.orphaned, false) AS orphaned,
        coalesce(s.disabled, false) AS disabled,
+       coalesce(h.shared AND h.user_id = w.user_id AND NOT coalesce(o.orphaned, false), false) AS shared,
        w.scopes,
        w.since AS registered_at
 FROM registrations r
 LEFT JOIN owners w USING (character_id)
 LEFT JOIN identities d USING (character_id)
 LEFT JOIN orphans o USING (character_id)
-LEFT JOIN switches s USING (character_id);
+LEFT JOIN switches s USING (character_id)
+LEFT JOIN sharings h USING (character_id);
+
+-- Where mains are, whether they are registered or not: each source only knows what
+-- the better ones before it do not. Every branch can be entered by user, by
+-- corporation and by alliance.
+CREATE VIEW homes AS
+SELECT m.user_id, m.character_id, coalesce(nullif(d.name, ''), r.name, '') AS name, d.corporation_id, d.alliance_id
+FROM identities d
+JOIN mains m USING (character_id)
+LEFT JOIN registrations r USING (character_id)
+UNION ALL
+SELECT m.user_id, m.character_id, r.name, r.corporation_id, r.alliance_id
+FROM registrations r
+JOIN mains m USING (character_id)
+WHERE NOT EXISTS (SELECT FROM identities d WHERE d.character_id = r.character_id)
+UNION ALL
+SELECT m.user_id, m.character_id, l.name, l.corporation_id, l.alliance_id
+FROM listed l
+JOIN mains m USING (user_id, character_id)
+WHERE NOT EXISTS (SELECT FROM identities d WHERE d.character_id = l.character_id)
+  AND NOT EXISTS (SELECT FROM registrations r WHERE r.character_id = l.character_id);
 
 -- The elements of all lists as they are now.
 CREATE VIEW elements AS

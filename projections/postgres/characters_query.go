@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/live"
@@ -152,11 +153,15 @@ const (
 type CharacterFilter struct {
 	// Name is a part of the name, NamePrefix its beginning; case does not matter.
 	Name, NamePrefix string
+	ID               int64
 	CorporationID    int64
 	AllianceID       int64
 	UserID           string
 	Status           CharacterStatus
-	Sort             CharacterSort
+	// View leaves out what somebody may not open; nil leaves out nothing. See
+	// [access.ViewOf].
+	View *access.View
+	Sort CharacterSort
 	// After is the last character of the page before; nil for the first page.
 	After *CharacterCursor
 	// Limit is the most characters to list; it must be positive.
@@ -243,16 +248,22 @@ func NewCharacterReader(pool *pgxpool.Pool, generations *live.Generations) *Char
 	return &CharacterReader{pool: pool, live: generations}
 }
 
-// selectCharacters is a format that takes the projection's schema.
-const selectCharacters = `SELECT c.character_id, c.name, lower(c.name), c.corporation_id, c.alliance_id, coalesce(c.user_id, ''),
+// characterColumns and selectCharacters are formats that take the projection's
+// schema.
+const characterColumns = `c.character_id, c.name, lower(c.name), c.corporation_id, c.alliance_id, coalesce(c.user_id, ''),
 	CASE WHEN c.orphaned THEN 'orphaned' WHEN c.disabled THEN 'disabled' ELSE 'active' END,
-	c.registered_at, (SELECT count(*) FROM %[1]s.failures f WHERE f.character_id = c.character_id AND f.failing), coalesce(c.scopes, '{}')
-FROM %[1]s.characters c`
+	c.registered_at, (SELECT count(*) FROM %[1]s.failures f WHERE f.character_id = c.character_id AND f.failing), coalesce(c.scopes, '{}')`
 
-func scanCharacter(row pgx.CollectableRow) (Character, error) {
+const selectCharacters = `SELECT ` + characterColumns + ` FROM %[1]s.characters c`
+
+func scanCharacter(row pgx.CollectableRow) (Character, error) { return scanCharacterAnd(row) }
+
+// scanCharacterAnd reads [characterColumns] and more columns behind them.
+func scanCharacterAnd(row pgx.CollectableRow, more ...any) (Character, error) {
 	var c Character
 	var since *time.Time
-	err := row.Scan(&c.CharacterID, &c.Name, &c.folded, &c.CorporationID, &c.AllianceID, &c.UserID, &c.Status, &since, &c.FailingSections, &c.Scopes)
+	into := []any{&c.CharacterID, &c.Name, &c.folded, &c.CorporationID, &c.AllianceID, &c.UserID, &c.Status, &since, &c.FailingSections, &c.Scopes}
+	err := row.Scan(append(into, more...)...)
 	if since != nil {
 		c.RegisteredAt = since.UTC()
 	}
@@ -279,56 +290,68 @@ func (r *CharacterReader) Characters(ctx context.Context, filter CharacterFilter
 }
 
 func charactersSQL(schema string, filter CharacterFilter) (string, []any) {
-	var where []string
-	var args []any
-	add := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
-		}
-		where = append(where, condition)
+	var q conditions
+	q.characters(schema, filter)
+	_, limit := q.sql(filter.Limit)
+	return fmt.Sprintf(selectCharacters, schema) + q.clause() + orderOf(filter) + limit, q.args
+}
+
+// clause is the WHERE clause of a query; empty if there is no condition.
+func (c *conditions) clause() string {
+	if len(c.where) == 0 {
+		return ""
 	}
+	return "\nWHERE " + strings.Join(c.where, " AND ")
+}
+
+// byName is the order of names.
+const byName = `lower(c.name) COLLATE "C"`
+
+func orderOf(filter CharacterFilter) string {
+	if filter.Sort == SortByID {
+		return "\nORDER BY c.character_id"
+	}
+	return "\nORDER BY " + byName + ", c.character_id"
+}
+
+// characters takes what the filter says of characters c.
+func (c *conditions) characters(schema string, filter CharacterFilter) {
 	if filter.Name != "" {
-		add(`c.name ILIKE ?`, "%"+escapeLike(filter.Name)+"%")
+		c.add(`c.name ILIKE ?`, "%"+escapeLike(filter.Name)+"%")
 	}
 	if filter.NamePrefix != "" {
-		add(`c.name ILIKE ?`, escapeLike(filter.NamePrefix)+"%")
+		c.add(`c.name ILIKE ?`, escapeLike(filter.NamePrefix)+"%")
+	}
+	if filter.ID != 0 {
+		c.add(`c.character_id = ?`, filter.ID)
 	}
 	if filter.CorporationID != 0 {
-		add(`c.corporation_id = ?`, filter.CorporationID)
+		c.add(`c.corporation_id = ?`, filter.CorporationID)
 	}
 	if filter.AllianceID != 0 {
-		add(`c.alliance_id = ?`, filter.AllianceID)
+		c.add(`c.alliance_id = ?`, filter.AllianceID)
 	}
 	if filter.UserID != "" {
-		add(`c.user_id = ?`, filter.UserID)
+		c.add(`c.user_id = ?`, filter.UserID)
 	}
 	switch filter.Status {
 	case CharacterActive:
-		add(`NOT c.orphaned AND NOT c.disabled`)
+		c.add(`NOT c.orphaned AND NOT c.disabled`)
 	case CharacterDisabled:
-		add(`c.disabled AND NOT c.orphaned`)
+		c.add(`c.disabled AND NOT c.orphaned`)
 	case CharacterOrphaned:
-		add(`c.orphaned`)
+		c.add(`c.orphaned`)
 	}
-	const byName = `lower(c.name) COLLATE "C"`
-	order := "c.character_id"
-	if filter.Sort != SortByID {
-		order = byName + ", c.character_id"
+	if filter.View != nil {
+		c.view(schema, *filter.View)
 	}
-	if filter.After != nil {
-		if filter.Sort == SortByID {
-			add(`c.character_id > ?`, filter.After.ID)
-		} else {
-			add(`(`+byName+`, c.character_id) > (?, ?)`, filter.After.Name, filter.After.ID)
-		}
+	switch {
+	case filter.After == nil:
+	case filter.Sort == SortByID:
+		c.add(`c.character_id > ?`, filter.After.ID)
+	default:
+		c.add(`(`+byName+`, c.character_id) > (?, ?)`, filter.After.Name, filter.After.ID)
 	}
-	sql := fmt.Sprintf(selectCharacters, schema)
-	if len(where) > 0 {
-		sql += "\nWHERE " + strings.Join(where, " AND ")
-	}
-	args = append(args, filter.Limit)
-	return fmt.Sprintf("%s\nORDER BY %s LIMIT $%d", sql, order, len(args)), args
 }
 
 // escapeLike makes a text a LIKE pattern that matches just that text.
@@ -380,12 +403,18 @@ func (r *CharacterReader) character(ctx context.Context, schema string, id int64
 	}
 	c, err := pgx.CollectExactlyOneRow(rows, scanCharacter)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Character{}, event.Errorf(event.CodeNotFound, "there is no character %d: see the list of characters for those that are registered", id)
+		return Character{}, NoCharacter(id)
 	}
 	if err != nil {
 		return Character{}, queryError("reading a character", err)
 	}
 	return c, nil
+}
+
+// NoCharacter says that there is no character of an id, with [event.CodeNotFound]:
+// also to somebody who may not know whether there is one.
+func NoCharacter(id int64) error {
+	return event.Errorf(event.CodeNotFound, "there is no character %d: see the list of characters for those that are registered", id)
 }
 
 // states reads the state of all sections of a character.

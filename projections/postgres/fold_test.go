@@ -82,10 +82,15 @@ func facts() [][2]event.Payload {
 		{access.UserRegistered{UserID: "u", Name: "a", Permissions: []string{"p"}}, access.UserRegistered{UserID: "u", Name: "b", Superuser: true, Active: true, State: "Blue"}},
 		{access.MainSet{UserID: "u", CharacterID: new(int64(5))}, access.MainSet{UserID: "u"}},
 		{
+			access.CharactersListed{UserID: "u", Characters: []access.ListedCharacter{{CharacterID: 6, Name: "a", CorporationID: 1}, {CharacterID: 7, AllianceID: 2}}},
+			access.CharactersListed{UserID: "u", Characters: []access.ListedCharacter{{CharacterID: 6, Name: "b\x00", AllianceID: 3}, {CharacterID: 8}}},
+		},
+		{
 			eve.CharacterRegistered{CharacterID: 5, Name: "a", UserID: "u", OwnerHash: "h", Scopes: []string{"s"}, CorporationID: 1, AllianceID: 2},
 			eve.CharacterRegistered{CharacterID: 5, Name: "b", UserID: "w", OwnerHash: "i", CorporationID: 3},
 		},
 		{eve.CharacterReclaimed{CharacterID: 5, UserID: "u"}, eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}},
+		{eve.CharacterUnshared{CharacterID: 5}, eve.CharacterShared{CharacterID: 5, UserID: "u"}},
 		{eve.CharacterDisabled{CharacterID: 5, Reason: "asked"}, eve.CharacterEnabled{CharacterID: 5, Reason: "asked again"}},
 		{section("h1", `{"name":"a","corporation_id":1}`, 1), section("h2", `{"name":"b","corporation_id":2}`, 2)},
 		{implants(`[1, 2]`), implants(`[3]`)},

@@ -18,6 +18,9 @@ type KnownUser struct {
 	Main *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
+	// Listed are the characters that he was last said to own without their being
+	// registered, by id.
+	Listed []access.ListedCharacter
 }
 
 // KnownUsers are those of the ids that a generation of the characters
@@ -39,6 +42,22 @@ func KnownUsers(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, id
 	if err != nil {
 		return nil, fmt.Errorf("looking users up: %w", err)
 	}
+	rows, err = pool.Query(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id FROM `+schema+`.listed WHERE user_id = ANY($1) ORDER BY user_id, character_id`, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking up what users have not registered: %w", err)
+	}
+	var id string
+	var l access.ListedCharacter
+	_, err = pgx.ForEachRow(rows, []any{&id, &l.CharacterID, &l.Name, &l.CorporationID, &l.AllianceID}, func() error {
+		if u, there := known[id]; there {
+			u.Listed = append(u.Listed, l)
+			known[id] = u
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking up what users have not registered: %w", err)
+	}
 	return known, nil
 }
 
@@ -59,13 +78,15 @@ type KnownCharacter struct {
 	Scopes    []string
 	// Disabled tells that it is not synced though it may have an owner.
 	Disabled bool
+	// Shared tells that its present owner has shared it.
+	Shared bool
 }
 
 // KnownCharacters are those of the ids that a generation of the characters
 // projection knows.
 func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []int64) (map[int64]KnownCharacter, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}'), v.disabled
+	rows, err := pool.Query(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}'), v.disabled, v.shared
 		FROM `+schema+`.characters v LEFT JOIN `+schema+`.owners w USING (character_id) WHERE v.character_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking characters up: %w", err)
@@ -73,7 +94,7 @@ func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generatio
 	known := map[int64]KnownCharacter{}
 	var id int64
 	var c KnownCharacter
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.Name, &c.UserID, &c.OwnerHash, &c.Scopes, &c.Disabled}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &c.Name, &c.UserID, &c.OwnerHash, &c.Scopes, &c.Disabled, &c.Shared}, func() error {
 		known[id] = c
 		c = KnownCharacter{}
 		return nil

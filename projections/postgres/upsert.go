@@ -35,12 +35,15 @@ func col[R, V any](name, array string, value func(*R) V) column[R] {
 		}
 		if texts, ok := any(out).([]string); ok {
 			for i, text := range texts {
-				texts[i] = strings.ReplaceAll(text, "\x00", "\uFFFD")
+				texts[i] = storableText(text)
 			}
 		}
 		return out
 	}}
 }
+
+// storableText is a text as Postgres can hold it.
+func storableText(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // separator parts the items of a list that is carried as one text, because
 // unnest would flatten a list of lists.

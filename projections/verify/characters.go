@@ -24,6 +24,7 @@ type Characters struct {
 	model *eve.Model
 	users map[string]access.UserRegistered
 	mains map[string]*int64
+	lists map[string][]access.ListedCharacter
 }
 
 // NewCharacters is an oracle for the rows behind pool.
@@ -38,6 +39,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 // Begin implements [Oracle].
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
+	o.lists = map[string][]access.ListedCharacter{}
 }
 
 // Apply implements [Oracle].
@@ -47,6 +49,8 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		o.users[p.UserID] = p
 	case access.MainSet:
 		o.mains[p.UserID] = p.CharacterID
+	case access.CharactersListed:
+		o.lists[p.UserID] = p.Characters
 	}
 	err := o.model.Apply(e.Event, p)
 	if seen, is := p.(eve.SectionObserved); is && seen.Encoding == eve.EncodingDelta && event.CodeOf(err) == event.CodePoisoned {
@@ -59,7 +63,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}
@@ -121,6 +125,39 @@ func (c characterRows) userRows(ctx context.Context) error {
 	return err
 }
 
+// owned is a character that a user was said to own.
+type owned struct {
+	user string
+	id   int64
+}
+
+func (c characterRows) listedRows(ctx context.Context) error {
+	var (
+		key owned
+		row access.ListedCharacter
+	)
+	log, seen := map[owned]bool{}, map[owned]bool{}
+	lists := map[owned]access.ListedCharacter{}
+	for user, list := range c.lists {
+		for _, l := range list {
+			log[owned{user, l.CharacterID}], lists[owned{user, l.CharacterID}] = true, l
+		}
+	}
+	stream := func(k owned) event.Stream { return event.User(k.user) }
+	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id FROM {schema}.listed WHERE log_partition = $1`,
+		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID}, func() {
+			if !c.wanted(stream(key)) {
+				return
+			}
+			seen[key] = true
+			c.report.Rows[c.Projection()]++
+			row.CharacterID = key.id
+			c.report.same(c.Projection(), stream(key), "character not registered", fmt.Sprint(lists[key]), fmt.Sprint(row))
+		})
+	missing(c, "character not registered", log, seen, stream)
+	return err
+}
+
 func text(id *int64) string {
 	if id == nil {
 		return "none"
@@ -134,6 +171,7 @@ func (c characterRows) characterRows(ctx context.Context) error {
 		name, user         string
 		hash, scopes       string
 		orphaned, disabled bool
+		shared             bool
 	)
 	log, seen := map[int64]bool{}, map[int64]bool{}
 	for _, id := range c.model.IDs() {
@@ -141,9 +179,9 @@ func (c characterRows) characterRows(ctx context.Context) error {
 			log[id] = true
 		}
 	}
-	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled
+	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled, v.shared
 		FROM {schema}.characters v JOIN {schema}.registrations r USING (character_id) LEFT JOIN {schema}.owners w USING (character_id) WHERE r.log_partition = $1`,
-		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled}, func() {
+		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled, &shared}, func() {
 			stream := event.Character(id)
 			if !c.wanted(stream) {
 				return
@@ -156,8 +194,8 @@ func (c characterRows) characterRows(ctx context.Context) error {
 				return
 			}
 			c.report.same(c.Projection(), stream, "character",
-				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled),
-				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled))
+				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled, ch.Shared()),
+				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled, shared))
 		})
 	missing(c, "character", log, seen, event.Character)
 	return err

@@ -150,7 +150,9 @@ func fill(t *testing.T, o *organisation) {
 	main := int64(90000001)
 	o.append(t, event.User("u1"), access.UserRegistered{UserID: "u1", Name: "One", Active: true, State: "Member", Permissions: []string{"basic_access", "finder_access"}},
 		access.MainSet{UserID: "u1", CharacterID: &main})
-	o.append(t, event.User("u2"), access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"})
+	o.append(t, event.User("u2"), access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"},
+		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 8, Name: "Eight"}}},
+		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 9, Name: "Nine", CorporationID: 7, AllianceID: 8}}})
 	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
 		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})

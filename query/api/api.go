@@ -210,7 +210,11 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 	}
 	op.Extensions = map[string]any{"x-muster-action": string(action)}
 	huma.Register(s.api, op, func(ctx context.Context, input *I) (*O, error) {
-		output, err := handler(ctx, input)
+		ctx, err := s.bound(ctx, action)
+		var output *O
+		if err == nil {
+			output, err = handler(ctx, input)
+		}
 		if err != nil {
 			return nil, s.explain(ctx, err)
 		}

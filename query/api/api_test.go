@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 const (
 	token   = "a-token-long-enough-for-the-administrator"
 	limited = "a-token-of-somebody-who-may-do-nothing"
+	// userToken begins the tokens of users of the organisation; their ids follow.
+	userToken = "a-token-of-the-user-"
 )
 
 var (
@@ -59,6 +62,10 @@ func (a tokens) Authenticate(_ context.Context, given string) (access.Principal,
 		return access.Principal{ID: "token:admin", Superuser: true}, nil
 	case given == limited:
 		return access.Principal{ID: "token:limited"}, nil
+	case strings.HasPrefix(given, userToken):
+		user := strings.TrimPrefix(given, userToken)
+		// Somebody who was a superuser is held to his view like others.
+		return access.Principal{ID: "user:" + user, UserID: user, Superuser: user == "root"}, nil
 	default:
 		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "nobody holds this token")
 	}
@@ -84,6 +91,10 @@ type world struct {
 	elements postgres.ElementFilter
 	records  postgres.RecordFilter
 	named    postgres.NameRequest
+
+	// grants are what every user holds, opens the characters that he may open.
+	grants access.Grants
+	opens  []int64
 
 	filter     postgres.CharacterFilter
 	found      postgres.FindingFilter
@@ -153,6 +164,14 @@ func (w *world) enter(ctx context.Context) error {
 func (w *world) Characters(ctx context.Context, f postgres.CharacterFilter) ([]postgres.Character, error) {
 	w.filter = f
 	return w.characters, w.enter(ctx)
+}
+
+func (w *world) Viewer(ctx context.Context, user string) (postgres.Viewer, error) {
+	return postgres.Viewer{UserID: user, Grants: w.grants}, w.enter(ctx)
+}
+
+func (w *world) MayOpen(ctx context.Context, view access.View, character int64) (bool, error) {
+	return view.Everything || slices.Contains(w.opens, character), w.enter(ctx)
 }
 
 func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error) {

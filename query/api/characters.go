@@ -21,6 +21,7 @@ type Characters interface {
 	Characters(context.Context, postgres.CharacterFilter) ([]postgres.Character, error)
 	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
 	Sections
+	Viewers
 	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
 	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
 	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
@@ -200,6 +201,7 @@ func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*page
 	found, err := s.config.Characters.Characters(ctx, postgres.CharacterFilter{
 		Name: in.Name, NamePrefix: in.NamePrefix, CorporationID: in.CorporationID, AllianceID: in.AllianceID, UserID: in.UserID,
 		Status: postgres.CharacterStatus(in.Status), Sort: postgres.CharacterSort(in.Sort), After: after, Limit: in.Limit + 1,
+		View: viewOf(ctx),
 	})
 	if err != nil {
 		return nil, err

@@ -86,7 +86,7 @@ func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 		err = access.Authorize(principalOf(ctx.Context()), action)
 	}
 	if err == nil {
-		next(ctx)
+		next(ofCharacter(ctx))
 		return
 	}
 	code := event.CodeOf(err)

@@ -1,0 +1,308 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/access/accesstest"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/postgres"
+)
+
+// empty takes all rows away.
+func (v *views) empty() {
+	v.t.Helper()
+	v.enter(func(ctx context.Context, tx pgx.Tx) error {
+		for _, t := range v.projection.Tables {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+t.Name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// foldOrganisation folds events that add up to an organisation. What they go through
+// before is drawn: characters have had other owners, were shared by them, and were in
+// other corporations.
+func (v *views) foldOrganisation(t *rapid.T, org access.Organisation) {
+	some := func(label string) bool { return rapid.Bool().Draw(t, label) }
+	zero := func(id *int64) int64 {
+		if id == nil {
+			return 0
+		}
+		return *id
+	}
+	listed := map[string][]access.ListedCharacter{}
+	for _, c := range org.Characters {
+		if !c.Registered {
+			listed[*c.Owner] = append(listed[*c.Owner], access.ListedCharacter{CharacterID: c.ID, Name: fmt.Sprint("Alt ", c.ID), CorporationID: c.CorporationID, AllianceID: zero(c.AllianceID)})
+			continue
+		}
+		var payloads []event.Payload
+		owner := ""
+		if c.Owner != nil {
+			owner = *c.Owner
+		}
+		before := owner
+		if len(org.Users) > 0 && (owner == "" || some("another owner before")) {
+			before = rapid.SampledFrom(org.Users).Draw(t, "owner before").ID
+		}
+		corporation, alliance := c.CorporationID, zero(c.AllianceID)
+		moved := some("moved")
+		if moved {
+			corporation, alliance = 2000+rapid.Int64Range(0, 8).Draw(t, "from"), rapid.Int64Range(2999, 3005).Draw(t, "alliance")
+		}
+		payloads = append(payloads, register(c.ID, fmt.Sprint("Pilot ", c.ID), before, corporation, alliance))
+		if before != owner || c.Owner == nil {
+			if some("shared before") {
+				payloads = append(payloads, eve.CharacterShared{CharacterID: c.ID, UserID: before})
+			}
+			if c.Owner == nil || some("orphaned") {
+				payloads = append(payloads, eve.CharacterOrphaned{CharacterID: c.ID, Reason: "sold"})
+			}
+			if c.Owner != nil {
+				payloads = append(payloads, eve.CharacterReclaimed{CharacterID: c.ID, UserID: owner})
+			}
+		}
+		if c.Owner != nil {
+			if c.Shared || some("shared for a while") {
+				payloads = append(payloads, eve.CharacterShared{CharacterID: c.ID, UserID: owner})
+				if !c.Shared {
+					payloads = append(payloads, eve.CharacterUnshared{CharacterID: c.ID})
+				}
+			}
+			if some("renewed") {
+				payloads = append(payloads, eve.CharacterReclaimed{CharacterID: c.ID, UserID: owner})
+			}
+		}
+		if moved {
+			value, err := json.Marshal(map[string]any{"name": fmt.Sprint("Pilot ", c.ID), "corporation_id": c.CorporationID, "alliance_id": zero(c.AllianceID)})
+			require.NoError(t, err)
+			payloads = append(payloads, eve.SectionObserved{CharacterID: c.ID, Section: eve.SectionDetails, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: at(1), Value: value})
+		}
+		v.fold(event.Character(c.ID), at(1), payloads...)
+	}
+	for _, u := range org.Users {
+		var payloads []event.Payload
+		if some("listed before") {
+			payloads = append(payloads, access.CharactersListed{UserID: u.ID, Characters: []access.ListedCharacter{{CharacterID: accesstest.FirstUnknown}}})
+		}
+		payloads = append(payloads,
+			access.UserRegistered{UserID: u.ID, Superuser: u.Superuser, Active: u.Active, State: u.State, Permissions: u.Permissions},
+			access.MainSet{UserID: u.ID, CharacterID: u.Main}, access.CharactersListed{UserID: u.ID, Characters: listed[u.ID]})
+		v.fold(event.User(u.ID), at(2), payloads...)
+	}
+}
+
+func TestTheRulesOverTheTablesAreThoseOverTheRoster(t *testing.T) {
+	v := newViews(t, postgres.Characters())
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	rapid.Check(t, func(rt *rapid.T) {
+		v.empty()
+		org := accesstest.Organisation(rt)
+		v.foldOrganisation(rt, org)
+		roster := access.NewRoster(org)
+		for _, id := range append(roster.Users(), "nobody") {
+			viewer, err := reader.Viewer(t.Context(), id)
+			require.NoError(rt, err)
+			for _, p := range access.Permissions() {
+				require.Equal(rt, roster.Grants(id).Can(p), viewer.Can(p))
+				require.Equal(rt, roster.Grants(id).Holds(p), viewer.Holds(p))
+			}
+			view := viewer.View()
+			opened, err := reader.Characters(t.Context(), postgres.CharacterFilter{View: &view, Sort: postgres.SortByID, Limit: 1000})
+			require.NoError(rt, err)
+			require.Equal(rt, roster.Viewer(id), idsOf(opened, func(c postgres.Character) int64 { return c.CharacterID }))
+			for _, c := range org.Characters {
+				may, err := reader.MayOpen(t.Context(), view, c.ID)
+				require.NoError(rt, err)
+				require.Equal(rt, roster.MayOpen(id, c.ID), may)
+			}
+			view = viewer.FinderView()
+			found, err := reader.Finder(t.Context(), postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{View: &view, Sort: postgres.SortByID, Limit: 1000}})
+			require.NoError(rt, err)
+			require.Equal(rt, roster.Finder(id), idsOf(found, func(f postgres.FinderRow) int64 { return f.CharacterID }))
+			for _, row := range found {
+				requireFinderRow(rt, org, row)
+			}
+			users, err := reader.AccessibleUsers(t.Context(), viewer.Audience())
+			require.NoError(rt, err)
+			require.Equal(rt, roster.AccessibleUsers(id), users)
+		}
+	})
+}
+
+func idsOf[T any](list []T, id func(T) int64) []int64 {
+	ids := []int64{}
+	for _, item := range list {
+		ids = append(ids, id(item))
+	}
+	return ids
+}
+
+// requireFinderRow compares a row with the organisation: the main's corporation is
+// the main's, not the character's own.
+func requireFinderRow(t *rapid.T, org access.Organisation, row postgres.FinderRow) {
+	of := func(id int64) access.OrganisationCharacter {
+		return org.Characters[slices.IndexFunc(org.Characters, func(c access.OrganisationCharacter) bool { return c.ID == id })]
+	}
+	alliance := func(c access.OrganisationCharacter) int64 {
+		if c.AllianceID == nil {
+			return 0
+		}
+		return *c.AllianceID
+	}
+	c := of(row.CharacterID)
+	require.Equal(t, c.CorporationID, row.CorporationID)
+	require.Equal(t, alliance(c), row.AllianceID)
+	if c.Owner == nil {
+		require.Equal(t, postgres.CharacterOrphaned, row.Status)
+		require.Empty(t, row.State)
+		require.Nil(t, row.Main)
+		require.False(t, row.Shared)
+		return
+	}
+	require.Equal(t, c.Shared, row.Shared)
+	owner := org.Users[slices.IndexFunc(org.Users, func(u access.OrganisationUser) bool { return u.ID == *c.Owner })]
+	require.Equal(t, owner.ID, row.UserID)
+	require.Equal(t, owner.State, row.State)
+	if owner.Main == nil {
+		require.Nil(t, row.Main)
+		return
+	}
+	main := of(*owner.Main)
+	name := fmt.Sprint("Pilot ", main.ID)
+	if !main.Registered {
+		name = fmt.Sprint("Alt ", main.ID)
+	}
+	require.Equal(t, &postgres.Main{CharacterID: main.ID, Name: name, CorporationID: main.CorporationID, AllianceID: alliance(main)}, row.Main)
+	require.Equal(t, main.ID == c.ID, row.IsMain())
+}
+
+func TestTheFinderFilters(t *testing.T) {
+	v := organisation(t)
+	v.fold(event.User("u1"), at(6), access.UserRegistered{UserID: "u1", Active: true, State: "Member"}, access.MainSet{UserID: "u1", CharacterID: new(int64(5))},
+		access.UserRegistered{UserID: "u2", Active: true, State: "Blue"}, access.MainSet{UserID: "u2", CharacterID: new(int64(77))},
+		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 77, Name: "Main 100%", CorporationID: 30, AllianceID: 98}}})
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	f := func(filter postgres.FinderFilter, want ...int64) {
+		t.Helper()
+		filter.Limit = 100
+		list, err := reader.Finder(t.Context(), filter)
+		require.NoError(t, err)
+		require.Equal(t, append([]int64{}, want...), idsOf(list, func(f postgres.FinderRow) int64 { return f.CharacterID }))
+	}
+	f(postgres.FinderFilter{}, 2, 3, 5, 1, 4)
+	f(postgres.FinderFilter{Search: "wayne"}, 3, 5)
+	f(postgres.FinderFilter{Search: "100%"}, 2, 3, 1)
+	f(postgres.FinderFilter{MainCorporationID: 11}, 3, 5)
+	f(postgres.FinderFilter{MainCorporationID: 10})
+	f(postgres.FinderFilter{MainAllianceID: 98}, 2, 1)
+	f(postgres.FinderFilter{State: "Blue"}, 2, 1)
+	f(postgres.FinderFilter{IsMain: new(true)}, 5)
+	f(postgres.FinderFilter{IsMain: new(false)}, 2, 3, 1, 4)
+	f(postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{CorporationID: 10}, State: "Member"}, 3)
+	f(postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{View: &access.View{}}})
+	f(postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{View: &access.View{Owner: "u2"}}}, 2, 1)
+	f(postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{View: &access.View{Everything: true}, Status: postgres.CharacterOrphaned}}, 4)
+}
+
+// node is a step of a plan of Postgres.
+type node struct {
+	Type     string `json:"Node Type"`
+	Relation string `json:"Relation Name"`
+	Index    string `json:"Index Name"`
+	Plans    []node `json:"Plans"`
+}
+
+// walk calls visit for the step and all below it.
+func (n node) walk(visit func(node)) {
+	visit(n)
+	for _, p := range n.Plans {
+		p.walk(visit)
+	}
+}
+
+// plan is how Postgres means to answer.
+func (v *views) plan(sql string, args ...any) node {
+	v.t.Helper()
+	var raw []byte
+	require.NoError(v.t, v.pool.QueryRow(v.t.Context(), "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&raw))
+	var plans []struct{ Plan node }
+	require.NoError(v.t, json.Unmarshal(raw, &plans))
+	require.Len(v.t, plans, 1)
+	return plans[0].Plan
+}
+
+// Of 50,000 characters an alliance auditor sees 250: they are found by indexes, and
+// no table of characters, owners or users is read from end to end.
+func TestAnAuditorOfABigOrganisationIsAnsweredByIndexes(t *testing.T) {
+	v := newViews(t, postgres.Characters())
+	v.enter(func(ctx context.Context, tx pgx.Tx) error {
+		// 10,000 users with five characters each; the first one is the main. 200
+		// alliances of 50 users. Every third character is known by its details.
+		_, err := tx.Exec(ctx, `
+			INSERT INTO users SELECT 'u' || u, 'user', false, true, 'Member', '{basic_access,finder_access,characters_access,view_same_alliance}', gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
+			INSERT INTO mains SELECT 'u' || u, u * 5, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
+			INSERT INTO listings SELECT 'u' || u, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
+			INSERT INTO listed SELECT 'u' || u, 1000000 + u, 'Alt', 2000 + u % 1000, 3000 + u % 200, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
+			INSERT INTO registrations SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
+			INSERT INTO identities SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 3 = 0;
+			INSERT INTO owners SELECT c, 'u' || c / 5, '', '{}', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
+			INSERT INTO sharings SELECT c, c % 1000 = 0, 'u' || c / 5, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 10 = 0;
+			INSERT INTO orphans SELECT c, false, '', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c`)
+		return err
+	})
+	_, err := v.pool.Exec(t.Context(), "ANALYZE")
+	require.NoError(t, err)
+	schema := pgx.Identifier{v.schema}.Sanitize()
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	viewer, err := reader.Viewer(t.Context(), "u77")
+	require.NoError(t, err)
+	view := viewer.FinderView()
+	require.Equal(t, access.View{Owner: "u77", Scope: access.Scope{AllianceID: 3077}}, view)
+	filter := postgres.CharacterFilter{View: &view, Limit: 1000}
+	rows, err := reader.Finder(t.Context(), postgres.FinderFilter{CharacterFilter: filter})
+	require.NoError(t, err)
+	require.Len(t, rows, 250)
+	for _, row := range rows {
+		require.Equal(t, int64(3077), row.Main.AllianceID)
+	}
+
+	f := func(sql string, args []any, want ...string) {
+		t.Helper()
+		indexes := map[string]bool{}
+		v.plan(sql, args...).walk(func(n node) {
+			indexes[n.Index] = true
+			switch n.Relation {
+			case "", "switches", "failures":
+				return // these are empty
+			}
+			require.NotEqual(t, "Seq Scan", n.Type, "all of %s is read", n.Relation)
+		})
+		for _, index := range want {
+			require.True(t, indexes[index], "%s is not used, but %v", index, indexes)
+		}
+	}
+	scope := []string{"identities_alliance", "registrations_alliance", "listed_alliance", "owners_user"}
+	sql, args := postgres.FinderSQL(schema, postgres.FinderFilter{CharacterFilter: filter})
+	f(sql, args, scope...)
+	sql, args = postgres.CharactersSQL(schema, filter)
+	f(sql, args, scope...)
+	view.Shared = true
+	sql, args = postgres.CharactersSQL(schema, filter)
+	f(sql, args, append(scope, "sharings_shared")...)
+	filter.ID = 500
+	sql, args = postgres.CharactersSQL(schema, filter)
+	f(sql, args, "registrations_pkey", "owners_pkey")
+}
