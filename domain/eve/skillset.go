@@ -1,6 +1,7 @@
 package eve
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -141,6 +144,8 @@ type SkillSetGroup struct {
 	// Active only changes how the group is shown: the sets of one that is not
 	// active are checked and reported all the same.
 	Active bool `json:"active"`
+	// SkillSetIDs are the sets in the group.
+	SkillSetIDs []uuid.UUID `json:"skill_set_ids"`
 }
 
 // Label is how the group is shown, as Member Audit does.
@@ -155,14 +160,36 @@ func (g SkillSetGroup) Label() string {
 	return label
 }
 
-// Normalise puts a group into the one form in which it is kept.
+// Normalise puts a group into the one form in which it is kept: names without
+// surrounding space, sets in order.
 func (g *SkillSetGroup) Normalise() {
 	g.Name, g.Description = strings.TrimSpace(g.Name), strings.TrimSpace(g.Description)
+	g.SkillSetIDs = append([]uuid.UUID{}, g.SkillSetIDs...)
+	slices.SortFunc(g.SkillSetIDs, compareIDs)
 }
+
+// equal tells whether both groups, normalised, say the same.
+func (g SkillSetGroup) equal(other SkillSetGroup) bool {
+	return g.Name == other.Name && g.Description == other.Description && g.Doctrine == other.Doctrine && g.Active == other.Active &&
+		slices.Equal(g.SkillSetIDs, other.SkillSetIDs)
+}
+
+func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
 // Validate fails with [event.CodeInvalid], naming each rule that is broken.
 func (g SkillSetGroup) Validate() error {
-	return invalid(fmt.Sprintf("skill set group %q", g.Name), []error{checkName("name", g.Name), checkDescription(g.Description)})
+	broken := []error{checkName("name", g.Name), checkDescription(g.Description)}
+	if n := len(g.SkillSetIDs); n > MaxSkillSetGroupSets {
+		broken = append(broken, fmt.Errorf("skill_set_ids: there are %d, at most %d are taken", n, MaxSkillSetGroupSets))
+	}
+	seen := map[uuid.UUID]bool{}
+	for _, id := range g.SkillSetIDs {
+		if seen[id] {
+			broken = append(broken, fmt.Errorf("skill_set_ids: %s is there twice", id))
+		}
+		seen[id] = true
+	}
+	return invalid(fmt.Sprintf("skill set group %q", g.Name), broken)
 }
 
 // invalid is nil if nothing is broken.
