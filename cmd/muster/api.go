@@ -43,6 +43,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
+		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Consortia: consortia, Past: history.New(r.reader, r.registry),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),

@@ -2,7 +2,10 @@ package eve
 
 import (
 	"cmp"
+	"encoding/json"
 	"math"
+
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // SkillNature is what static data says of a skill.
@@ -22,6 +25,16 @@ type Attributes struct {
 	Memory       int `json:"memory"`
 	Perception   int `json:"perception"`
 	Willpower    int `json:"willpower"`
+}
+
+// DecodeAttributes reads the attributes out of the section [SectionAttributes]. It
+// fails with [event.CodeInvalid].
+func DecodeAttributes(value []byte) (Attributes, error) {
+	var a Attributes
+	if err := json.Unmarshal(value, &a); err != nil {
+		return Attributes{}, event.Errorf(event.CodeInvalid, "attributes: %w", err)
+	}
+	return a, nil
 }
 
 // Of is the attribute with one of EVE's ids; 0 for another id.

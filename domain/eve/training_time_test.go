@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 func TestSkillPointsOfLevelsAreThoseOfEVE(t *testing.T) {
@@ -41,6 +42,14 @@ func TestTrainingTimeFollowsFromAttributesRankAndPoints(t *testing.T) {
 	for id, want := range map[int64]int{163: 0, 164: 17, 165: 17, 166: 17, 167: 27, 168: 21, 169: 0} {
 		require.Equal(t, want, attributes.Of(id))
 	}
+}
+
+func TestAttributesAreReadFromTheirSection(t *testing.T) {
+	a, err := eve.DecodeAttributes([]byte(`{"charisma":17,"intelligence":18,"memory":19,"perception":27,"willpower":21,"bonus_remaps":1,"last_remap_date":"2026-01-01T00:00:00Z"}`))
+	require.NoError(t, err)
+	require.Equal(t, eve.Attributes{Charisma: 17, Intelligence: 18, Memory: 19, Perception: 27, Willpower: 21}, a)
+	_, err = eve.DecodeAttributes([]byte(`[]`))
+	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
 }
 
 func TestTheShortestTrainingIsTheClosest(t *testing.T) {

@@ -46,11 +46,14 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
-	Importer   Importer
-	Keeper     Keeper
-	Consortia  Consortia
-	Past       Past
-	Declarer   Declarer
+	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
+	SkillSets       SkillSets
+	SkillSetDefiner SkillSetDefiner
+	Importer        Importer
+	Keeper          Keeper
+	Consortia       Consortia
+	Past            Past
+	Declarer        Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -74,6 +77,7 @@ func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
+		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -128,6 +132,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerKeeping()
+	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
 	s.registerOrganisation()
@@ -165,6 +170,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
@@ -182,6 +188,7 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"

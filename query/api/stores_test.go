@@ -79,7 +79,7 @@ func newStores(t *testing.T) *stores {
 	wallets := clickhouse.NewWalletReader(conn, generations)
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
-		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
+		c.Characters, c.Wallets, c.Consortia, c.SkillSets = characters, wallets, consortia, characters
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
