@@ -45,6 +45,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
+		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},

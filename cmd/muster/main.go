@@ -118,6 +118,8 @@ type commandLine struct {
 
 	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, list and show them."`
 
+	Skillset skillsetCommand `cmd:"" help:"Define what characters need to be able to do, and see who can; import it from fittings and skill plans."`
+
 	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`

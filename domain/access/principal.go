@@ -46,6 +46,9 @@ const (
 	ActionRemoveCharacter Action = "characters.remove"
 	// ActionForgetCharacter: take everything about a character out of Muster.
 	ActionForgetCharacter Action = "characters.forget"
+	// ActionDefineSkillSets: define and remove skill sets and their groups, and see those
+	// that are not visible to members.
+	ActionDefineSkillSets Action = "skill-sets.define"
 	// ActionReadAnvil: see declarations, audits, findings and sweeps.
 	ActionReadAnvil Action = "anvil.read"
 	// ActionDeclare: change what a consortium declares.
@@ -63,7 +66,7 @@ func Actions() []Action {
 	return []Action{
 		ActionReadCharacters, ActionReadAnalytics, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
-		ActionRemoveCharacter, ActionForgetCharacter, ActionReadAnvil,
+		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
 	}
 }

@@ -44,6 +44,7 @@ func Register(r *event.Registry) {
 	event.Register[SectionRecovered](r)
 	event.Register[JournalRecorded](r)
 	registerFacts(r)
+	registerSkillSets(r)
 }
 
 // Section names a part of a character that is observed on its own, as in paths

@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write golden files that are not there y
 // examples has one value of each current event type, every field set.
 func examples() []event.Payload {
 	base := uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1")
+	group := uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f2")
 	modified := time.Date(2026, 9, 1, 11, 59, 0, 0, time.UTC)
 	since := time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC)
 	return []event.Payload{
@@ -57,6 +58,12 @@ func examples() []event.Payload {
 			Description: "d", Reason: "r", ContextID: 3, ContextIDType: "structure_id", Tax: "1.5", TaxReceiverID: 4,
 			Extra: map[string]json.RawMessage{"shiny": json.RawMessage(`{"a":[1]}`)},
 		}}},
+		eve.SkillSetDefined{SkillSetID: base, SkillSet: eve.SkillSet{
+			Name: "Logistics", Description: "Shield", ShipTypeID: 11978, Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Required: 3}, {TypeID: 3301, Required: 4, Recommended: 5}, {TypeID: 3302, Recommended: 5}},
+		}},
+		eve.SkillSetRemoved{SkillSetID: base, Reason: "asked for"},
+		eve.SkillSetGroupDefined{SkillSetGroupID: group, SkillSetGroup: eve.SkillSetGroup{Name: "Shield", Description: "Of the year", Doctrine: true, Active: true, SkillSetIDs: []uuid.UUID{base}}},
+		eve.SkillSetGroupRemoved{SkillSetGroupID: group, Reason: "asked for"},
 	}
 }
 

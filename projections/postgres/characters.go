@@ -20,8 +20,8 @@ var charactersSchema string
 // CharactersName is the name of the projection of users and characters.
 const CharactersName = "characters"
 
-// Characters is the projection of users, characters and their sections as they
-// are now.
+// Characters is the projection of users, characters and their sections, and of
+// skill sets, as they are now.
 func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
@@ -48,6 +48,10 @@ func Characters() runner.Projection {
 			{Name: "recorded", Key: "character_id, section"},
 			{Name: "mailing_list_names", Key: "character_id, mailing_list_id"},
 			{Name: "failures", Key: "character_id, section"},
+			{Name: "skill_sets", Key: "skill_set_id"},
+			{Name: "skill_set_skills", Key: "skill_set_id, type_id"},
+			{Name: "skill_set_groups", Key: "skill_set_group_id"},
+			{Name: "skill_set_memberships", Key: "skill_set_group_id, skill_set_id"},
 		},
 		Bare:     []event.Type{eve.TypeJournalRecorded},
 		NewBatch: func() runner.Batch { return shape.empty() },
@@ -144,6 +148,7 @@ type charactersBatch struct {
 	recorded      table[sectionKey, recordedRow]
 	lists         table[listKey, listRow]
 	failures      table[sectionKey, failureRow]
+	skillSets     skillSets
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]place
@@ -208,6 +213,7 @@ func newCharactersShape() *charactersBatch {
 			col("status", "integer[]", func(r *failureRow) int { return r.Status }),
 			col("message", "text[]", func(r *failureRow) string { return r.Message }),
 			col("since", "timestamptz[]", func(r *failureRow) time.Time { return r.Since })),
+		skillSets: newSkillSets(),
 	}
 }
 
@@ -216,6 +222,7 @@ func (b *charactersBatch) empty() *charactersBatch {
 		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
 		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
+		skillSets: b.skillSets.empty(),
 		forgotten: map[int64]place{},
 	}
 }
@@ -261,6 +268,8 @@ func (b *charactersBatch) Add(e runner.Event) error {
 	case eve.SectionRecovered:
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, false, eve.SectionFailed{Since: p.Since}, at})
+	default:
+		b.skillSets.add(e)
 	}
 	return nil
 }
@@ -338,11 +347,14 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.writeForgotten(ctx, tx); err != nil {
 		return err
 	}
+	if err := b.skillSets.writeRemoved(ctx, tx); err != nil {
+		return err
+	}
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
 	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
-		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures)
+		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets)
 }
 
 // writeForgotten deletes what came before characters were forgotten.

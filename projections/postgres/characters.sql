@@ -243,6 +243,55 @@ CREATE TABLE failures (
     PRIMARY KEY (character_id, section)
 );
 
+-- What characters need for something. defined_by is who decided it.
+CREATE TABLE skill_sets (
+    skill_set_id  uuid PRIMARY KEY,
+    name          text NOT NULL,
+    description   text NOT NULL,
+    ship_type_id  bigint,
+    visible       boolean NOT NULL,
+    defined_at    timestamptz NOT NULL,
+    defined_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+CREATE TABLE skill_set_skills (
+    skill_set_id  uuid NOT NULL,
+    type_id       bigint NOT NULL,
+    -- Null for none.
+    required      integer,
+    recommended   integer,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (skill_set_id, type_id)
+);
+
+CREATE TABLE skill_set_groups (
+    skill_set_group_id uuid PRIMARY KEY,
+    name               text NOT NULL,
+    description        text NOT NULL,
+    doctrine           boolean NOT NULL,
+    active             boolean NOT NULL,
+    defined_at         timestamptz NOT NULL,
+    defined_by         text NOT NULL,
+    event_id           uuid NOT NULL,
+    log_partition      integer NOT NULL,
+    log_offset         bigint NOT NULL
+);
+
+CREATE TABLE skill_set_memberships (
+    skill_set_group_id uuid NOT NULL,
+    skill_set_id       uuid NOT NULL,
+    event_id           uuid NOT NULL,
+    log_partition      integer NOT NULL,
+    log_offset         bigint NOT NULL,
+    PRIMARY KEY (skill_set_group_id, skill_set_id)
+);
+CREATE INDEX skill_set_memberships_set ON skill_set_memberships (skill_set_id);
+
 -- A character as lists show it.
 CREATE VIEW characters AS
 SELECT r.character_id,

@@ -101,7 +101,25 @@ func facts() [][2]event.Payload {
 			eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureServer, Status: 502, Message: "m", Since: at(1)},
 			eve.SectionRecovered{CharacterID: 5, Section: eve.SectionWallet, Since: at(2)},
 		},
+		{skillSet("a", 1), skillSet("b", 1, 2)},
+		{skillSetGroup("a", 1), skillSetGroup("b", 1, 2)},
 	}
+}
+
+func skillSet(name string, skills ...int64) event.Payload {
+	set := eve.SkillSetDefined{SkillSetID: uuid.UUID{1}, SkillSet: eve.SkillSet{Name: name}}
+	for _, id := range skills {
+		set.Skills = append(set.Skills, eve.SetSkill{TypeID: id, Required: eve.SkillLevel(len(skills))})
+	}
+	return set
+}
+
+func skillSetGroup(name string, sets ...byte) event.Payload {
+	group := eve.SkillSetGroupDefined{SkillSetGroupID: uuid.UUID{9}, SkillSetGroup: eve.SkillSetGroup{Name: name}}
+	for _, n := range sets {
+		group.SkillSetIDs = append(group.SkillSetIDs, uuid.UUID{n})
+	}
+	return group
 }
 
 func implants(value string) event.Payload {

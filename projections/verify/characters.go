@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -25,6 +26,9 @@ type Characters struct {
 	users map[string]access.UserRegistered
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
+	sets  *eve.SkillSets
+	// decided has the events of the organisation's stream that were applied.
+	decided map[uuid.UUID]bool
 }
 
 // NewCharacters is an oracle for the rows behind pool.
@@ -40,6 +44,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
 	o.lists = map[string][]access.ListedCharacter{}
+	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
 // Apply implements [Oracle].
@@ -52,6 +57,10 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	case access.CharactersListed:
 		o.lists[p.UserID] = p.Characters
 	}
+	if e.Stream == event.Org && !o.decided[e.ID] {
+		o.decided[e.ID] = true
+		o.sets.Apply(p)
+	}
 	err := o.model.Apply(e.Event, p)
 	if seen, is := p.(eve.SectionObserved); is && seen.Encoding == eve.EncodingDelta && event.CodeOf(err) == event.CodePoisoned {
 		// A difference that does not fit leaves the section as it was, here and there.
@@ -63,7 +72,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}
@@ -229,5 +238,72 @@ func (c characterRows) failureRows(ctx context.Context) error {
 			c.report.same(c.Projection(), key.stream(), "failure of "+section, want, class)
 		})
 	missing(c, "failure", log, seen, sectionOf.stream)
+	return err
+}
+
+// skillSetRows compares skill sets with their skills. Levels of 0 are none.
+func (c characterRows) skillSetRows(ctx context.Context) error {
+	var (
+		id                        uuid.UUID
+		name, description, skills string
+		ship                      int64
+		visible                   bool
+	)
+	log, seen := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for id := range c.sets.Sets {
+		log[id] = true
+	}
+	err := c.each(ctx, `SELECT s.skill_set_id, s.name, s.description, coalesce(s.ship_type_id, 0), s.visible,
+			(SELECT coalesce(string_agg(format('%s:%s:%s', k.type_id, coalesce(k.required, 0), coalesce(k.recommended, 0)), ' ' ORDER BY k.type_id), '') FROM {schema}.skill_set_skills k WHERE k.skill_set_id = s.skill_set_id)
+		FROM {schema}.skill_sets s WHERE s.log_partition = $1`,
+		[]any{&id, &name, &description, &ship, &visible, &skills}, func() {
+			if !c.wanted(event.Org) {
+				return
+			}
+			seen[id] = true
+			c.report.Rows[c.Projection()]++
+			set := c.sets.Sets[id]
+			levels := make([]string, len(set.Skills))
+			for i, s := range set.Skills {
+				levels[i] = fmt.Sprintf("%d:%d:%d", s.TypeID, int(s.Required), int(s.Recommended))
+			}
+			c.report.same(c.Projection(), event.Org, "skill set "+id.String(),
+				fmt.Sprintln(set.Name, set.Description, set.ShipTypeID, set.Visible, strings.Join(levels, " ")),
+				fmt.Sprintln(name, description, ship, visible, skills))
+		})
+	missing(c, "skill set", log, seen, func(uuid.UUID) event.Stream { return event.Org })
+	return err
+}
+
+// skillSetGroupRows compares groups with the sets in them.
+func (c characterRows) skillSetGroupRows(ctx context.Context) error {
+	var (
+		id                      uuid.UUID
+		name, description, sets string
+		doctrine, active        bool
+	)
+	log, seen := map[uuid.UUID]bool{}, map[uuid.UUID]bool{}
+	for id := range c.sets.Groups {
+		log[id] = true
+	}
+	err := c.each(ctx, `SELECT g.skill_set_group_id, g.name, g.description, g.doctrine, g.active,
+			(SELECT coalesce(string_agg(m.skill_set_id::text, ' ' ORDER BY m.skill_set_id), '') FROM {schema}.skill_set_memberships m WHERE m.skill_set_group_id = g.skill_set_group_id)
+		FROM {schema}.skill_set_groups g WHERE g.log_partition = $1`,
+		[]any{&id, &name, &description, &doctrine, &active, &sets}, func() {
+			if !c.wanted(event.Org) {
+				return
+			}
+			seen[id] = true
+			c.report.Rows[c.Projection()]++
+			group := c.sets.Groups[id]
+			members := make([]string, len(group.SkillSetIDs))
+			for i, set := range group.SkillSetIDs {
+				members[i] = set.String()
+			}
+			c.report.same(c.Projection(), event.Org, "skill set group "+id.String(),
+				fmt.Sprintln(group.Name, group.Description, group.Doctrine, group.Active, strings.Join(members, " ")),
+				fmt.Sprintln(name, description, doctrine, active, sets))
+		})
+	missing(c, "skill set group", log, seen, func(uuid.UUID) event.Stream { return event.Org })
 	return err
 }

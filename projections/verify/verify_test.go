@@ -153,6 +153,13 @@ func fill(t *testing.T, o *organisation) {
 	o.append(t, event.User("u2"), access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"},
 		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 8, Name: "Eight"}}},
 		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 9, Name: "Nine", CorporationID: 7, AllianceID: 8}}})
+	one, two := uuid.UUID{1}, uuid.UUID{2}
+	gunners := eve.SkillSet{Name: "Gunners", ShipTypeID: 587, Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Required: 3}, {TypeID: 3301, Required: 4, Recommended: 5}}}
+	o.append(t, event.Org, eve.SkillSetDefined{SkillSetID: one, SkillSet: gunners}, eve.SkillSetDefined{SkillSetID: two, SkillSet: gunners},
+		eve.SkillSetGroupDefined{SkillSetGroupID: one, SkillSetGroup: eve.SkillSetGroup{Name: "Shield", Active: true, SkillSetIDs: []uuid.UUID{one, two}}},
+		eve.SkillSetGroupDefined{SkillSetGroupID: two, SkillSetGroup: eve.SkillSetGroup{Name: "Armour"}},
+		eve.SkillSetDefined{SkillSetID: one, SkillSet: eve.SkillSet{Name: "Pilots", Description: "x", Skills: gunners.Skills[1:]}},
+		eve.SkillSetRemoved{SkillSetID: two}, eve.SkillSetGroupRemoved{SkillSetGroupID: two})
 	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
 		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
@@ -250,6 +257,8 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		"UPDATE " + characters.Namespace + `.records SET value = '{"mail_id":3,"body":"y"}' WHERE key = '3'`,
 		"DELETE FROM " + characters.Namespace + ".records WHERE key = '7'",
 		"DELETE FROM " + characters.Namespace + ".mailing_list_names WHERE mailing_list_id = 1",
+		"UPDATE " + characters.Namespace + ".skill_set_skills SET required = NULL WHERE type_id = 3301",
+		"DELETE FROM " + characters.Namespace + ".skill_set_memberships",
 		"UPDATE " + consortia.Namespace + ".findings SET open = false",
 	} {
 		tag, err := o.pool.Exec(t.Context(), sql)
@@ -259,7 +268,7 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	report := o.verify(t, 100)
-	require.EqualValues(t, 12, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 14, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {

@@ -46,12 +46,15 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
-	Importer   Importer
-	Keeper     Keeper
-	Consortia  Consortia
-	Past       Past
-	Explainer  Explainer
-	Declarer   Declarer
+	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
+	SkillSets       SkillSets
+	SkillSetDefiner SkillSetDefiner
+	Importer        Importer
+	Keeper          Keeper
+	Consortia       Consortia
+	Past            Past
+	Explainer       Explainer
+	Declarer        Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -75,6 +78,7 @@ func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
+		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -129,6 +133,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerKeeping()
+	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
 	s.registerOrganisation()
@@ -167,6 +172,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
@@ -184,6 +190,7 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"

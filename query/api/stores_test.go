@@ -81,7 +81,7 @@ func newStores(t *testing.T) *stores {
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
-		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
+		c.Characters, c.Wallets, c.Consortia, c.SkillSets = characters, wallets, consortia, characters
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}

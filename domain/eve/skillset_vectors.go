@@ -1,0 +1,167 @@
+package eve
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// maxVectorLine bounds one vector.
+const maxVectorLine = 16 << 20
+
+// VectorReport is what running a file of vectors showed.
+type VectorReport struct {
+	// Cases is the number of vectors that could be read, Differ how many of them
+	// came out otherwise than expected.
+	Cases, Differ int
+	// Lines has one line for each vector that differs, beginning with its name, and
+	// one for each line of the file that is no vector, with its number.
+	Lines []string
+}
+
+// WriteTo prints the report: its lines and then the count.
+func (r VectorReport) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	for _, line := range r.Lines {
+		b.WriteString(line + "\n")
+	}
+	fmt.Fprintf(&b, "%d cases, %d differ\n", r.Cases, r.Differ)
+	return b.WriteTo(w)
+}
+
+// SkillSetVector is an acceptance case: the skills of a character, a skill set, and
+// what must come out.
+type SkillSetVector struct {
+	Name string `json:"name"`
+	// Note says what the case is about; no part of the input.
+	Note   string `json:"note"`
+	Skills Skills `json:"skills"`
+	Set    struct {
+		Skills []SetSkill `json:"skills"`
+	} `json:"set"`
+	Expected SkillSetVerdict `json:"expected"`
+}
+
+// SkillSetVerdict is a check in the words of the vectors.
+type SkillSetVerdict struct {
+	FailedRequired    []int64 `json:"failed_required"`
+	FailedRecommended []int64 `json:"failed_recommended"`
+	HasRequired       bool    `json:"has_required"`
+	HasRecommended    bool    `json:"has_recommended"`
+	// Missing are pairs of type id and level.
+	Missing [][2]int64 `json:"missing"`
+}
+
+// Verdict is the check in the words of the vectors.
+func (c SkillCheck) Verdict() SkillSetVerdict {
+	v := SkillSetVerdict{
+		FailedRequired: []int64{}, FailedRecommended: []int64{}, Missing: [][2]int64{},
+		HasRequired: c.HasRequired(), HasRecommended: c.HasRecommended(),
+	}
+	for _, s := range c.FailedRequired {
+		v.FailedRequired = append(v.FailedRequired, s.TypeID)
+	}
+	for _, s := range c.FailedRecommended {
+		v.FailedRecommended = append(v.FailedRecommended, s.TypeID)
+	}
+	for _, s := range c.Missing {
+		v.Missing = append(v.Missing, [2]int64{s.TypeID, int64(s.Highest())})
+	}
+	return v
+}
+
+// DecodeSkillSetVector reads one vector. Errors have [event.CodeInvalid].
+func DecodeSkillSetVector(line []byte) (SkillSetVector, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(line, &fields); err != nil {
+		return SkillSetVector{}, event.Errorf(event.CodeInvalid, "not a vector: %w", err)
+	}
+	if kind := string(fields["kind"]); kind != `"skillset"` {
+		return SkillSetVector{}, event.Errorf(event.CodeInvalid, `not a vector of skill sets: kind must be "skillset"`)
+	}
+	for _, name := range []string{"name", "skills", "set", "expected"} {
+		if fields[name] == nil {
+			return SkillSetVector{}, event.Errorf(event.CodeInvalid, "not a vector: name, skills, set and expected must all be there, %s is not", name)
+		}
+	}
+	delete(fields, "kind")
+	rest, err := json.Marshal(fields)
+	if err != nil {
+		return SkillSetVector{}, event.Errorf(event.CodeInvalid, "not a vector: %w", err)
+	}
+	in := json.NewDecoder(bytes.NewReader(rest))
+	in.DisallowUnknownFields()
+	var v SkillSetVector
+	if err := in.Decode(&v); err != nil {
+		return SkillSetVector{}, event.Errorf(event.CodeInvalid, "not a vector: %w", err)
+	}
+	if v.Name == "" {
+		return SkillSetVector{}, event.Errorf(event.CodeInvalid, "not a vector: name must not be empty")
+	}
+	return v, nil
+}
+
+// Compare checks the vector and names the first thing that comes out otherwise than
+// expected; empty if nothing does.
+func (v SkillSetVector) Compare() string {
+	got, want := CheckSkills(v.Skills, SkillSet{Skills: v.Set.Skills}).Verdict(), v.Expected
+	differs := func(name string, got, want any) string { return fmt.Sprintf("%s is %v, expected %v", name, got, want) }
+	switch {
+	case !slices.Equal(got.FailedRequired, want.FailedRequired):
+		return differs("failed_required", got.FailedRequired, want.FailedRequired)
+	case !slices.Equal(got.FailedRecommended, want.FailedRecommended):
+		return differs("failed_recommended", got.FailedRecommended, want.FailedRecommended)
+	case got.HasRequired != want.HasRequired:
+		return differs("has_required", got.HasRequired, want.HasRequired)
+	case got.HasRecommended != want.HasRecommended:
+		return differs("has_recommended", got.HasRecommended, want.HasRecommended)
+	case !slices.Equal(got.Missing, want.Missing):
+		return differs("missing", got.Missing, want.Missing)
+	}
+	return ""
+}
+
+// RunSkillSetVectors checks each vector of a file, one a line, and compares the
+// verdicts with the expected ones. After the rest of the file was run it fails with
+// [event.CodeInvalid] if a line is no vector or there is no vector at all; the report
+// then holds what could be run.
+func RunSkillSetVectors(r io.Reader) (VectorReport, error) {
+	var report VectorReport
+	var broken []error
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxVectorLine)
+	number := 0
+	for lines.Scan() {
+		number++
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		v, err := DecodeSkillSetVector(lines.Bytes())
+		if err != nil {
+			err = fmt.Errorf("line %d: %w", number, err)
+			broken = append(broken, err)
+			report.Lines = append(report.Lines, err.Error())
+			continue
+		}
+		report.Cases++
+		if difference := v.Compare(); difference != "" {
+			report.Differ++
+			report.Lines = append(report.Lines, v.Name+": "+difference)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return report, fmt.Errorf("reading line %d of the vectors: %w", number+1, err)
+	}
+	if len(broken) > 0 {
+		return report, event.Errorf(event.CodeInvalid, "%d lines are no vectors, the first: %w", len(broken), broken[0])
+	}
+	if report.Cases == 0 {
+		return report, event.Errorf(event.CodeInvalid, "the file holds no vector: is it the right one?")
+	}
+	return report, nil
+}
