@@ -155,7 +155,9 @@ func fill(t *testing.T, o *organisation) {
 		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 9, Name: "Nine", CorporationID: 7, AllianceID: 8}}})
 	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
 		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
+		eve.CharacterShared{CharacterID: 5, UserID: "u1"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
+	o.append(t, event.Character(6), eve.CharacterRegistered{CharacterID: 6, Name: "Six", UserID: "u1"}, eve.CharacterShared{CharacterID: 6, UserID: "u1"})
 	var contacts, mails strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&contacts, `,{"contact_id":%d,"standing":1.50,"note":"a\u0000b %0200d"}`, i, i)
@@ -243,6 +245,8 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	for _, sql := range []string{
 		"UPDATE " + characters.Namespace + ".users SET superuser = true WHERE user_id = 'u1'",
 		"UPDATE " + characters.Namespace + ".owners SET user_id = 'u1' WHERE character_id = 5",
+		"UPDATE " + characters.Namespace + ".sharings SET shared = false WHERE character_id = 6",
+		"UPDATE " + characters.Namespace + ".listed SET corporation_id = 1 WHERE character_id = 9",
 		"DELETE FROM " + characters.Namespace + ".failures WHERE character_id = 5",
 		"UPDATE " + characters.Namespace + `.sections SET value = '1' WHERE (character_id, section) = (SELECT character_id, section FROM ` + characters.Namespace + ".sections WHERE section = 'wallet' LIMIT 1)",
 		"UPDATE " + characters.Namespace + `.items SET value = '{"contact_id":4}' WHERE key = '4' AND list = 'contacts'`,
@@ -259,7 +263,7 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	report := o.verify(t, 100)
-	require.EqualValues(t, 12, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 14, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {
