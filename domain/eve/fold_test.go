@@ -65,6 +65,24 @@ func TestModelFollowsTheLifeOfACharacter(t *testing.T) {
 	require.Equal(t, []int64{pilot}, m.IDs())
 }
 
+func TestAShareIsItsOwnersAndEndsWithHisOwnership(t *testing.T) {
+	m := eve.NewModel()
+	f := func(p event.Payload, want bool) {
+		t.Helper()
+		apply(t, m, tell(t, p))
+		require.Equal(t, want, m.Character(pilot).Shared())
+	}
+	f(eve.CharacterRegistered{CharacterID: pilot, UserID: "u1"}, false)
+	f(eve.CharacterShared{CharacterID: pilot, UserID: "u1"}, true)
+	f(eve.CharacterReclaimed{CharacterID: pilot, UserID: "u1"}, true)
+	f(eve.CharacterUnshared{CharacterID: pilot}, false)
+	f(eve.CharacterShared{CharacterID: pilot, UserID: "u1"}, true)
+	f(eve.CharacterReclaimed{CharacterID: pilot, UserID: "u2"}, false)
+	f(eve.CharacterShared{CharacterID: pilot, UserID: "u2"}, true)
+	f(eve.CharacterOrphaned{CharacterID: pilot}, false)
+	f(eve.CharacterReclaimed{CharacterID: pilot, UserID: "u2"}, false)
+}
+
 func TestModelRefusesWhatCannotBeFoldedAndStaysAsItWas(t *testing.T) {
 	m := eve.NewModel()
 	for _, p := range []event.Payload{

@@ -162,7 +162,9 @@ func fill(t *testing.T, o *organisation) {
 		eve.SkillSetRemoved{SkillSetID: two}, eve.SkillSetGroupRemoved{SkillSetGroupID: two})
 	o.append(t, event.Character(5), eve.CharacterRegistered{CharacterID: 5, Name: "Five", UserID: "u1", OwnerHash: "h", Scopes: []string{"a", "b"}},
 		eve.SectionFailed{CharacterID: 5, Section: eve.SectionWallet, Class: eve.FailureToken, Message: "gone"},
+		eve.CharacterShared{CharacterID: 5, UserID: "u1"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
+	o.append(t, event.Character(6), eve.CharacterRegistered{CharacterID: 6, Name: "Six", UserID: "u1"}, eve.CharacterShared{CharacterID: 6, UserID: "u1"})
 	var contacts, mails strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&contacts, `,{"contact_id":%d,"standing":1.50,"note":"a\u0000b %0200d"}`, i, i)
@@ -250,6 +252,8 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	for _, sql := range []string{
 		"UPDATE " + characters.Namespace + ".users SET superuser = true WHERE user_id = 'u1'",
 		"UPDATE " + characters.Namespace + ".owners SET user_id = 'u1' WHERE character_id = 5",
+		"UPDATE " + characters.Namespace + ".sharings SET shared = false WHERE character_id = 6",
+		"UPDATE " + characters.Namespace + ".listed SET corporation_id = 1 WHERE character_id = 9",
 		"DELETE FROM " + characters.Namespace + ".failures WHERE character_id = 5",
 		"UPDATE " + characters.Namespace + `.sections SET value = '1' WHERE (character_id, section) = (SELECT character_id, section FROM ` + characters.Namespace + ".sections WHERE section = 'wallet' LIMIT 1)",
 		"UPDATE " + characters.Namespace + `.items SET value = '{"contact_id":4}' WHERE key = '4' AND list = 'contacts'`,
