@@ -16,6 +16,7 @@ import (
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/export"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -43,7 +44,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
-		Characters: characters, Wallets: wallets, Consortia: consortia, Past: history.New(r.reader, r.registry),
+		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: history.New(r.reader, r.registry),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,

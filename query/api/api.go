@@ -46,11 +46,13 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
-	Importer   Importer
-	Keeper     Keeper
-	Consortia  Consortia
-	Past       Past
-	Declarer   Declarer
+	// Exports writes whole collections.
+	Exports   Exports
+	Importer  Importer
+	Keeper    Keeper
+	Consortia Consortia
+	Past      Past
+	Declarer  Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -65,6 +67,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// Timeout bounds the work for one request; default [DefaultTimeout].
 	Timeout time.Duration
+	// ExportTimeout bounds that for one export; default [DefaultExportTimeout].
+	ExportTimeout time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
@@ -72,7 +76,7 @@ type Config struct {
 // validate sets defaults and fails with [event.CodeInvalid] for what is missing.
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
-		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
+		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -86,6 +90,9 @@ func (c *Config) validate() error {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.ExportTimeout <= 0 {
+		c.ExportTimeout = DefaultExportTimeout
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -103,6 +110,8 @@ type Server struct {
 	api      huma.API
 	failures *failures
 	metrics  *metrics
+	// exporting holds a place for each export that is being written.
+	exporting chan struct{}
 }
 
 // New makes a server. It fails with [event.CodeInvalid] if something is missing
@@ -111,7 +120,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now)}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), exporting: make(chan struct{}, exportsAtOnce)}
 	var err error
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
@@ -130,6 +139,7 @@ func New(config Config) (*Server, error) {
 	s.registerKeeping()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerExports()
 	s.registerOrganisation()
 	s.registerAnvil()
 	s.registerAcceptances()
@@ -166,6 +176,7 @@ func (s *Server) describe() huma.Config {
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
 				{Name: tagAnalytics, Description: "Figures over time."},
+				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
@@ -183,6 +194,7 @@ func (s *Server) describe() huma.Config {
 const (
 	tagCharacters   = "characters"
 	tagAnalytics    = "analytics"
+	tagExports      = "exports"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"
 	tagOperations   = "operations"

@@ -23,11 +23,16 @@ const (
 	mediaCSV     = "text/csv"
 	mediaHTML    = "text/html"
 	mediaProblem = "application/problem+json"
+	mediaParquet = "application/vnd.apache.parquet"
 )
 
 // offered is the key of an operation's metadata that holds the media types beside
 // JSON that its answer can be had as.
 const offered = "media"
+
+// files is the key of an operation's metadata that holds the media types that its
+// answer can be had as, if JSON is none of them.
+const files = "files"
 
 // table is an answer that can be written as CSV: a slice of structs.
 type table interface{ rows() any }
@@ -102,12 +107,16 @@ func asDocument(op huma.Operation, csv, page string) huma.Operation {
 }
 
 // negotiate has each operation answer in what it offers that the client likes
-// best, and in JSON if that is nothing.
+// best, and in the first of that, which is JSON except for files, if that is nothing.
 func (s *Server) negotiate(ctx huma.Context, next func(huma.Context)) {
-	others, _ := ctx.Operation().Metadata[offered].([]string)
-	best := negotiation.SelectQValue(ctx.Header("Accept"), append([]string{mediaJSON}, others...))
+	offers, isFile := ctx.Operation().Metadata[files].([]string)
+	if !isFile {
+		others, _ := ctx.Operation().Metadata[offered].([]string)
+		offers = append([]string{mediaJSON}, others...)
+	}
+	best := negotiation.SelectQValue(ctx.Header("Accept"), offers)
 	if best == "" {
-		best = mediaJSON
+		best = offers[0]
 	}
 	next(settled{ctx, best})
 }

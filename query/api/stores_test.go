@@ -24,6 +24,7 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
 	"github.com/muster-sync/muster/query/api"
+	"github.com/muster-sync/muster/query/export"
 )
 
 // stores are the real log and the real read models, with projections running.
@@ -79,7 +80,7 @@ func newStores(t *testing.T) *stores {
 	wallets := clickhouse.NewWalletReader(conn, generations)
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
-		c.Characters, c.Wallets, c.Consortia = characters, wallets, consortia
+		c.Characters, c.Wallets, c.Consortia, c.Exports = characters, wallets, consortia, export.New(characters, wallets)
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
