@@ -118,6 +118,8 @@ type commandLine struct {
 
 	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, list and show them."`
 
+	Export exportCommand `cmd:"" help:"Take wallet journals, contracts and their items out as CSV or Parquet."`
+
 	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/negotiation"
 
 	"github.com/muster-sync/muster/internal/spreadsheet"
+	"github.com/muster-sync/muster/projections/postgres"
 )
 
 // Media types.
@@ -34,7 +35,8 @@ const offered = "media"
 // answer can be had as, if JSON is none of them.
 const files = "files"
 
-// table is an answer that can be written as CSV: a slice of structs.
+// table is an answer that can be written as CSV and as Parquet: a slice of structs,
+// or items.
 type table interface{ rows() any }
 
 // document is an answer that can be written as a page and as CSV.
@@ -62,6 +64,18 @@ func formats() map[string]huma.Format {
 				return huma.DefaultJSONFormat.Marshal(w, v)
 			},
 		},
+		mediaParquet: {
+			Marshal: func(w io.Writer, v any) error {
+				if t, ok := v.(table); ok {
+					if rows, ok := t.rows().(itemRows); ok {
+						return rows.writeParquet(w)
+					}
+					return writeParquet(w, t.rows())
+				}
+				// A problem, as above.
+				return huma.DefaultJSONFormat.Marshal(w, v)
+			},
+		},
 		mediaHTML: {
 			Marshal: func(w io.Writer, v any) error {
 				if d, ok := v.(document); ok {
@@ -74,16 +88,17 @@ func formats() map[string]huma.Format {
 	}
 }
 
-// asTable makes an operation's answer available as CSV.
+// asTable makes an operation's answer available as CSV and as Parquet.
 func asTable(op huma.Operation) huma.Operation {
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}
 	}
-	op.Metadata[offered] = []string{mediaCSV}
+	op.Metadata[offered] = []string{mediaCSV, mediaParquet}
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			mediaJSON: {},
-			mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items as CSV with a header line. The next page's address is in the header Link."}},
+			mediaJSON:    {},
+			mediaCSV:     {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items as CSV with a header line. The next page's address is in the header Link."}},
+			mediaParquet: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The items as Apache Parquet with typed columns. The next page's address is in the header Link."}},
 		}},
 	}
 	return op
@@ -178,7 +193,9 @@ func writeCSV(w io.Writer, rows any) error {
 // itemRows are items with the columns in which they are written.
 type itemRows struct {
 	columns []string
-	items   []Item
+	// fields are ESI's fields among them.
+	fields []postgres.Field
+	items  []Item
 }
 
 func (r itemRows) writeCSV(w io.Writer) error {
