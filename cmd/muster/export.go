@@ -123,7 +123,7 @@ func download(env *environment, topic, name string, content io.Reader) (size int
 		}
 	}()
 	bar := newProgress(env.stderr, env.logger, "export "+topic)
-	size, err = io.Copy(file, &counted{Reader: content, told: func(n int64) { bar.set(strconv.FormatInt(n>>10, 10)+" KiB", 0, 0) }})
+	size, err = io.Copy(file, &watched{Reader: content, told: func(n int64) { bar.set(strconv.FormatInt(n>>10, 10)+" KiB", 0, 0) }})
 	bar.end()
 	if err != nil {
 		return 0, brokenOff(topic, err)
@@ -139,8 +139,8 @@ func download(env *environment, topic, name string, content io.Reader) (size int
 	return size, nil
 }
 
-// counted tells how much was read.
-type counted struct {
+// watched tells how much was read.
+type watched struct {
 	io.Reader
 
 	n    int64
@@ -148,7 +148,7 @@ type counted struct {
 }
 
 // Read implements [io.Reader].
-func (c *counted) Read(p []byte) (int, error) {
+func (c *watched) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n += int64(n)
 	c.told(c.n)

@@ -191,17 +191,23 @@ func hasName(k postgres.FieldKind) bool {
 	return k == postgres.FieldType || k == postgres.FieldLocation || k == postgres.FieldEntity
 }
 
-// columnNames are the columns of CSV: the fields in ESI's order, each id followed
-// by its name, each text with markup by the plain text.
+// columnNames are the columns of tables: the fields in ESI's order, each id followed
+// by its name, each text with markup by the plain text. A name that ESI sends itself
+// is a field, and once there.
 func columnNames(fields []postgres.Field) []string {
 	var columns []string
+	add := func(name string) {
+		if !slices.Contains(columns, name) {
+			columns = append(columns, name)
+		}
+	}
 	for _, f := range fields {
-		columns = append(columns, f.Name)
+		add(f.Name)
 		if hasName(f.Kind) {
-			columns = append(columns, nameField(f.Name))
+			add(nameField(f.Name))
 		}
 		if f.Kind == postgres.FieldMarkup {
-			columns = append(columns, plainField(f.Name))
+			add(plainField(f.Name))
 		}
 	}
 	return columns

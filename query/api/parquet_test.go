@@ -20,6 +20,7 @@ func parquetRows(t *testing.T, c *client, target string) (types map[string]strin
 	a := c.get(target, "Accept", parquetType)
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 	require.Equal(t, parquetType, a.Header.Get("Content-Type"))
+	require.True(t, strings.HasPrefix(a.text, "PAR1"), "%s: %.200s", target, a.text)
 	file, err := parquet.OpenFile(strings.NewReader(a.text), int64(len(a.text)))
 	require.NoError(t, err)
 	types = map[string]string{}
