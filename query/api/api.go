@@ -105,11 +105,12 @@ func (c *Config) validate() error {
 
 // Server answers the API's requests. It is safe for concurrent use.
 type Server struct {
-	config   Config
-	router   *chi.Mux
-	api      huma.API
-	failures *failures
-	metrics  *metrics
+	config    Config
+	router    *chi.Mux
+	api       huma.API
+	failures  *failures
+	metrics   *metrics
+	sanitiser sanitiser
 	// exporting holds a place for each export that is being written.
 	exporting chan struct{}
 }
@@ -120,7 +121,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), exporting: make(chan struct{}, exportsAtOnce)}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
 	var err error
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err

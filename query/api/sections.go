@@ -414,6 +414,7 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 		for _, field := range spec.apart {
 			delete(item, field)
 			delete(item, plainField(field))
+			delete(item, htmlField(field))
 		}
 	}
 	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}
