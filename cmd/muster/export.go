@@ -123,7 +123,10 @@ func download(env *environment, topic, name string, content io.Reader) (size int
 		}
 	}()
 	bar := newProgress(env.stderr, env.logger, "export "+topic)
-	size, err = io.Copy(file, &watched{Reader: content, told: func(n int64) { bar.set(strconv.FormatInt(n>>10, 10)+" KiB", 0, 0) }})
+	size, err = io.Copy(file, &watched{Reader: content, told: func(n int64) {
+		// In steps: where there is no terminal each is a line.
+		bar.set(strconv.FormatInt(n>>23<<3, 10)+" MiB", 0, 0)
+	}})
 	bar.end()
 	if err != nil {
 		return 0, brokenOff(topic, err)
