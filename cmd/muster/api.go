@@ -17,6 +17,7 @@ import (
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
+	"github.com/muster-sync/muster/query/export"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -46,7 +47,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Wallets: wallets, Consortia: consortia, Past: past,
+		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),

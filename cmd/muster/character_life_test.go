@@ -202,7 +202,10 @@ func TestTheLifeOfACharacterByCommand(t *testing.T) {
 	l.eventually("three notices come", func(context.Context) error {
 		select {
 		case kind := <-told:
-			kinds = append(kinds, kind)
+			// The demo's consortium has findings meanwhile, as it likes.
+			if kind != notify.KindFindings {
+				kinds = append(kinds, kind)
+			}
 		default:
 		}
 		if len(kinds) < 3 {

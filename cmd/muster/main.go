@@ -120,6 +120,8 @@ type commandLine struct {
 
 	Skillset skillsetCommand `cmd:"" help:"Define what characters need to be able to do, and see who can; import it from fittings and skill plans."`
 
+	Export exportCommand `cmd:"" help:"Take wallet journals, contracts and their items out as CSV or Parquet."`
+
 	Import  importCommand  `cmd:"" help:"Bring in an organisation: users, mains, characters, tokens."`
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`

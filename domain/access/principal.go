@@ -29,6 +29,8 @@ const (
 	ActionReadCharacters Action = "characters.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
+	// ActionExport: take whole collections of all characters out as files.
+	ActionExport Action = "exports.read"
 	// ActionImport: bring in users, mains, characters and their logins.
 	ActionImport Action = "organisation.import"
 	// ActionRegisterCharacter: have a character registered by EVE's sign-on, for any
@@ -64,7 +66,7 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionImport,
+		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,

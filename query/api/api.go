@@ -46,6 +46,8 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
+	// Exports writes whole collections.
+	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
 	SkillSets       SkillSets
 	SkillSetDefiner SkillSetDefiner
@@ -69,6 +71,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// Timeout bounds the work for one request; default [DefaultTimeout].
 	Timeout time.Duration
+	// ExportTimeout bounds that for one export; default [DefaultExportTimeout].
+	ExportTimeout time.Duration
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
@@ -76,7 +80,7 @@ type Config struct {
 // validate sets defaults and fails with [event.CodeInvalid] for what is missing.
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
-		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Importer": c.Importer == nil,
+		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
@@ -92,6 +96,9 @@ func (c *Config) validate() error {
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
 	}
+	if c.ExportTimeout <= 0 {
+		c.ExportTimeout = DefaultExportTimeout
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -103,11 +110,14 @@ func (c *Config) validate() error {
 
 // Server answers the API's requests. It is safe for concurrent use.
 type Server struct {
-	config   Config
-	router   *chi.Mux
-	api      huma.API
-	failures *failures
-	metrics  *metrics
+	config    Config
+	router    *chi.Mux
+	api       huma.API
+	failures  *failures
+	metrics   *metrics
+	sanitiser sanitiser
+	// exporting holds a place for each export that is being written.
+	exporting chan struct{}
 }
 
 // New makes a server. It fails with [event.CodeInvalid] if something is missing
@@ -116,7 +126,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now)}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
 	var err error
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
@@ -136,6 +146,7 @@ func New(config Config) (*Server, error) {
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerExports()
 	s.registerOrganisation()
 	s.registerAnvil()
 	s.registerAcceptances()
@@ -174,6 +185,7 @@ func (s *Server) describe() huma.Config {
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
+				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
@@ -192,6 +204,7 @@ const (
 	tagCharacters   = "characters"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
+	tagExports      = "exports"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"
 	tagOperations   = "operations"

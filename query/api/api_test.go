@@ -3,6 +3,8 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -25,11 +27,13 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/engine/enginetest"
+	"github.com/muster-sync/muster/internal/tablefile"
 	"github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/runner"
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
+	"github.com/muster-sync/muster/query/export"
 )
 
 // The Kafka producer's library measures in a goroutine that it never ends.
@@ -85,6 +89,10 @@ type world struct {
 	sweeps     []postgres.Sweep
 	shown      bool
 
+	// exported is how many rows an export has, breaks at which of them it fails.
+	exported, breaks int
+	export           export.Filter
+
 	// element and record are what sections hold.
 	element, record string
 
@@ -131,7 +139,7 @@ func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
-		shown: true, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
+		shown: true, exported: 2, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
 		characters: []postgres.Character{
 			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
 			{CharacterID: 90000002, Name: "Bruce, \"B\" Wayne", Status: postgres.CharacterOrphaned, RegisteredAt: moment, FailingSections: 2},
@@ -252,6 +260,42 @@ func (w *world) Journal(ctx context.Context, f clickhouse.JournalFilter) ([]clic
 func (w *world) Analyse(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error) {
 	w.wallet = q
 	return w.figures, w.enter(ctx)
+}
+
+// Export yields rows of the topic's columns.
+func (w *world) Export(ctx context.Context, topic string, f export.Filter, out export.Sink) error {
+	w.export = f
+	described, err := export.Find(topic)
+	if err != nil {
+		return err
+	}
+	row := make([]tablefile.Cell, len(described.Columns))
+	for i, c := range described.Columns {
+		switch c.Kind {
+		case tablefile.Text, tablefile.JSON:
+			row[i] = tablefile.String(c.Name)
+		case tablefile.Number:
+			row[i] = tablefile.Decimal("0.5")
+		case tablefile.Time:
+			row[i] = tablefile.Moment(moment)
+		default:
+			row[i] = tablefile.Int(1)
+		}
+	}
+	for n := range w.exported {
+		if n > 1 && described.Columns[0].Kind == tablefile.Text {
+			// Many rows that are alike fit into a few bytes.
+			sum := sha256.Sum256([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
+			row[0] = tablefile.String(hex.EncodeToString(sum[:]))
+		}
+		if n == w.breaks-1 {
+			return event.Errorf(event.CodeUnavailable, "the store has gone")
+		}
+		if err := out.Write(row); err != nil {
+			return err
+		}
+	}
+	return w.enter(ctx)
 }
 
 func (w *world) Import(ctx context.Context, actor string, org access.Organisation) (api.ImportResult, error) {
@@ -475,7 +519,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -20,7 +20,7 @@ import (
 // items reads elements of a section and puts names beside their ids. known are
 // names that only the character knows.
 func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
-	d := decorator{kinds: eve.KindsOf(section), known: known}
+	d := decorator{kinds: eve.KindsOf(section), known: known, sanitiser: s.sanitiser}
 	items := make([]Item, len(raw))
 	for i, r := range raw {
 		item, err := decodeItem(section, r)
@@ -79,10 +79,11 @@ func decodeItem(section eve.Section, raw json.RawMessage) (Item, error) {
 
 // decorator makes of what ESI has sent what the API shows.
 type decorator struct {
-	kinds  map[string]postgres.FieldKind
-	known  map[int64]string
-	wanted postgres.NameRequest
-	names  postgres.Names
+	sanitiser sanitiser
+	kinds     map[string]postgres.FieldKind
+	known     map[int64]string
+	wanted    postgres.NameRequest
+	names     postgres.Names
 }
 
 func (d *decorator) collect(v any) {
@@ -137,6 +138,11 @@ func (d *decorator) field(object map[string]any, name string) error {
 		if _, there := object[plainField(name)]; !there {
 			object[plainField(name)] = plainText(text)
 		}
+		if _, there := object[htmlField(name)]; !there {
+			if clean, ok := d.sanitiser.html(text); ok {
+				object[htmlField(name)] = clean
+			}
+		}
 		return nil
 	}
 	number, is := object[name].(json.Number)
@@ -178,6 +184,9 @@ func nameField(name string) string { return strings.TrimSuffix(name, "_id") + "_
 // plainField is the field with the plain text of one that holds markup.
 func plainField(name string) string { return name + "_plain" }
 
+// htmlField is the field with the harmless HTML of one that holds markup.
+func htmlField(name string) string { return name + "_html" }
+
 func idOf(v any) (int64, bool) {
 	number, ok := v.(json.Number)
 	if !ok {
@@ -191,17 +200,23 @@ func hasName(k postgres.FieldKind) bool {
 	return k == postgres.FieldType || k == postgres.FieldLocation || k == postgres.FieldEntity
 }
 
-// columnNames are the columns of CSV: the fields in ESI's order, each id followed
-// by its name, each text with markup by the plain text.
+// columnNames are the columns of tables: the fields in ESI's order, each id followed
+// by its name, each text with markup by the plain text. A name that ESI sends itself
+// is a field, and once there.
 func columnNames(fields []postgres.Field) []string {
 	var columns []string
+	add := func(name string) {
+		if !slices.Contains(columns, name) {
+			columns = append(columns, name)
+		}
+	}
 	for _, f := range fields {
-		columns = append(columns, f.Name)
+		add(f.Name)
 		if hasName(f.Kind) {
-			columns = append(columns, nameField(f.Name))
+			add(nameField(f.Name))
 		}
 		if f.Kind == postgres.FieldMarkup {
-			columns = append(columns, plainField(f.Name))
+			add(plainField(f.Name))
 		}
 	}
 	return columns
@@ -225,6 +240,7 @@ func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, field
 		}
 		if f.Kind == postgres.FieldMarkup {
 			object.Properties[plainField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "The text without markup."}
+			object.Properties[htmlField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "The text as HTML that may be shown: plain formatting and links alone. Absent if it is too long."}
 		}
 	}
 	if at == "items" {

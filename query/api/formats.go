@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/muster-sync/muster/internal/spreadsheet"
+	"github.com/muster-sync/muster/projections/postgres"
 )
 
 // Media types.
@@ -24,13 +25,19 @@ const (
 	mediaCSV     = "text/csv"
 	mediaHTML    = "text/html"
 	mediaProblem = "application/problem+json"
+	mediaParquet = "application/vnd.apache.parquet"
 )
 
 // offered is the key of an operation's metadata that holds the media types beside
 // JSON that its answer can be had as.
 const offered = "media"
 
-// table is an answer that can be written as CSV: a slice of structs.
+// files is the key of an operation's metadata that holds the media types that its
+// answer can be had as, if JSON is none of them.
+const files = "files"
+
+// table is an answer that can be written as CSV and as Parquet: a slice of structs,
+// or items.
 type table interface{ rows() any }
 
 // document is an answer that can be written as a page and as CSV.
@@ -58,6 +65,18 @@ func formats() map[string]huma.Format {
 				return huma.DefaultJSONFormat.Marshal(w, v)
 			},
 		},
+		mediaParquet: {
+			Marshal: func(w io.Writer, v any) error {
+				if t, ok := v.(table); ok {
+					if rows, ok := t.rows().(itemRows); ok {
+						return rows.writeParquet(w)
+					}
+					return writeParquet(w, t.rows())
+				}
+				// A problem, as above.
+				return huma.DefaultJSONFormat.Marshal(w, v)
+			},
+		},
 		mediaHTML: {
 			Marshal: func(w io.Writer, v any) error {
 				if d, ok := v.(document); ok {
@@ -70,16 +89,17 @@ func formats() map[string]huma.Format {
 	}
 }
 
-// asTable makes an operation's answer available as CSV.
+// asTable makes an operation's answer available as CSV and as Parquet.
 func asTable(op huma.Operation) huma.Operation {
 	if op.Metadata == nil {
 		op.Metadata = map[string]any{}
 	}
-	op.Metadata[offered] = []string{mediaCSV}
+	op.Metadata[offered] = []string{mediaCSV, mediaParquet}
 	op.Responses = map[string]*huma.Response{
 		"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			mediaJSON: {},
-			mediaCSV:  {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items as CSV with a header line. The next page's address is in the header Link."}},
+			mediaJSON:    {},
+			mediaCSV:     {Schema: &huma.Schema{Type: huma.TypeString, Description: "The items as CSV with a header line. The next page's address is in the header Link."}},
+			mediaParquet: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary", Description: "The items as Apache Parquet with typed columns. The next page's address is in the header Link."}},
 		}},
 	}
 	return op
@@ -103,12 +123,16 @@ func asDocument(op huma.Operation, lines, page string) huma.Operation {
 }
 
 // negotiate has each operation answer in what it offers that the client likes
-// best, and in JSON if that is nothing.
+// best, and in the first of that, which is JSON except for files, if that is nothing.
 func (s *Server) negotiate(ctx huma.Context, next func(huma.Context)) {
-	others, _ := ctx.Operation().Metadata[offered].([]string)
-	best := negotiation.SelectQValue(ctx.Header("Accept"), append([]string{mediaJSON}, others...))
+	offers, isFile := ctx.Operation().Metadata[files].([]string)
+	if !isFile {
+		others, _ := ctx.Operation().Metadata[offered].([]string)
+		offers = append([]string{mediaJSON}, others...)
+	}
+	best := negotiation.SelectQValue(ctx.Header("Accept"), offers)
 	if best == "" {
-		best = mediaJSON
+		best = offers[0]
 	}
 	next(settled{ctx, best})
 }
@@ -170,7 +194,9 @@ func writeCSV(w io.Writer, rows any) error {
 // itemRows are items with the columns in which they are written.
 type itemRows struct {
 	columns []string
-	items   []Item
+	// fields are ESI's fields among them.
+	fields []postgres.Field
+	items  []Item
 }
 
 func (r itemRows) writeCSV(w io.Writer) error {

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -58,13 +56,7 @@ func (s *Server) principal(r *http.Request) (access.Principal, error) {
 // out.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if event.CodeOf(err) != event.CodeUnauthenticated {
-		err = s.explain(r.Context(), err)
-		if with, ok := errors.AsType[huma.HeadersError](err); ok {
-			maps.Copy(w.Header(), with.GetHeaders())
-		}
-		if p, ok := errors.AsType[*huma.ErrorModel](err); ok {
-			writeProblem(w, p)
-		}
+		answerError(w, s.explain(r.Context(), err))
 		return
 	}
 	s.metrics.refused.Inc()

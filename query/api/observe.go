@@ -22,6 +22,8 @@ import (
 type request struct {
 	id        string
 	principal string
+	// timeout is how long it may take.
+	timeout time.Duration
 }
 
 type requestKey struct{}
@@ -79,8 +81,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			header.Set("Cache-Control", "private, no-cache")
 			header.Add("Vary", "Authorization, Accept")
 		}
+		// Also of an answer that is broken off.
+		defer func() { s.note(r, seen, answer, s.config.Now().Sub(started)) }()
 		next.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), requestKey{}, seen)))
-		s.note(r, seen, answer, s.config.Now().Sub(started))
 	})
 }
 
@@ -155,10 +158,22 @@ func (s *Server) recover(next http.Handler) http.Handler {
 	})
 }
 
+// allowed is how long the request may take.
+func (s *Server) allowed(ctx context.Context) time.Duration {
+	if r := requestOf(ctx); r != nil && r.timeout > 0 {
+		return r.timeout
+	}
+	return s.config.Timeout
+}
+
 // limit bounds the work for one request.
 func (s *Server) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), s.config.Timeout)
+		timeout := s.timeoutOf(r.URL.Path)
+		if seen := requestOf(r.Context()); seen != nil {
+			seen.timeout = timeout
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (s *Server) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
 		code = event.CodeUnavailable
-		err = event.Errorf(code, "it took longer than %s: ask for less, or try again later", s.config.Timeout)
+		err = event.Errorf(code, "it took longer than %s: ask for less, or try again later", s.allowed(ctx))
 	case errors.Is(err, context.Canceled):
 		// Nobody reads the answer.
 		code = event.CodeUnavailable
@@ -84,6 +85,17 @@ func (s *Server) explain(ctx context.Context, err error) error {
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(retryAfter)}})
 	}
 	return p
+}
+
+// answerError answers with what [Server.explain] makes of an error, outside of
+// huma.
+func answerError(w http.ResponseWriter, err error) {
+	if with, ok := errors.AsType[huma.HeadersError](err); ok {
+		maps.Copy(w.Header(), with.GetHeaders())
+	}
+	if p, ok := errors.AsType[*huma.ErrorModel](err); ok {
+		writeProblem(w, p)
+	}
 }
 
 // writeProblem answers with a problem outside of any operation.

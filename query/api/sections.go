@@ -33,9 +33,10 @@ type ListSection struct {
 	TotalValue       *Money `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. On the first page, if there are prices."`
 
 	columns []string
+	fields  []postgres.Field
 }
 
-func (l *ListSection) rows() any { return itemRows{l.columns, l.Items} }
+func (l *ListSection) rows() any { return itemRows{l.columns, l.fields, l.Items} }
 
 // ItemSection is a section that is one object.
 type ItemSection struct {
@@ -400,7 +401,7 @@ func registerRecords[I any, P interface {
 
 // listed is the answer with a page of a section.
 func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
-	out := &ListSection{SectionHead: headOf(section), columns: columnNames(spec.fields())}
+	out := &ListSection{SectionHead: headOf(section), columns: columnNames(spec.fields()), fields: spec.fields()}
 	known, err := s.beside(ctx, out, section)
 	if err != nil {
 		return nil, err
@@ -413,6 +414,7 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 		for _, field := range spec.apart {
 			delete(item, field)
 			delete(item, plainField(field))
+			delete(item, htmlField(field))
 		}
 	}
 	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}

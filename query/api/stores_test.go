@@ -25,6 +25,7 @@ import (
 	"github.com/muster-sync/muster/projections/runner"
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
+	"github.com/muster-sync/muster/query/export"
 )
 
 // stores are the real log and the real read models, with projections running.
@@ -81,7 +82,7 @@ func newStores(t *testing.T) *stores {
 	consortia := postgres.NewAnVILReader(pool, generations, registry)
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
-		c.Characters, c.Wallets, c.Consortia, c.SkillSets = characters, wallets, consortia, characters
+		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
