@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/url"
+
 	"github.com/microcosm-cc/bluemonday"
 )
 
@@ -19,7 +21,10 @@ func newSanitiser() sanitiser {
 	p := bluemonday.NewPolicy()
 	p.AllowElements("b", "i", "u", "strong", "em", "s", "br", "p", "div", "ul", "ol", "li")
 	p.AllowAttrs("href").OnElements("a")
-	p.AllowURLSchemes("http", "https")
+	for _, scheme := range []string{"http", "https"} {
+		// Without a host, as in "http:x", a browser takes it for a page of this site.
+		p.AllowURLSchemeWithCustomPolicy(scheme, func(u *url.URL) bool { return u.Host != "" })
+	}
 	p.AllowRelativeURLs(false)
 	p.RequireParseableURLs(true)
 	p.RequireNoFollowOnLinks(true)
