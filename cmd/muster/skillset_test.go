@@ -55,7 +55,8 @@ func TestSkillSetsAreListedAndShown(t *testing.T) {
 		require.Regexp(t, `(?m)^Gunnery +III +V$`, stdout)
 		require.Regexp(t, `(?m)^3301 +II$`, stdout)
 	}
-	_, stdout, _, _ = declaring(t, http.StatusOK, setsAndChange, "skillset", "show", "gunners", "-o", "text")
+	_, stdout, stderr, exit = declaring(t, http.StatusOK, setsAndChange, "skillset", "show", "gunners", "-o", "text")
+	require.Equal(t, exitOK, exit, stderr)
 	require.Equal(t, "Gunnery V\n3301 II\n", stdout, "what EVE takes from the clipboard")
 	_, _, stderr, exit = declaring(t, http.StatusOK, setsAndChange, "skillset", "show", "pilots")
 	require.Equal(t, exitError, exit)
@@ -116,7 +117,8 @@ func TestWhatACharacterLacksIsShown(t *testing.T) {
 	require.Equal(t, []string{"7"}, asked[1].query["character_id"])
 	require.Contains(t, stdout, "all required: no, all recommended: yes, left to train: 6585 skill points, 2h55m36s\nthe skills of this character were never read\n")
 	require.Regexp(t, `(?m)^Gunnery +III +1 +2$`, stdout)
-	_, stdout, _, _ = declaring(t, http.StatusOK, answer, "skillset", "show", "gunners", "--character", "7", "-o", "text")
+	_, stdout, stderr, exit = declaring(t, http.StatusOK, answer, "skillset", "show", "gunners", "--character", "7", "-o", "text")
+	require.Equal(t, exitOK, exit, stderr)
 	require.Equal(t, "Gunnery III\n", stdout)
 }
 

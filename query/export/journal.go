@@ -91,8 +91,12 @@ func (n named) entry(row []tablefile.Cell, j clickhouse.OwnedEntry) {
 	owner := n.owners[j.CharacterID]
 	cells := []tablefile.Cell{
 		tablefile.Moment(j.Date), tablefile.String(owner.Name), n.entity(owner.CorporationID), tablefile.Int(j.ID), tablefile.String(titleCase(words(j.Type))),
-		n.entity(j.FirstPartyID), n.entity(j.SecondPartyID), hundredths(j.Amount), {}, {}, tablefile.String(contextType(j.ContextIDType)),
-		{}, n.entity(j.TaxReceiverID), tablefile.String(j.Description), tablefile.String(j.Reason),
+		n.entity(j.FirstPartyID), n.entity(j.SecondPartyID), hundredths(j.Amount),
+		{},
+		{},
+		tablefile.String(contextType(j.ContextIDType)),
+		{},
+		n.entity(j.TaxReceiverID), tablefile.String(j.Description), tablefile.String(j.Reason),
 	}
 	if j.Balance != nil {
 		cells[8] = hundredths(*j.Balance)
