@@ -513,6 +513,12 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.String()
+}
+
 func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	t.Helper()
 	w := newWorld()
