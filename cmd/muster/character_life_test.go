@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -181,7 +183,16 @@ func TestTheLifeOfACharacterByCommand(t *testing.T) {
 	require.Contains(t, stderr, "is disabled")
 	l.ok("character", "enable", pilot)
 	l.ok("character", "update", pilot, "--section", "wallet")
+	asked := time.Now()
 	l.ok("character", "reset", pilot, "--section", "wallet")
+	l.eventually("the wallet is read anew", func(context.Context) error {
+		for _, s := range l.show(first.ID).Sections {
+			if s.Section == "wallet" && s.ValidatedAt != nil && s.ValidatedAt.After(asked) {
+				return nil
+			}
+		}
+		return errors.New("it was not yet")
+	})
 
 	// It is removed, and another user takes it.
 	l.ok("character", "remove", pilot, "--reason", "gave it up")
