@@ -11,6 +11,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/vector"
 )
 
 // vectorFile is a file of acceptance vectors, which lies beside the repository.
@@ -32,7 +33,7 @@ func TestAllVectorsComeOutAsExpected(t *testing.T) {
 		t.Helper()
 		report, err := access.RunVectors(bytes.NewReader(vectorFile(t, kind)), kind)
 		require.NoError(t, err)
-		require.Equal(t, access.VectorReport{Cases: cases}, report)
+		require.Equal(t, vector.Report{Cases: cases}, report)
 	}
 	f(access.VectorsOfAccess, 50)
 	f(access.VectorsOfCompliance, 20)
@@ -53,7 +54,7 @@ func TestVectorsReportDifferencesByName(t *testing.T) {
 		require.NotEqual(t, smallVector, changed)
 		report, err := access.RunVectors(strings.NewReader(smallVector+"\n\n"+changed+"\n"), access.VectorsOfAccess)
 		require.NoError(t, err)
-		require.Equal(t, access.VectorReport{Cases: 2, Differ: 1, Lines: want}, report)
+		require.Equal(t, vector.Report{Cases: 2, Differ: 1, Lines: want}, report)
 	}
 	f(`"exports":{"u1":false}`, `"exports":{"u1":true}`, `small: result.exports.u1 is false, expected true`)
 	f(`"exports":{"u1":false}`, `"exports":{}`, `small: result.exports.u1 is false, expected none`)
@@ -67,7 +68,7 @@ func TestVectorsReportDifferencesByName(t *testing.T) {
 func TestReasonsAreNoPartOfWhatIsExpected(t *testing.T) {
 	report, err := access.RunVectors(strings.NewReader(smallReport), access.VectorsOfCompliance)
 	require.NoError(t, err)
-	require.Equal(t, access.VectorReport{Cases: 1}, report)
+	require.Equal(t, vector.Report{Cases: 1}, report)
 	var out strings.Builder
 	_, err = report.WriteTo(&out)
 	require.NoError(t, err)

@@ -1,41 +1,16 @@
 package anvil
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"slices"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/vector"
 )
-
-// maxVectorLine bounds one vector: the largest known has 30 KB.
-const maxVectorLine = 16 << 20
-
-// Report is what running a file of vectors showed.
-type Report struct {
-	// Cases is the number of vectors that could be read, Differ how many of
-	// them came out otherwise than expected.
-	Cases, Differ int
-	// Lines has one line for each vector that differs, beginning with its name,
-	// and one for each line of the file that is no vector, with its number.
-	Lines []string
-}
-
-// WriteTo prints the report: its lines and then the count.
-func (r Report) WriteTo(w io.Writer) (int64, error) {
-	var b bytes.Buffer
-	for _, line := range r.Lines {
-		b.WriteString(line + "\n")
-	}
-	fmt.Fprintf(&b, "%d cases, %d differ\n", r.Cases, r.Differ)
-	return b.WriteTo(w)
-}
 
 // Vector is one acceptance case: a small world and the results that must come
 // out in compat mode.
@@ -83,44 +58,15 @@ func DecodeVector(line []byte) (Vector, error) {
 // It fails with [event.CodeInvalid] for an unknown model, and, after the rest
 // of the file was run, if a line is no vector or there is no vector at all; the
 // report then holds what could be run.
-func RunVectors(r io.Reader, models []string) (Report, error) {
+func RunVectors(r io.Reader, models []string) (vector.Report, error) {
 	keys, err := comparedKeys(models)
 	if err != nil {
-		return Report{}, err
+		return vector.Report{}, err
 	}
-	var report Report
-	var broken []error
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 64<<10), maxVectorLine)
-	number := 0
-	for lines.Scan() {
-		number++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		v, err := DecodeVector(lines.Bytes())
-		if err != nil {
-			err = fmt.Errorf("line %d: %w", number, err)
-			broken = append(broken, err)
-			report.Lines = append(report.Lines, err.Error())
-			continue
-		}
-		report.Cases++
-		if difference := v.Compare(keys); difference != "" {
-			report.Differ++
-			report.Lines = append(report.Lines, v.Name+": "+difference)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return report, fmt.Errorf("reading line %d of the vectors: %w", number+1, err)
-	}
-	if len(broken) > 0 {
-		return report, event.Errorf(event.CodeInvalid, "%d lines are no vectors, the first: %w", len(broken), broken[0])
-	}
-	if report.Cases == 0 {
-		return report, event.Errorf(event.CodeInvalid, "the file holds no vector: is it the right one?")
-	}
-	return report, nil
+	return vector.Run(r, "", func(line []byte) (vector.Case, error) {
+		v, err := DecodeVector(line)
+		return vector.Case{Name: v.Name, Compare: func() string { return v.Compare(keys) }}, err
+	})
 }
 
 // comparedKeys are the fields of the expected results that belong to models.
@@ -198,47 +144,9 @@ func (v Vector) CompareResult(r *Result, keys []string) string {
 		keys = slices.Sorted(maps.Keys(all))
 	}
 	for _, key := range keys {
-		if d := difference(key, want[key], got[key]); d != "" {
+		if d := vector.Difference(key, want[key], got[key]); d != "" {
 			return d
 		}
 	}
 	return ""
-}
-
-// difference names the first place where two JSON values differ and shows both.
-func difference(path string, want, got any) string {
-	if reflect.DeepEqual(want, got) {
-		return ""
-	}
-	w, ok1 := want.(map[string]any)
-	g, ok2 := got.(map[string]any)
-	if ok1 && ok2 {
-		all := maps.Clone(w)
-		maps.Copy(all, g)
-		for _, key := range slices.Sorted(maps.Keys(all)) {
-			_, wanted := w[key]
-			_, there := g[key]
-			switch {
-			case !wanted:
-				return fmt.Sprintf("%s.%s is %s, expected none", path, key, short(g[key]))
-			case !there:
-				return fmt.Sprintf("%s.%s is missing, expected %s", path, key, short(w[key]))
-			}
-			if d := difference(path+"."+key, w[key], g[key]); d != "" {
-				return d
-			}
-		}
-	}
-	return fmt.Sprintf("%s is %s, expected %s", path, short(got), short(want))
-}
-
-func short(v any) string {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return err.Error()
-	}
-	if len(text) > 300 {
-		return string(text[:300]) + "..."
-	}
-	return string(text)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/vector"
 )
 
 // vectorFile is the file of acceptance vectors, which lies beside the
@@ -62,7 +63,7 @@ const smallVector = `{"name":"small","note":"","declared":{"service_account":"ap
 func TestVectorsReportDifferencesByNameAndOnlyInTheModelsAsked(t *testing.T) {
 	report, err := anvil.RunVectors(strings.NewReader(smallVector+"\n"), []string{"accounts"})
 	require.NoError(t, err)
-	require.Equal(t, anvil.Report{Cases: 1}, report)
+	require.Equal(t, vector.Report{Cases: 1}, report)
 
 	changed := strings.Replace(smallVector, "Not in AnVIL", "not in anvil", 1)
 	report, err = anvil.RunVectors(strings.NewReader(smallVector+"\n\n"+changed), []string{"accounts"})

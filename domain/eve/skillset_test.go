@@ -14,6 +14,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/vector"
 )
 
 func level(id int64, required, recommended eve.SkillLevel) eve.SetSkill {
@@ -47,7 +48,7 @@ func TestVectorsOfSkillSetsReportDifferencesByName(t *testing.T) {
 		t.Helper()
 		report, err := eve.RunSkillSetVectors(strings.NewReader(skillSetVector + "\n\n" + strings.Replace(skillSetVector, old, changed, 1) + "\n"))
 		require.NoError(t, err)
-		require.Equal(t, eve.VectorReport{Cases: 2, Differ: 1, Lines: []string{want}}, report)
+		require.Equal(t, vector.Report{Cases: 2, Differ: 1, Lines: []string{want}}, report)
 	}
 	f(`"failed_required":[3300]`, `"failed_required":[]`, "small: failed_required is [3300], expected []")
 	f(`"failed_recommended":[]`, `"failed_recommended":[1]`, "small: failed_recommended is [], expected [1]")

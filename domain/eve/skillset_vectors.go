@@ -1,7 +1,6 @@
 package eve
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -9,30 +8,8 @@ import (
 	"slices"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/vector"
 )
-
-// maxVectorLine bounds one vector.
-const maxVectorLine = 16 << 20
-
-// VectorReport is what running a file of vectors showed.
-type VectorReport struct {
-	// Cases is the number of vectors that could be read, Differ how many of them
-	// came out otherwise than expected.
-	Cases, Differ int
-	// Lines has one line for each vector that differs, beginning with its name, and
-	// one for each line of the file that is no vector, with its number.
-	Lines []string
-}
-
-// WriteTo prints the report: its lines and then the count.
-func (r VectorReport) WriteTo(w io.Writer) (int64, error) {
-	var b bytes.Buffer
-	for _, line := range r.Lines {
-		b.WriteString(line + "\n")
-	}
-	fmt.Fprintf(&b, "%d cases, %d differ\n", r.Cases, r.Differ)
-	return b.WriteTo(w)
-}
 
 // SkillSetVector is an acceptance case: the skills of a character, a skill set, and
 // what must come out.
@@ -130,38 +107,9 @@ func (v SkillSetVector) Compare() string {
 // verdicts with the expected ones. After the rest of the file was run it fails with
 // [event.CodeInvalid] if a line is no vector or there is no vector at all; the report
 // then holds what could be run.
-func RunSkillSetVectors(r io.Reader) (VectorReport, error) {
-	var report VectorReport
-	var broken []error
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 64<<10), maxVectorLine)
-	number := 0
-	for lines.Scan() {
-		number++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		v, err := DecodeSkillSetVector(lines.Bytes())
-		if err != nil {
-			err = fmt.Errorf("line %d: %w", number, err)
-			broken = append(broken, err)
-			report.Lines = append(report.Lines, err.Error())
-			continue
-		}
-		report.Cases++
-		if difference := v.Compare(); difference != "" {
-			report.Differ++
-			report.Lines = append(report.Lines, v.Name+": "+difference)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return report, fmt.Errorf("reading line %d of the vectors: %w", number+1, err)
-	}
-	if len(broken) > 0 {
-		return report, event.Errorf(event.CodeInvalid, "%d lines are no vectors, the first: %w", len(broken), broken[0])
-	}
-	if report.Cases == 0 {
-		return report, event.Errorf(event.CodeInvalid, "the file holds no vector: is it the right one?")
-	}
-	return report, nil
+func RunSkillSetVectors(r io.Reader) (vector.Report, error) {
+	return vector.Run(r, "", func(line []byte) (vector.Case, error) {
+		v, err := DecodeSkillSetVector(line)
+		return vector.Case{Name: v.Name, Compare: v.Compare}, err
+	})
 }
