@@ -9,7 +9,7 @@ import (
 
 // Compliance is here and not with the characters of EVE: who is considered, which
 // main stands for whom and which characters are whose are questions about users,
-// and a world of facts knows no users (it imports domain/event alone).
+// and a world of facts knows no users (it imports no other world).
 
 // ComplianceReport tells how far users have registered their characters, by user and
 // by the corporation of their mains. Percentages are cut, never rounded up to
