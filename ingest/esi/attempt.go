@@ -33,6 +33,13 @@ type attempt struct {
 	expires time.Time
 }
 
+// readWithin is read in a bounded time.
+func (a *attempt) readWithin(ctx context.Context, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return a.read(ctx)
+}
+
 // read asks for all parts, one after the other. What came is kept even if a later
 // part fails: it must not be asked for again before it expires.
 func (a *attempt) read(ctx context.Context) error {
@@ -275,7 +282,7 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 		if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
 			return err
 		}
-		err := s.config.Appender.Append(ctx, events...)
+		err := s.door.Append(ctx, events...)
 		if event.CodeOf(err) == event.CodeInvalid {
 			if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
 				return err
@@ -283,10 +290,19 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 			a.state.revision++
 		}
 		if err != nil {
-			return fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err)
+			return errors.Join(fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err), a.keepPages(ctx, t.parts))
 		}
 	}
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
+}
+
+// keepPages keeps what has come although the log does not have it yet, also if the
+// program is about to stop: the append is made again, and ESI is only asked whether
+// something has changed since.
+func (a *attempt) keepPages(ctx context.Context, parts [][]transport.Page) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	return a.syncer.store.keepPages(ctx, a.character, a.section, a.state.revision, parts)
 }
 
 // besideParts stands for an answer that was asked for beside the parts.
