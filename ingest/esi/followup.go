@@ -373,25 +373,20 @@ func (s *Syncer) fetch(ctx context.Context, kind followKind, f followUp, request
 		return transport.Answer{}, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
 	}
 	for {
-		var mine bool
-		result := s.flights.DoChan(path, func() (any, error) {
-			mine = true
+		answer, mine, err := s.answers.do(ctx, path, func() (transport.Answer, error) {
 			return s.fetchShared(ctx, path, request, func(answer transport.Answer) bool {
 				_, err := kind.item(f, answer.Pages[0].Body)
 				return err == nil
 			})
 		})
-		select {
-		case r := <-result:
-			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				// The call that was joined was given up, this one was not.
-				continue
-			}
-			answer, _ := r.Val.(transport.Answer)
-			return answer, r.Err
-		case <-ctx.Done():
-			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, context.Cause(ctx))
+		switch {
+		case ctx.Err() != nil && !mine:
+			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, err)
+		case !mine && errors.Is(err, context.Canceled):
+			// The call that was joined was given up, this one was not.
+			continue
 		}
+		return answer, err
 	}
 }
 

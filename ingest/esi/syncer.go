@@ -14,7 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
@@ -105,7 +104,8 @@ type Syncer struct {
 	// wait for that beside them.
 	heavy   chan struct{}
 	line    chan struct{}
-	flights singleflight.Group
+	syncs   flights[Outcome]
+	answers flights[transport.Answer]
 	results *prometheus.CounterVec
 	events  *prometheus.CounterVec
 }
@@ -189,28 +189,19 @@ func (s *Syncer) join(ctx context.Context, character int64, name eve.Section, sp
 	}
 	key := strconv.FormatInt(character, 10) + "/" + string(name)
 	for {
-		var mine bool
-		result := s.flights.DoChan(key, func() (any, error) {
-			mine = true
-			return s.sync(ctx, character, section, spare)
-		})
-		select {
-		case r := <-result:
-			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				// The call that was joined was given up, this one was not.
-				continue
-			}
-			outcome, _ := r.Val.(Outcome)
-			if r.Err == nil && !mine && !spare && outcome.Result == Spared {
-				continue
-			}
-			if r.Err == nil && mine {
-				s.count(name, outcome)
-			}
-			return outcome, r.Err
-		case <-ctx.Done():
-			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", name, character, context.Cause(ctx))
+		outcome, mine, err := s.syncs.do(ctx, key, func() (Outcome, error) { return s.sync(ctx, character, section, spare) })
+		switch {
+		case ctx.Err() != nil && !mine:
+			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", name, character, err)
+		case !mine && errors.Is(err, context.Canceled):
+			// The call that was joined was given up, this one was not.
+			continue
+		case !mine && err == nil && !spare && outcome.Result == Spared:
+			continue
+		case mine && err == nil:
+			s.count(name, outcome)
 		}
+		return outcome, err
 	}
 }
 
