@@ -131,7 +131,7 @@ func (s *Sessions) Principal(ctx context.Context, id string) (access.Principal, 
 		return access.Principal{}, err
 	}
 	if !active {
-		if err := EndAll(ctx, s.config.Pool, user); err != nil {
+		if err := endAll(ctx, s.config.Pool, []string{user}); err != nil {
 			return access.Principal{}, err
 		}
 		return access.Principal{}, errOver()
@@ -158,14 +158,18 @@ func (s *Sessions) End(ctx context.Context, id string) error {
 	return nil
 }
 
-// Executor is a pool or a transaction.
-type Executor interface {
+// EndAllTx ends all sessions of users, within the transaction that decides that they are
+// not active any more.
+func EndAllTx(ctx context.Context, tx pgx.Tx, users ...string) error {
+	return endAll(ctx, tx, users)
+}
+
+// executor is a pool or a transaction.
+type executor interface {
 	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 }
 
-// EndAll ends all sessions of users, such as within the transaction that decides that
-// they are not active any more.
-func EndAll(ctx context.Context, db Executor, users ...string) error {
+func endAll(ctx context.Context, db executor, users []string) error {
 	if _, err := db.Exec(ctx, `DELETE FROM ingest.session WHERE user_id = ANY($1)`, users); err != nil {
 		return event.Errorf(event.CodeUnavailable, "ending the sessions of users: %w", err)
 	}

@@ -210,7 +210,7 @@ func (s *Server) describe() huma.Config {
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
-				Schemas:         registry,
+				Schemas: registry,
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					bearer:        {Type: "http", Scheme: "bearer", Description: "A token of Muster."},
 					sessionScheme: {Type: "apiKey", In: "cookie", Name: s.site.sessionCookie(), Description: "Somebody who has signed in at " + signInPath + "."},
