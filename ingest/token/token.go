@@ -125,7 +125,7 @@ func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.N
 		// To the microsecond, as it is kept.
 		now := t.config.Now().UTC().Truncate(time.Microsecond)
 		issued = Issued{Secret: newSecret(), Token: Token{IssuedAt: now, TokenIssued: access.TokenIssued{
-			TokenID: id, Name: wanted.Name, UserID: wanted.UserID, IssuedBy: by.ID, IssuedByUser: by.UserID, Scope: wanted.Scope, ExpiresAt: now.Add(wanted.Lifetime),
+			TokenID: id, Name: wanted.Name, UserID: wanted.UserID, IssuedBy: by.ID, IssuedByUser: by.UserID, Scope: wanted.Scope, ExpiresAt: now.Add(wanted.Lifetime).Truncate(time.Microsecond),
 		}}}
 		_, err = tx.Exec(ctx, `INSERT INTO ingest.api_token (token_id, secret_hash, name, user_id, scope, issued_by, issued_by_user, issued_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,

@@ -103,7 +103,7 @@ func (s site) signInCookie() string {
 func (s site) cookie(name, value string, lifetime time.Duration) *http.Cookie {
 	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: int(lifetime / time.Second)}
 	if value == "" {
-		c.MaxAge = -1
+		c.MaxAge, c.Expires = -1, time.Unix(1, 0)
 	}
 	return c
 }

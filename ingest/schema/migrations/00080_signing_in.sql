@@ -28,7 +28,7 @@ CREATE TABLE session (
     seen_at      timestamptz NOT NULL,
     ends_at      timestamptz NOT NULL
 );
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of_user ON session (user_id);
 CREATE INDEX session_ends ON session (ends_at);
 
 -- The tokens of the API. What was decided is in the log; here is whether one is good
