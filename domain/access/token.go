@@ -139,10 +139,10 @@ func TokenPrincipal(t TokenIssued, issuer Principal) Principal {
 		// The user's name comes first: it is he who acts.
 		p.ID = UserPrincipal(t.UserID).ID + "/" + p.ID
 		if len(scope) == 0 {
-			if t.UserID == issuer.UserID || issuer.Superuser {
+			scope = Actions()
+			if issuer.Scope == nil && (t.UserID == issuer.UserID || issuer.Superuser) {
 				return p
 			}
-			scope = Actions()
 		}
 	}
 	p.Scope = []Action{}
