@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,6 +147,6 @@ func (c *tokenRevoke) Run(ctx context.Context, env *environment) error {
 		return nil
 	}
 	t := newTable("id", "changed", "version")
-	t.row(revoked.TokenID.String(), yesOrNo(revoked.Changed), fmt.Sprint(revoked.Version))
+	t.row(revoked.TokenID.String(), yesOrNo(revoked.Changed), strconv.FormatInt(revoked.Version, 10))
 	return t.show(env.stdout, c.Output, revoked)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/signin"
+	"github.com/muster-sync/muster/query/api"
 )
 
 const (
@@ -81,6 +83,10 @@ func TestPeopleComeBackToWhereMusterIs(t *testing.T) {
 	f(doorSettings{SignInCallbackURL: "https://m.example.org/sso/callback"}, "https://muster.example.org/sso/callback", ":8080", "https://m.example.org/sso/callback", "https://m.example.org")
 	_, err := originOf("/auth/callback")
 	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
+}
+
+func TestOneAddressTellsSignInsFromRegistrations(t *testing.T) {
+	require.Equal(t, signin.StatePrefix, api.SignInStatePrefix)
 }
 
 func TestTheAdministratorsTokenComesFirst(t *testing.T) {

@@ -24,6 +24,8 @@ const (
 	// noted is how exactly it is known when a token was last used: each use within it is
 	// one write less.
 	noted = time.Minute
+	// maxGood is how many tokens of one user, or of programs, may be good at a time.
+	maxGood = 100
 )
 
 // Bus decides on a stream; [*command.Bus] does.
@@ -100,8 +102,9 @@ func streamOf(user string) event.Stream {
 	return event.User(user)
 }
 
-// Issue issues a token. It fails like [access.DecideToken], and with
-// [event.CodeInvalid] for a user who is not there or not active.
+// Issue issues a token. It fails like [access.DecideToken], with [event.CodeInvalid] for
+// a user who is not there or not active, and with [event.CodeConflict] if he, or all
+// programs together, have a hundred that are good.
 func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.NewToken) (Issued, error) {
 	if wanted.Lifetime == 0 {
 		wanted.Lifetime = DefaultLifetime
@@ -124,6 +127,9 @@ func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.N
 		}
 		// To the microsecond, as it is kept.
 		now := t.config.Now().UTC().Truncate(time.Microsecond)
+		if err := checkCount(ctx, tx, wanted.UserID, now); err != nil {
+			return nil, err
+		}
 		issued = Issued{Secret: newSecret(), Token: Token{IssuedAt: now, TokenIssued: access.TokenIssued{
 			TokenID: id, Name: wanted.Name, UserID: wanted.UserID, IssuedBy: by.ID, IssuedByUser: by.UserID, Scope: wanted.Scope, ExpiresAt: now.Add(wanted.Lifetime).Truncate(time.Microsecond),
 		}}}
@@ -140,6 +146,20 @@ func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.N
 	}
 	issued.Shown, err = t.config.Bus.Await(ctx, receipt)
 	return issued, err
+}
+
+// checkCount fails with [event.CodeConflict] if somebody has enough tokens.
+func checkCount(ctx context.Context, tx pgx.Tx, user string, now time.Time) error {
+	var good int
+	err := tx.QueryRow(ctx, `SELECT count(*) FROM ingest.api_token WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2`, user, now).Scan(&good)
+	switch {
+	case err != nil:
+		return fmt.Errorf("counting tokens: %w", err)
+	case good >= maxGood:
+		return event.Errorf(event.CodeConflict, "there are %d tokens that are good already: revoke some first", good)
+	default:
+		return nil
+	}
 }
 
 // namesOf are actions as Postgres keeps them; null for none.

@@ -255,6 +255,28 @@ func TestEverybodyKnowsOfHisOwnTokensAndSuperusersOfAll(t *testing.T) {
 	require.Equal(t, r.now, *found[0].RevokedAt)
 }
 
+func TestTokensThatAreGoodAreCounted(t *testing.T) {
+	r := newRig(t)
+	for range 100 {
+		r.issue(ada, access.NewToken{UserID: "ada", Lifetime: time.Hour})
+	}
+	_, err := r.Issue(t.Context(), ada, access.NewToken{Name: "one too many", UserID: "ada"})
+	require.Equal(t, event.CodeConflict, event.CodeOf(err))
+	require.ErrorContains(t, err, "revoke some first")
+	r.issue(admin, access.NewToken{UserID: "bob"})
+	r.now = r.now.Add(time.Hour)
+	r.issue(ada, access.NewToken{UserID: "ada"})
+}
+
+func TestATokenMayEndItself(t *testing.T) {
+	r := newRig(t)
+	issued := r.issue(ada, access.NewToken{UserID: "ada"})
+	_, err := r.Revoke(t.Context(), r.holds(issued.Secret), issued.TokenID)
+	require.NoError(t, err)
+	r.refused(issued.Secret)
+	require.Contains(t, r.written(), `"revoked_by":"user:ada/token:`+issued.TokenID.String()+`"`)
+}
+
 func TestUseIsNotedToTheMinute(t *testing.T) {
 	r := newRig(t)
 	secret, first := r.issue(ada, access.NewToken{UserID: "ada"}).Secret, r.now

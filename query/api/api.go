@@ -136,7 +136,7 @@ type Server struct {
 	api      huma.API
 	failures *failures
 	// begun bounds the sign-ins that are begun from an address.
-	begun *failures
+	begun *limiters
 	// pace bounds how fast somebody asks; nil does not.
 	pace        *limiters
 	site        site

@@ -104,16 +104,22 @@ func newFailures(now func() time.Time) *failures {
 	return &failures{now: now, by: map[string]*rate.Limiter{}, cleaned: now()}
 }
 
+// hostOf is an address without its port.
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
+
 // allow counts a failure of an address, or of another key, and tells whether it is not
 // one too many. An empty key has none.
 func (f *failures) allow(address string) bool {
 	if address == "" {
 		return true
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
+	host := hostOf(address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()

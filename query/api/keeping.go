@@ -246,7 +246,7 @@ const callbackPath = "/sso/callback"
 func (s *Server) registerCallback() {
 	s.router.Get(callbackPath, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if strings.HasPrefix(q.Get("state"), statePrefix) {
+		if strings.HasPrefix(q.Get("state"), SignInStatePrefix) {
 			// An application with a single address has all come back to it.
 			s.finishSignIn(w, r)
 			return

@@ -59,8 +59,15 @@ const (
 	signOutPath        = "/auth/sign-out"
 )
 
-// statePrefix begins the states of sign-ins; those of registrations have none.
-const statePrefix = "in."
+// SignInStatePrefix begins the states of sign-ins; those of registrations have none.
+const SignInStatePrefix = "in."
+
+// How often sign-ins are begun from one address, which may be that of a proxy: a second,
+// and at once.
+const (
+	beginRate  = 1
+	beginBurst = 60
+)
 
 // site is where browsers reach Muster, as far as cookies have to know.
 type site struct {
@@ -168,7 +175,7 @@ func (s *Server) prepareSignIn() error {
 	if err = s.crossOrigin.AddTrustedOrigin(s.config.Origin); err != nil {
 		return event.Errorf(event.CodeInvalid, "Config.Origin %q: %w", s.config.Origin, err)
 	}
-	s.begun = newFailures(s.config.Now)
+	s.begun = newLimiters(s.config.Now, beginRate, beginBurst)
 	if s.config.Rate > 0 && s.config.Burst > 0 {
 		s.pace = newLimiters(s.config.Now, rate.Limit(s.config.Rate), s.config.Burst)
 	}
@@ -189,7 +196,7 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Each leaves something behind for minutes.
-	if !s.begun.allow(r.RemoteAddr) {
+	if s.begun.take(hostOf(r.RemoteAddr)) > 0 {
 		tooMany(w)
 		return
 	}

@@ -143,7 +143,7 @@ func TestWhoCannotSignInIsToldWhyAndKeptWaiting(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.get("/auth/callback?state=in.good", "Authorization", "", "Cookie", "muster_sign_in=br0wser").StatusCode, "a good one is not kept waiting")
 	now = now.Add(time.Minute)
 	refused(http.StatusBadRequest, "not known")
-	for range 10 {
+	for range 60 {
 		require.Equal(t, http.StatusFound, c.get("/auth/sign-in", "Authorization", "").StatusCode)
 	}
 	a := c.get("/auth/sign-in", "Authorization", "")

@@ -130,6 +130,7 @@ func (s *Server) registerTokens() {
 	register(s, access.ActionManageTokens, accepted(huma.Operation{
 		Method: http.MethodPost, OperationID: "issue-token", Path: "/v1/tokens", Tags: []string{tagAccess}, Summary: "Issue a token",
 		Description: "The answer has the token itself, this once. It never does more than who has issued it may do at the time of its use. A token issues no tokens.",
+		Errors:      []int{http.StatusConflict},
 	}), s.issueToken)
 	register(s, access.ActionManageTokens, accepted(huma.Operation{
 		Method: http.MethodDelete, OperationID: "revoke-token", Path: "/v1/tokens/{id}", Tags: []string{tagAccess}, Summary: "Revoke a token",
