@@ -39,13 +39,17 @@ func (r *roles) newAPI() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	door, err := r.newDoors()
+	if err != nil {
+		return nil, err
+	}
 	generations := live.New(r.control)
 	characters := pgviews.NewCharacterReader(r.pool, generations)
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
-		Version: version, Authenticator: admin,
+		Version: version, Authenticator: holders{admin, door.tokens}, SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),

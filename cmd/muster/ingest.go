@@ -42,6 +42,7 @@ type worlds struct {
 	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
 
+	Door     doorSettings     `embed:""`
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
 }

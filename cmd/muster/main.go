@@ -131,6 +131,8 @@ type commandLine struct {
 	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`
 	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
 
+	Token tokenCommand `cmd:"" help:"Issue, list and revoke the tokens that programs use."`
+
 	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases."`
 	Compliance complianceCommand `cmd:"" help:"Check the reports of registered characters against a file of cases."`
 

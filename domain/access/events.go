@@ -11,6 +11,8 @@ const (
 	TypeUserRegistered event.Type = "muster.access.user.registered.v1"
 	TypeMainSet        event.Type = "muster.access.main.set.v1"
 	TypeListed         event.Type = "muster.access.characters.listed.v1"
+	TypeTokenIssued    event.Type = "muster.access.token.issued.v1"
+	TypeTokenRevoked   event.Type = "muster.access.token.revoked.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -18,6 +20,8 @@ func Register(r *event.Registry) {
 	event.Register[UserRegistered](r)
 	event.Register[MainSet](r)
 	event.Register[CharactersListed](r)
+	event.Register[TokenIssued](r)
+	event.Register[TokenRevoked](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

@@ -31,6 +31,15 @@ func samples() map[string]event.Payload {
 			{CharacterID: 90000002, Name: "Alt", CorporationID: 98000001, AllianceID: 99000001},
 		}},
 		string(access.TypeListed) + ".none": access.CharactersListed{UserID: "ada"},
+		string(access.TypeTokenIssued): access.TokenIssued{
+			TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), Name: "night export", UserID: "ada", IssuedBy: "user:ada", IssuedByUser: "ada",
+			Scope: []access.Action{access.ActionReadCharacters}, ExpiresAt: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
+		},
+		string(access.TypeTokenIssued) + ".least": access.TokenIssued{
+			TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), IssuedBy: "token:admin", ExpiresAt: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
+		},
+		string(access.TypeTokenRevoked):            access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), UserID: "ada"},
+		string(access.TypeTokenRevoked) + ".least": access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01")},
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
+	"time"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -18,7 +20,21 @@ type Principal struct {
 	UserID string
 	// Superuser may do everything.
 	Superuser bool
+	// TokenID is the id of the token that he holds; empty for a person who has signed
+	// in, and for the administrator.
+	TokenID string
+	// Scope bounds what his token may be used for; nil does not. Who is neither a user
+	// nor a superuser may do what is in it and nothing else: he is a program.
+	Scope []Action
+	// Expires is when what he has proved himself with ends; zero for never.
+	Expires time.Time
 }
+
+// UserPrincipal is a user of the organisation who acts for himself.
+func UserPrincipal(user string) Principal { return Principal{ID: "user:" + user, UserID: user} }
+
+// program tells whether he is a program with a token of its own.
+func (p Principal) program() bool { return p.TokenID != "" && p.UserID == "" }
 
 // Action is something that a principal may or may not do.
 type Action string
@@ -61,6 +77,11 @@ const (
 	ActionReadOperations Action = "operations.read"
 	// ActionOperate: retry or skip events that could not be applied.
 	ActionOperate Action = "operations.change"
+	// ActionReadSelf: see who one is and what one may do. Everybody may who has proved
+	// who he is, whatever his token is for.
+	ActionReadSelf Action = "me.read"
+	// ActionManageTokens: issue, see and revoke tokens; a user's are his own.
+	ActionManageTokens Action = "tokens.manage"
 )
 
 // Actions lists every action that is guarded.
@@ -69,7 +90,7 @@ func Actions() []Action {
 		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
-		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
+		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate, ActionReadSelf, ActionManageTokens,
 	}
 }
 
@@ -80,7 +101,11 @@ func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
+	case action == ActionReadSelf:
+		return nil
+	case p.Scope != nil && !slices.Contains(p.Scope, action):
+		return event.Errorf(event.CodeForbidden, "%s may not do %q: its token is not for that, or who has issued it may not do it himself any more", p.ID, action)
+	case p.Superuser, p.program() && p.Scope != nil, p.UserID != "" && (action == ActionReadCharacters || action == ActionManageTokens):
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

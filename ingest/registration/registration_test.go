@@ -427,6 +427,31 @@ func TestLoginsWithoutAnApplicationAreRefused(t *testing.T) {
 	require.Len(t, b.payloads, before)
 }
 
+func TestWhoIsDeactivatedIsToldOfOnceAndWithTheDecision(t *testing.T) {
+	b := newBench()
+	var told []string
+	var fail error
+	b.registrar = b.registrar.OnDeactivation(func(_ context.Context, _ pgx.Tx, users ...string) error {
+		told = append(told, users...)
+		return fail
+	})
+	bob := access.OrganisationUser{ID: "bob", Active: true}
+	b.bring(t, access.Organisation{Users: []access.OrganisationUser{ada(), bob, {ID: "cy"}}})
+	require.Empty(t, told, "nobody was active before")
+	bob.Active = false
+	org := access.Organisation{Users: []access.OrganisationUser{ada(), bob, {ID: "cy"}}}
+	fail = errors.New("not now")
+	_, err := b.registrar.Import(t.Context(), "x", org)
+	require.ErrorContains(t, err, "not now")
+	require.True(t, b.users["bob"].Active, "it is decided together or not at all")
+	fail, told = nil, nil
+	b.bring(t, org)
+	require.Equal(t, []string{"bob", "bob"}, told, "a decision runs twice here")
+	told = nil
+	b.bring(t, org)
+	require.Empty(t, told)
+}
+
 func TestWhatFailsIsNotCounted(t *testing.T) {
 	b := newBench()
 	b.bus.fail = event.Errorf(event.CodeUnavailable, "Postgres is away")

@@ -43,6 +43,17 @@ type Config struct {
 	// Version is Muster's, for the OpenAPI document.
 	Version       string
 	Authenticator access.Authenticator
+	// SignIns signs people in; Tokens issues and revokes tokens.
+	SignIns SignIns
+	Tokens  Tokens
+	// Origin is where browsers reach Muster, such as https://muster.example.org: what is
+	// asked from there is Muster's own. Default http://localhost.
+	Origin string
+	// Rate is how many requests a second somebody may send, Burst how many at once;
+	// default [DefaultRate] and [DefaultBurst], below zero as many as he likes. The
+	// administrator's token is not bounded.
+	Rate  float64
+	Burst int
 
 	Characters Characters
 	Wallets    Wallets
@@ -81,7 +92,8 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper":    c.Keeper == nil,
+		"Keeper":  c.Keeper == nil,
+		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -102,6 +114,15 @@ func (c *Config) validate() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Origin == "" {
+		c.Origin = "http://localhost"
+	}
+	if c.Rate == 0 {
+		c.Rate = DefaultRate
+	}
+	if c.Burst == 0 {
+		c.Burst = DefaultBurst
+	}
 	if c.Version == "" {
 		c.Version = "development"
 	}
@@ -110,12 +131,18 @@ func (c *Config) validate() error {
 
 // Server answers the API's requests. It is safe for concurrent use.
 type Server struct {
-	config    Config
-	router    *chi.Mux
-	api       huma.API
-	failures  *failures
-	metrics   *metrics
-	sanitiser sanitiser
+	config   Config
+	router   *chi.Mux
+	api      huma.API
+	failures *failures
+	// begun bounds the sign-ins that are begun from an address.
+	begun *limiters
+	// pace bounds how fast somebody asks; nil does not.
+	pace        *limiters
+	site        site
+	crossOrigin *http.CrossOriginProtection
+	metrics     *metrics
+	sanitiser   sanitiser
 	// exporting holds a place for each export that is being written.
 	exporting chan struct{}
 }
@@ -128,6 +155,9 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
 	var err error
+	if err = s.prepareSignIn(); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
 	}
@@ -143,6 +173,8 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerKeeping()
+	s.registerSignIn()
+	s.registerTokens()
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
@@ -178,8 +210,11 @@ func (s *Server) describe() huma.Config {
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
-				Schemas:         registry,
-				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer", Description: "A token of Muster."}},
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					bearer:        {Type: "http", Scheme: "bearer", Description: "A token of Muster."},
+					sessionScheme: {Type: "apiKey", In: "cookie", Name: s.site.sessionCookie(), Description: "Somebody who has signed in at " + signInPath + "."},
+				},
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
@@ -189,6 +224,7 @@ func (s *Server) describe() huma.Config {
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
+				{Name: tagAccess, Description: "Who you are, and tokens."},
 			},
 		},
 		OpenAPIPath:   "/openapi",
@@ -208,8 +244,10 @@ const (
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"
 	tagOperations   = "operations"
+	tagAccess       = "access"
 
-	bearer = "token"
+	bearer        = "token"
+	sessionScheme = "session"
 )
 
 // guard is the key of an operation's metadata that holds its [access.Action].
@@ -222,7 +260,7 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		op.Metadata = map[string]any{}
 	}
 	op.Metadata[guard] = action
-	op.Security = []map[string][]string{{bearer: {}}}
+	op.Security = []map[string][]string{{bearer: {}}, {sessionScheme: {}}}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
 		http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable)
 	if op.Method == "" {

@@ -52,6 +52,7 @@ var (
 	moment    = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	findingID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2")
 	sweepID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad3")
+	tokenID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad5")
 	signInID  = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad4")
 )
 
@@ -119,6 +120,15 @@ type world struct {
 	actor      string
 	decision   string
 
+	// session is what the browser that is signed in shows, signedIn who that is.
+	session  string
+	signedIn access.Principal
+	returnTo string
+	answered api.SignInAnswer
+	wanted   access.NewToken
+	by       access.Principal
+	tokens   []api.HeldToken
+
 	begun     api.BeginRegistration
 	decided   api.CharacterDecision
 	requested []eve.Section
@@ -139,6 +149,12 @@ func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
+		signedIn: access.UserPrincipal("ada"),
+		tokens: []api.HeldToken{
+			{TokenIssued: access.TokenIssued{TokenID: tokenID, Name: "night export", UserID: "ada", IssuedBy: "user:ada", Scope: []access.Action{access.ActionReadCharacters}, ExpiresAt: moment.Add(time.Hour)}, IssuedAt: moment, LastUsedAt: &moment},
+			{TokenIssued: access.TokenIssued{TokenID: sweepID, Name: "old", IssuedBy: "token:admin", ExpiresAt: moment.Add(-time.Hour)}, IssuedAt: moment.Add(-2 * time.Hour)},
+			{TokenIssued: access.TokenIssued{TokenID: findingID, Name: "lost", IssuedBy: "token:admin", ExpiresAt: moment.Add(time.Hour)}, IssuedAt: moment.Add(-2 * time.Hour), RevokedAt: &moment, RevokedBy: "token:admin"},
+		},
 		shown: true, exported: 2, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
 		characters: []postgres.Character{
 			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
@@ -164,6 +180,62 @@ func newWorld() *world {
 			Covered: map[anvil.Kind]int{anvil.KindGroup: 1}, Calls: 4, Unseen: []anvil.Unseen{{Kind: anvil.KindGroup, Name: "x"}}, UnseenCount: 1,
 		}}},
 	}
+}
+
+// BeginSignIn implements [api.SignIns].
+func (w *world) BeginSignIn(ctx context.Context, returnTo string) (api.BegunSignIn, error) {
+	w.returnTo = returnTo
+	return api.BegunSignIn{AuthorizeURL: "https://login.example.org/?state=in.s3cret", Browser: "br0wser", ExpiresAt: moment.Add(10 * time.Minute)}, w.enter(ctx)
+}
+
+// FinishSignIn implements [api.SignIns].
+func (w *world) FinishSignIn(ctx context.Context, back api.SignInAnswer) (api.SignedIn, error) {
+	w.answered = back
+	if back.State != "in.good" || back.Browser != "br0wser" {
+		return api.SignedIn{}, event.Errorf(event.CodeNotFound, "this sign-in is not known")
+	}
+	w.session = "sess10n"
+	return api.SignedIn{Session: w.session, EndsAt: moment.Add(time.Hour), UserID: "ada", CharacterName: "Ada <b>", ReturnTo: w.returnTo}, w.enter(ctx)
+}
+
+// SignedIn implements [api.SignIns].
+func (w *world) SignedIn(ctx context.Context, session string) (access.Principal, error) {
+	if session == "" || session != w.session {
+		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "this session is over")
+	}
+	return w.signedIn, w.enter(ctx)
+}
+
+// SignOut implements [api.SignIns].
+func (w *world) SignOut(ctx context.Context, session string) error {
+	if session == w.session {
+		w.session = ""
+	}
+	return w.enter(ctx)
+}
+
+// Issue implements [api.Tokens].
+func (w *world) Issue(ctx context.Context, by access.Principal, wanted access.NewToken) (api.IssuedToken, error) {
+	w.by, w.wanted = by, wanted
+	held := w.tokens[0]
+	held.UserID, held.Scope = wanted.UserID, wanted.Scope
+	return api.IssuedToken{HeldToken: held, Secret: "muster_tok_S3CRET", Shown: w.shown}, w.enter(ctx)
+}
+
+// List implements [api.Tokens].
+func (w *world) List(ctx context.Context, by access.Principal, after uuid.UUID, limit int) ([]api.HeldToken, error) {
+	w.by = by
+	left := slices.DeleteFunc(slices.Clone(w.tokens), func(t api.HeldToken) bool { return after != uuid.Nil && t.TokenID.String() >= after.String() })
+	return left[:min(limit, len(left))], w.enter(ctx)
+}
+
+// Revoke implements [api.Tokens].
+func (w *world) Revoke(ctx context.Context, by access.Principal, id uuid.UUID) (api.TokenRevocation, error) {
+	w.by = by
+	if id != w.tokens[0].TokenID {
+		return api.TokenRevocation{}, event.Errorf(event.CodeNotFound, "there is no token %s", id)
+	}
+	return api.TokenRevocation{TokenID: id, Changed: true, Version: 3, Shown: w.shown}, w.enter(ctx)
 }
 
 func (w *world) enter(ctx context.Context) error {
@@ -521,21 +593,31 @@ func (b *syncBuffer) String() string {
 
 func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	t.Helper()
-	w := newWorld()
-	c := &client{t: t, world: w, log: &syncBuffer{}}
-	registry := prometheus.NewRegistry()
+	c := &client{t: t, world: newWorld(), log: &syncBuffer{}}
+	var err error
+	c.server, err = api.New(c.config(change...))
+	require.NoError(t, err)
+	return c
+}
+
+// configOf is a configuration that a client has, with changes.
+func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
+	t.Helper()
+	c := &client{t: t, world: newWorld(), log: &syncBuffer{}}
+	return c.config(change...)
+}
+
+func (c *client) config(change ...func(*api.Config)) api.Config {
+	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}
 	for _, f := range change {
 		f(&config)
 	}
-	var err error
-	c.server, err = api.New(config)
-	require.NoError(t, err)
-	return c
+	return config
 }
 
 // answer is an answer with its body.
@@ -555,6 +637,11 @@ func (c *client) do(method, target, body string, header ...string) answer {
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
+	return c.send(r)
+}
+
+func (c *client) send(r *http.Request) answer {
+	c.t.Helper()
 	w := httptest.NewRecorder()
 	c.server.Handler().ServeHTTP(w, r)
 	text, err := io.ReadAll(w.Result().Body)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -245,6 +246,11 @@ const callbackPath = "/sso/callback"
 func (s *Server) registerCallback() {
 	s.router.Get(callbackPath, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
+		if strings.HasPrefix(q.Get("state"), SignInStatePrefix) {
+			// An application with a single address has all come back to it.
+			s.finishSignIn(w, r)
+			return
+		}
 		came, err := s.config.Keeper.Complete(r.Context(), SignOnAnswer{State: q.Get("state"), Code: q.Get("code"), Error: q.Get("error")})
 		switch {
 		case err == nil && came.Status == "completed":

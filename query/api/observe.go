@@ -79,7 +79,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		if answer.guarded {
 			header.Set("Cache-Control", "private, no-cache")
-			header.Add("Vary", "Authorization, Accept")
+			header.Add("Vary", "Authorization, Cookie, Accept")
 		}
 		// Also of an answer that is broken off.
 		defer func() { s.note(r, seen, answer, s.config.Now().Sub(started)) }()
