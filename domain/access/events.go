@@ -11,6 +11,7 @@ const (
 	TypeUserRegistered event.Type = "muster.access.user.registered.v1"
 	TypeMainSet        event.Type = "muster.access.main.set.v1"
 	TypeListed         event.Type = "muster.access.characters.listed.v1"
+	TypeDataViewed     event.Type = "muster.access.data.viewed.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -18,6 +19,7 @@ func Register(r *event.Registry) {
 	event.Register[UserRegistered](r)
 	event.Register[MainSet](r)
 	event.Register[CharactersListed](r)
+	event.Register[DataViewed](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

@@ -31,6 +31,14 @@ func samples() map[string]event.Payload {
 			{CharacterID: 90000002, Name: "Alt", CorporationID: 98000001, AllianceID: 99000001},
 		}},
 		string(access.TypeListed) + ".none": access.CharactersListed{UserID: "ada"},
+		string(access.TypeDataViewed): access.DataViewed{
+			ViewerID: "link:0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1", ViewerUserID: "bob", OwnerID: "ada", CharacterID: 90000001, Section: "wallet-journal", Way: access.ByLink,
+			LinkID: new(uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1")), FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 4, 59, 0, time.UTC), Count: 3,
+		},
+		string(access.TypeDataViewed) + ".least": access.DataViewed{
+			ViewerID: "token:admin", Section: "list-characters", Way: access.ByToken,
+			FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), Count: 1, Rows: 250,
+		},
 	}
 }
 
