@@ -18,24 +18,33 @@ import (
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
 	"github.com/muster-sync/muster/query/export"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
 func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
-	server, err := r.newAPI()
+	looks, err := r.newViewlog()
+	if err != nil {
+		return err
+	}
+	server, err := r.newAPI(looks)
 	if err != nil {
 		return err
 	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
-	return runAll(ctx, r.forward, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI() (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
 	}
 	admin, err := access.NewAdminToken(token)
+	if err != nil {
+		return nil, err
+	}
+	sharing, err := r.newSharer()
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +54,8 @@ func (r *roles) newAPI() (*api.Server, error) {
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
-		Version: version, Authenticator: admin,
+		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now)},
+		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),

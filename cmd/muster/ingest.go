@@ -20,6 +20,7 @@ import (
 	"github.com/muster-sync/muster/internal/command"
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // worlds are the settings of the outside worlds.
@@ -44,6 +45,7 @@ type worlds struct {
 
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
+	Sharing  sharingSettings  `embed:""`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -75,6 +77,9 @@ func (e *environment) migrateAll(ctx context.Context, s *stores) error {
 		return err
 	}
 	if err := universe.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := viewlog.Migrate(ctx, s.pool); err != nil {
 		return err
 	}
 	_, err := anvil.NewPostgresStore(ctx, s.pool)
@@ -175,7 +180,7 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, sync, react, r.sweeps)
+	return runAll(ctx, sync, react, r.sweeps, r.endSharings)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is

@@ -18,6 +18,9 @@ type Principal struct {
 	UserID string
 	// Superuser may do everything.
 	Superuser bool
+	// Link is the link by which he has come; nil for one who has a token. It bounds
+	// him to what it shows.
+	Link *Link
 }
 
 // Action is something that a principal may or may not do.
@@ -27,6 +30,10 @@ type Action string
 const (
 	// ActionReadCharacters: see characters and their sections.
 	ActionReadCharacters Action = "characters.read"
+	// ActionShareCharacters: share one's own characters and give links to them away.
+	ActionShareCharacters Action = "characters.share"
+	// ActionReadAccessLog: see who looked at data; users see it of their own.
+	ActionReadAccessLog Action = "access-log.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
 	// ActionExport: take whole collections of all characters out as files.
@@ -66,11 +73,17 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
+		ActionReadCharacters, ActionShareCharacters, ActionReadAccessLog, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
 	}
+}
+
+// ofUsers tells whether users of the organisation may do it, as far as their views and
+// what they own go.
+func (a Action) ofUsers() bool {
+	return a == ActionReadCharacters || a == ActionShareCharacters || a == ActionReadAccessLog
 }
 
 // Authorize tells whether somebody may do something: nil if he may, else an
@@ -80,7 +93,7 @@ func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
+	case p.Link != nil && action == ActionReadCharacters, p.Link == nil && (p.Superuser || p.UserID != "" && action.ofUsers()):
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

@@ -189,22 +189,37 @@ func (r *CharacterReader) Links(ctx context.Context, character int64, user strin
 	return links, nil
 }
 
-// LapsedSharing is a sharing that gives nothing any more.
-type LapsedSharing struct {
-	CharacterID int64
-	// UserID is the owner who shares it.
-	UserID string
+// KnownLinks are the ids of the links to a character that a user has made and that
+// can be taken back: neither revoked nor expired as of a moment.
+func KnownLinks(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, character int64, user string, at time.Time) ([]uuid.UUID, error) {
+	rows, err := pool.Query(ctx, linksSQL(pgx.Identifier{g.Namespace}.Sanitize())+`WHERE l.character_id = $3 AND l.user_id = $4`,
+		at, string(access.ShareCharacters), character, user)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the links to character %d: %w", character, err)
+	}
+	links, err := pgx.CollectRows(rows, scanLink)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the links to character %d: %w", character, err)
+	}
+	var ids []uuid.UUID
+	for _, l := range links {
+		// One that is silent because its maker may not share can be taken back, too.
+		if !l.Revoked && at.Before(l.ExpiresAt) {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids, nil
 }
 
-// LapsedSharings are the sharings that are over by the moment, or whose owners may not
-// share any more, in the order of the characters, at most limit. It is for those who
-// end them.
-func LapsedSharings(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, at time.Time, limit int) ([]LapsedSharing, error) {
-	rows, err := pool.Query(ctx, fmt.Sprintf(`SELECT c.character_id, c.user_id FROM %[1]s.characters c LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
+// LapsedSharings are the characters whose sharing is over by the moment, or whose owners
+// may not share any more, ascending, at most limit. It is for those who end them.
+func LapsedSharings(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, at time.Time, limit int) ([]int64, error) {
+	schema := pgx.Identifier{g.Namespace}.Sanitize()
+	rows, err := pool.Query(ctx, fmt.Sprintf(`SELECT c.character_id FROM %[1]s.characters c LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
 		WHERE c.shared AND (c.shared_until <= $1 OR NOT coalesce(u.superuser OR $2 = ANY(u.permissions), false))
-		ORDER BY c.character_id LIMIT $3`, pgx.Identifier{g.Namespace}.Sanitize()), at, string(access.ShareCharacters), limit)
+		ORDER BY c.character_id LIMIT $3`, schema), at, string(access.ShareCharacters), limit)
 	if err != nil {
 		return nil, fmt.Errorf("listing sharings that are over: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[LapsedSharing])
+	return pgx.CollectRows(rows, pgx.RowTo[int64])
 }

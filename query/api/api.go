@@ -61,6 +61,13 @@ type Config struct {
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
+	// Looks notes who looks at data of others, AccessLog tells it.
+	Looks     Looks
+	AccessLog AccessLog
+	// Sharer decides on what owners show of their characters, Links are the links that
+	// they gave away.
+	Sharer Sharer
+	Links  Links
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
@@ -84,6 +91,7 @@ func (c *Config) validate() error {
 		"Keeper":    c.Keeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -143,6 +151,8 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerKeeping()
+	s.registerLooks()
+	s.registerSharing()
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
@@ -183,6 +193,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagAccess, Description: "What owners show of their characters, and who looked at what."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
@@ -202,6 +213,7 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagAccess       = "access"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"
@@ -234,6 +246,7 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		var output *O
 		if err == nil {
 			output, err = handler(ctx, input)
+			err = s.note(ctx, output, err)
 		}
 		if err != nil {
 			return nil, s.explain(ctx, err)
