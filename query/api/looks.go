@@ -38,6 +38,8 @@ type target struct {
 	// shows is false for operations that show nothing of a character that would be
 	// noted, such as decisions.
 	shows bool
+	// below is true for what lies below a character's path.
+	below bool
 }
 
 type targetKey struct{}
@@ -67,7 +69,7 @@ func aims(ctx huma.Context) target {
 	t := target{section: op.OperationID, shows: op.Method == http.MethodGet}
 	switch below, of := strings.CutPrefix(op.Path, characterPath); {
 	case of && (below == "" || below[0] == '/'):
-		t.id, t.section = ctx.Param("id"), sectionBelow(ctx)
+		t.id, t.section, t.below = ctx.Param("id"), sectionBelow(ctx), true
 		// The log is not part of what it tells of, nor are links.
 		t.shows = t.shows && op.Path != looksPath && !strings.HasPrefix(op.Path, sharePath)
 	case op.Path == accessLogPath:
@@ -97,7 +99,7 @@ func sectionBelow(ctx huma.Context) string {
 // boundByLink holds somebody who has come by a link to what it shows.
 func boundByLink(ctx context.Context, link *access.Link) error {
 	t := targetOf(ctx)
-	if t.id == "" {
+	if !t.below {
 		return event.Errorf(event.CodeForbidden, "a link shows one character: ask for /v1/characters/%d and what is below it", link.CharacterID)
 	}
 	id, err := strconv.ParseInt(t.id, 10, 64)
