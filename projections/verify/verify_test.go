@@ -165,6 +165,21 @@ func fill(t *testing.T, o *organisation) {
 		eve.CharacterShared{CharacterID: 5, UserID: "u1"},
 		eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}, eve.CharacterReclaimed{CharacterID: 5, UserID: "u2"}, eve.CharacterDisabled{CharacterID: 5, Reason: "asked"})
 	o.append(t, event.Character(6), eve.CharacterRegistered{CharacterID: 6, Name: "Six", UserID: "u1"}, eve.CharacterShared{CharacterID: 6, UserID: "u1"})
+	end, when := time.Date(2026, 12, 1, 12, 0, 0, 5000, time.UTC), time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	o.append(t, event.Character(6), eve.CharacterShared{CharacterID: 6, UserID: "u1", Until: &end},
+		eve.LinkIssued{CharacterID: 6, LinkID: uuid.UUID{3}, UserID: "u1", SecretHash: "a", ExpiresAt: end}, eve.CharacterOrphaned{CharacterID: 6, Reason: "sold"},
+		eve.CharacterReclaimed{CharacterID: 6, UserID: "u1"}, eve.CharacterShared{CharacterID: 6, UserID: "u1", Until: &end},
+		eve.LinkIssued{CharacterID: 6, LinkID: uuid.UUID{4}, UserID: "u1", SecretHash: "b", Sections: []eve.Section{eve.SectionWallet, eve.SectionSkills}, Note: "n", ExpiresAt: end},
+		eve.LinkIssued{CharacterID: 6, LinkID: uuid.UUID{5}, UserID: "u1", SecretHash: "c", ExpiresAt: end}, eve.LinkRevoked{CharacterID: 6, LinkID: uuid.UUID{5}})
+	o.append(t, event.Character(7), eve.CharacterRegistered{CharacterID: 7, Name: "Seven", UserID: "u1"}, eve.CharacterForgotten{CharacterID: 7, Reason: "asked"})
+	for i, d := range []access.DataViewed{
+		{ViewerID: "user:u2", ViewerUserID: "u2", OwnerID: "u1", CharacterID: 6, Section: "wallet", Way: access.ByLink, LinkID: &uuid.UUID{4}},
+		{ViewerID: "user:u2", ViewerUserID: "u2", OwnerID: "u1", CharacterID: 7, Section: "wallet", Way: access.BySharing},
+		{ViewerID: "token:admin", Section: "list-characters", Way: access.ByToken, Rows: 3},
+	} {
+		d.FirstAt, d.LastAt, d.Count = when, when, int64(i+1)
+		o.append(t, d.Stream(), d)
+	}
 	var contacts, mails strings.Builder
 	for i := range 30 {
 		fmt.Fprintf(&contacts, `,{"contact_id":%d,"standing":1.50,"note":"a\u0000b %0200d"}`, i, i)
