@@ -275,6 +275,9 @@ func (s *Sharer) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		switch ended, err := s.EndLapsed(ctx); {
+		case event.CodeOf(err) == event.CodeUnavailable && err != nil:
+			// As before the read model is first built: what was shared gives nothing anyway.
+			s.config.Logger.DebugContext(ctx, "sharings that are over cannot be ended now", "error", err)
 		case err != nil && ctx.Err() == nil:
 			s.config.Logger.WarnContext(ctx, "sharings that are over could not all be ended, trying again", "error", err)
 		case ended > 0:
