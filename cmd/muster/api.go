@@ -18,19 +18,24 @@ import (
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
 	"github.com/muster-sync/muster/query/export"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
 func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
-	server, err := r.newAPI()
+	looks, err := r.newViewlog()
+	if err != nil {
+		return err
+	}
+	server, err := r.newAPI(looks)
 	if err != nil {
 		return err
 	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
-	return runAll(ctx, r.forward, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI() (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
@@ -43,13 +48,19 @@ func (r *roles) newAPI() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	sharing, err := r.newSharer()
+	if err != nil {
+		return nil, err
+	}
 	generations := live.New(r.control)
 	characters := pgviews.NewCharacterReader(r.pool, generations)
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
-		Version: version, Authenticator: holders{admin, door.tokens}, SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
+		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now), door.tokens},
+		SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
+		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),

@@ -393,4 +393,3 @@ func (s apiSpeed) write(b *testing.B, folder string) {
 	require.NoError(b, os.WriteFile(path, page.Bytes(), 0o644))
 	b.Logf("written to %s", path)
 }
-

@@ -20,6 +20,7 @@ import (
 	"github.com/muster-sync/muster/internal/command"
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // worlds are the settings of the outside worlds.
@@ -45,6 +46,7 @@ type worlds struct {
 	Door     doorSettings     `embed:""`
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
+	Sharing  sharingSettings  `embed:""`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -76,6 +78,9 @@ func (e *environment) migrateAll(ctx context.Context, s *stores) error {
 		return err
 	}
 	if err := universe.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := viewlog.Migrate(ctx, s.pool); err != nil {
 		return err
 	}
 	_, err := anvil.NewPostgresStore(ctx, s.pool)
@@ -176,7 +181,7 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, sync, react, r.sweeps)
+	return runAll(ctx, sync, react, r.sweeps, r.endSharings)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is

@@ -116,7 +116,7 @@ type commandLine struct {
 	Project projectCommand `cmd:"" help:"Run the projectors: fold the log into the read models."`
 	Serve   serveCommand   `cmd:"" help:"Run the API and the forwarder of commands."`
 
-	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, list and show them."`
+	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, share, list and show them."`
 
 	Skillset skillsetCommand `cmd:"" help:"Define what characters need to be able to do, and see who can; import it from fittings and skill plans."`
 
@@ -133,7 +133,7 @@ type commandLine struct {
 
 	Token tokenCommand `cmd:"" help:"Issue, list and revoke the tokens that programs use."`
 
-	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases."`
+	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases, and list who looked at what."`
 	Compliance complianceCommand `cmd:"" help:"Check the reports of registered characters against a file of cases."`
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`

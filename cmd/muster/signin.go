@@ -183,19 +183,3 @@ func (t tokens) Revoke(ctx context.Context, by access.Principal, id uuid.UUID) (
 	revoked, err := t.Tokens.Revoke(ctx, by, id)
 	return api.TokenRevocation(revoked), err
 }
-
-// holders asks one after the other who holds a token: the administrator's comes first,
-// and needs no database.
-type holders []access.Authenticator
-
-// Authenticate implements [access.Authenticator].
-func (h holders) Authenticate(ctx context.Context, text string) (access.Principal, error) {
-	var err error
-	for _, a := range h {
-		var p access.Principal
-		if p, err = a.Authenticate(ctx, text); event.CodeOf(err) != event.CodeUnauthenticated {
-			return p, err
-		}
-	}
-	return access.Principal{}, err
-}

@@ -94,7 +94,7 @@ func TestTheAdministratorsTokenComesFirst(t *testing.T) {
 	require.NoError(t, err)
 	other, err := access.NewAdminToken(strings.Repeat("b", 32))
 	require.NoError(t, err)
-	both := holders{admin, other}
+	both := access.Authenticators{admin, other}
 	for _, good := range []string{strings.Repeat("a", 32), strings.Repeat("b", 32)} {
 		p, err := both.Authenticate(t.Context(), good)
 		require.NoError(t, err)

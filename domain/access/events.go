@@ -13,6 +13,7 @@ const (
 	TypeListed         event.Type = "muster.access.characters.listed.v1"
 	TypeTokenIssued    event.Type = "muster.access.token.issued.v1"
 	TypeTokenRevoked   event.Type = "muster.access.token.revoked.v1"
+	TypeDataViewed     event.Type = "muster.access.data.viewed.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -22,6 +23,7 @@ func Register(r *event.Registry) {
 	event.Register[CharactersListed](r)
 	event.Register[TokenIssued](r)
 	event.Register[TokenRevoked](r)
+	event.Register[DataViewed](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

@@ -40,6 +40,14 @@ func samples() map[string]event.Payload {
 		},
 		string(access.TypeTokenRevoked):            access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), UserID: "ada"},
 		string(access.TypeTokenRevoked) + ".least": access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01")},
+		string(access.TypeDataViewed): access.DataViewed{
+			ViewerID: "link:0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1", ViewerUserID: "bob", OwnerID: "ada", CharacterID: 90000001, Section: "wallet-journal", Way: access.ByLink,
+			LinkID: new(uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1")), FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 4, 59, 0, time.UTC), Count: 3,
+		},
+		string(access.TypeDataViewed) + ".least": access.DataViewed{
+			ViewerID: "token:admin", Section: "list-characters", Way: access.ByToken,
+			FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), Count: 1, Rows: 250,
+		},
 	}
 }
 

@@ -1,6 +1,9 @@
 package access
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Permission is one of the permissions of Member Audit 1.9.4, without the name of
 // its application. A user has what was given to him, through his groups or through
@@ -114,6 +117,9 @@ type View struct {
 	Scope Scope
 	// Shared opens the shared characters whose owners hold [ShareCharacters].
 	Shared bool
+	// At is the moment as of which Shared is asked, for sharings that end some time.
+	// The zero value is now.
+	At time.Time
 }
 
 // ViewOf is what the user with these grants may open in the viewer. His own grants

@@ -28,6 +28,9 @@ type Principal struct {
 	Scope []Action
 	// Expires is when what he has proved himself with ends; zero for never.
 	Expires time.Time
+	// Link is the link by which he has come; nil for one who has a token. It bounds
+	// him to what it shows.
+	Link *Link
 }
 
 // UserPrincipal is a user of the organisation who acts for himself.
@@ -43,6 +46,10 @@ type Action string
 const (
 	// ActionReadCharacters: see characters and their sections.
 	ActionReadCharacters Action = "characters.read"
+	// ActionShareCharacters: share one's own characters and give links to them away.
+	ActionShareCharacters Action = "characters.share"
+	// ActionReadAccessLog: see who looked at data; users see it of their own.
+	ActionReadAccessLog Action = "access-log.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
 	// ActionExport: take whole collections of all characters out as files.
@@ -87,11 +94,17 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
+		ActionReadCharacters, ActionShareCharacters, ActionReadAccessLog, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate, ActionReadSelf, ActionManageTokens,
 	}
+}
+
+// ofUsers tells whether users of the organisation may do it, as far as their views and
+// what they own go.
+func (a Action) ofUsers() bool {
+	return a == ActionReadCharacters || a == ActionShareCharacters || a == ActionReadAccessLog || a == ActionManageTokens
 }
 
 // Authorize tells whether somebody may do something: nil if he may, else an
@@ -105,7 +118,7 @@ func Authorize(p Principal, action Action) error {
 		return nil
 	case p.Scope != nil && !slices.Contains(p.Scope, action):
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: its token is not for that, or who has issued it may not do it himself any more", p.ID, action)
-	case p.Superuser, p.program() && p.Scope != nil, p.UserID != "" && (action == ActionReadCharacters || action == ActionManageTokens):
+	case p.Link != nil && action == ActionReadCharacters, p.Link == nil && (p.Superuser || p.program() && p.Scope != nil || p.UserID != "" && action.ofUsers()):
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

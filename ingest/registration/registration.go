@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -63,8 +64,10 @@ type KnownCharacter struct {
 	Scopes    []string
 	// Disabled tells that it is not synced though it may have an owner.
 	Disabled bool
-	// Shared tells that its present owner has shared it.
-	Shared bool
+	// Shared tells that its present owner has shared it, be it for a time that is over
+	// by now; SharedUntil is when that ends, nil for never.
+	Shared      bool
+	SharedUntil *time.Time
 }
 
 // Registrar registers organisations. It is safe for concurrent use.

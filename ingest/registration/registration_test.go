@@ -36,10 +36,11 @@ type world struct {
 	versions   map[event.Stream]int64
 	users      map[string]registration.KnownUser
 	characters map[int64]registration.KnownCharacter
+	links      map[uuid.UUID]eve.LinkIssued
 }
 
 func newWorld() *world {
-	return &world{versions: map[event.Stream]int64{}, users: map[string]registration.KnownUser{}, characters: map[int64]registration.KnownCharacter{}}
+	return &world{versions: map[event.Stream]int64{}, users: map[string]registration.KnownUser{}, characters: map[int64]registration.KnownCharacter{}, links: map[uuid.UUID]eve.LinkIssued{}}
 }
 
 // apply folds a fact into the views, as the read model does.
@@ -63,12 +64,16 @@ func (w *world) apply(stream event.Stream, actor string, p event.Payload) {
 		w.users[p.UserID] = u
 	case eve.CharacterShared:
 		c := w.characters[p.CharacterID]
-		c.Shared = true
+		c.Shared, c.SharedUntil = true, p.Until
 		w.characters[p.CharacterID] = c
 	case eve.CharacterUnshared:
 		c := w.characters[p.CharacterID]
-		c.Shared = false
+		c.Shared, c.SharedUntil = false, nil
 		w.characters[p.CharacterID] = c
+	case eve.LinkIssued:
+		w.links[p.LinkID] = p
+	case eve.LinkRevoked:
+		delete(w.links, p.LinkID)
 	case eve.CharacterRegistered:
 		w.characters[p.CharacterID] = registration.KnownCharacter{UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes}
 	case eve.CharacterReclaimed:

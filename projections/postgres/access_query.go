@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -71,8 +72,8 @@ func (c *conditions) view(schema string, v access.View) {
 	}
 	if v.Shared {
 		branches = append(branches, `SELECT w.character_id FROM %[1]s.sharings s JOIN %[1]s.owners w USING (character_id, user_id) JOIN %[1]s.users u USING (user_id)
-			WHERE s.shared AND (u.superuser OR ? = ANY(u.permissions))`)
-		args = append(args, string(access.ShareCharacters))
+			WHERE s.shared AND (s.until IS NULL OR s.until > coalesce(?::timestamptz, now())) AND (u.superuser OR ? = ANY(u.permissions))`)
+		args = append(args, optionalMoment(v.At), string(access.ShareCharacters))
 	}
 	if len(branches) == 0 {
 		c.add("false")
@@ -81,6 +82,14 @@ func (c *conditions) view(schema string, v access.View) {
 	// The row of the last owner stays when a character becomes an orphan.
 	c.add("NOT c.orphaned")
 	c.add("c.character_id IN ("+fmt.Sprintf(strings.Join(branches, "\n\t\tUNION "), schema)+")", args...)
+}
+
+// optionalMoment is a moment as a parameter; nil for the zero value.
+func optionalMoment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // MayOpen tells whether a character is among those of a view. It fails with
@@ -187,7 +196,7 @@ func finderSQL(schema string, filter FinderFilter) (string, []any) {
 		// Keeps the characters a level of their own.
 		inner += " OFFSET 0"
 	}
-	return fmt.Sprintf(`SELECT `+characterColumns+`, c.shared, coalesce(u.state, ''), m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0)
+	return fmt.Sprintf(`SELECT `+characterColumns+`, c.shared AND coalesce(c.shared_until > now(), true), coalesce(u.state, ''), m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0)
 	FROM (SELECT c.* FROM %[1]s.characters c%[2]s) c
 	LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
 	LEFT JOIN %[1]s.mains m ON m.user_id = c.user_id

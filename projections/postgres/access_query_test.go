@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -76,7 +77,7 @@ func (v *views) foldOrganisation(t *rapid.T, org access.Organisation) {
 		}
 		if c.Owner != nil {
 			if c.Shared || some("shared for a while") {
-				payloads = append(payloads, eve.CharacterShared{CharacterID: c.ID, UserID: owner})
+				payloads = append(payloads, eve.CharacterShared{CharacterID: c.ID, UserID: owner, Until: c.SharedUntil})
 				if !c.Shared {
 					payloads = append(payloads, eve.CharacterUnshared{CharacterID: c.ID})
 				}
@@ -110,8 +111,15 @@ func TestTheRulesOverTheTablesAreThoseOverTheRoster(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		v.empty()
 		org := accesstest.Organisation(rt)
+		now := at(12)
+		for i, c := range org.Characters {
+			if c.Shared && rapid.Bool().Draw(rt, "ends") {
+				// The moment itself is no longer part of the sharing.
+				org.Characters[i].SharedUntil = new(now.Add(time.Duration(rapid.IntRange(-1, 1).Draw(rt, "from now")) * time.Microsecond))
+			}
+		}
 		v.foldOrganisation(rt, org)
-		roster := access.NewRoster(org)
+		roster := access.NewRosterAt(org, now)
 		for _, id := range append(roster.Users(), "nobody") {
 			viewer, err := reader.Viewer(t.Context(), id)
 			require.NoError(rt, err)
@@ -120,6 +128,7 @@ func TestTheRulesOverTheTablesAreThoseOverTheRoster(t *testing.T) {
 				require.Equal(rt, roster.Grants(id).Holds(p), viewer.Holds(p))
 			}
 			view := viewer.View()
+			view.At = now
 			opened, err := reader.Characters(t.Context(), postgres.CharacterFilter{View: &view, Sort: postgres.SortByID, Limit: 1000})
 			require.NoError(rt, err)
 			require.Equal(rt, roster.Viewer(id), idsOf(opened, func(c postgres.Character) int64 { return c.CharacterID }))
@@ -127,8 +136,14 @@ func TestTheRulesOverTheTablesAreThoseOverTheRoster(t *testing.T) {
 				may, err := reader.MayOpen(t.Context(), view, c.ID)
 				require.NoError(rt, err)
 				require.Equal(rt, roster.MayOpen(id, c.ID), may)
+				if c.Registered {
+					subject, err := reader.Subject(t.Context(), c.ID, now)
+					require.NoError(rt, err)
+					require.Equal(rt, may, view.Way(subject) != "")
+				}
 			}
 			view = viewer.FinderView()
+			view.At = now
 			found, err := reader.Finder(t.Context(), postgres.FinderFilter{CharacterFilter: postgres.CharacterFilter{View: &view, Sort: postgres.SortByID, Limit: 1000}})
 			require.NoError(rt, err)
 			require.Equal(rt, roster.Finder(id), idsOf(found, func(f postgres.FinderRow) int64 { return f.CharacterID }))
@@ -172,7 +187,8 @@ func requireFinderRow(t *rapid.T, org access.Organisation, row postgres.FinderRo
 		require.False(t, row.Shared)
 		return
 	}
-	require.Equal(t, c.Shared, row.Shared)
+	// The column is as of the clock of the database.
+	require.Equal(t, c.Shared && (c.SharedUntil == nil || c.SharedUntil.After(time.Now())), row.Shared)
 	owner := org.Users[slices.IndexFunc(org.Users, func(u access.OrganisationUser) bool { return u.ID == *c.Owner })]
 	require.Equal(t, owner.ID, row.UserID)
 	require.Equal(t, owner.State, row.State)
@@ -259,7 +275,7 @@ func TestAnAuditorOfABigOrganisationIsAnsweredByIndexes(t *testing.T) {
 			INSERT INTO registrations SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
 			INSERT INTO identities SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 3 = 0;
 			INSERT INTO owners SELECT c, 'u' || c / 5, '', '{}', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
-			INSERT INTO sharings SELECT c, c % 1000 = 0, 'u' || c / 5, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 10 = 0;
+			INSERT INTO sharings SELECT c, c % 1000 = 0, 'u' || c / 5, NULL, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 10 = 0;
 			INSERT INTO orphans SELECT c, false, '', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c`)
 		return err
 	})

@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 4,
+		Version: 5,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{
@@ -37,6 +37,10 @@ func Characters() runner.Projection {
 			{Name: "owners", Key: "character_id"},
 			{Name: "registrations", Key: "character_id"},
 			{Name: "sharings", Key: "character_id"},
+			{Name: "links", Key: "link_id"},
+			{Name: "departures", Key: "character_id"},
+			{Name: "looks", Key: "event_id"},
+			{Name: "forgettings", Key: "character_id"},
 			{Name: "orphans", Key: "character_id"},
 			{Name: "switches", Key: "character_id"},
 			{Name: "identities", Key: "character_id"},
@@ -77,6 +81,7 @@ type sharingRow struct {
 	id     int64
 	shared bool
 	userID string
+	until  *time.Time
 	place
 }
 
@@ -140,6 +145,8 @@ type charactersBatch struct {
 	owners        table[int64, ownerRow]
 	registrations table[int64, registrationRow]
 	sharings      table[int64, sharingRow]
+	links         links
+	looks         looks
 	orphans       table[int64, flagRow]
 	switches      table[int64, flagRow]
 	identities    table[int64, registrationRow]
@@ -193,7 +200,10 @@ func newCharactersShape() *charactersBatch {
 		sharings: newTable[int64]("sharings", byCharacter, func(r *sharingRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *sharingRow) int64 { return r.id }),
 			col("shared", "boolean[]", func(r *sharingRow) bool { return r.shared }),
-			col("user_id", "text[]", func(r *sharingRow) string { return r.userID })),
+			col("user_id", "text[]", func(r *sharingRow) string { return r.userID }),
+			col("until", "timestamptz[]", func(r *sharingRow) *time.Time { return r.until })),
+		links:    newLinks(),
+		looks:    newLooks(),
 		orphans:  flags("orphans", "orphaned"),
 		switches: flags("switches", "disabled"),
 		sections: newObservations(),
@@ -219,7 +229,7 @@ func newCharactersShape() *charactersBatch {
 
 func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
-		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
+		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), links: b.links.empty(), looks: b.looks.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
 		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
 		skillSets: b.skillSets.empty(),
@@ -247,17 +257,25 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
 	case eve.CharacterOrphaned:
 		b.orphans.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", nil, at})
+		b.links.depart(p.CharacterID, at)
 	case eve.CharacterShared:
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, true, p.UserID, at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, true, p.UserID, p.Until, at})
 	case eve.CharacterUnshared:
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", nil, at})
+	case eve.LinkIssued:
+		b.links.issue(p, e.Time, at)
+	case eve.LinkRevoked:
+		b.links.revoke(p, at)
+	case access.DataViewed:
+		b.looks.add(p, at)
 	case eve.CharacterDisabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
 	case eve.CharacterEnabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, false, p.Reason, e.Time, at})
 	case eve.CharacterForgotten:
 		b.forget(p.CharacterID, at)
+		b.looks.forget(p.CharacterID, e.Time, at)
 	case eve.SectionObserved:
 		return b.observe(e, p)
 	case eve.FactsEvent:
@@ -304,6 +322,7 @@ func (b *charactersBatch) forget(id int64, at place) {
 	b.owners.drop(of)
 	b.registrations.drop(of)
 	b.sharings.drop(of)
+	b.links.drop(id)
 	b.orphans.drop(of)
 	b.switches.drop(of)
 	b.identities.drop(of)
@@ -353,7 +372,7 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
-	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
+	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.links, &b.looks, &b.orphans, &b.switches, &b.identities,
 		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets)
 }
 
@@ -368,7 +387,7 @@ func (b *charactersBatch) writeForgotten(ctx context.Context, tx pgx.Tx) error {
 	}
 	batch := &pgx.Batch{}
 	for _, name := range []string{
-		"owners", "registrations", "sharings", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
+		"owners", "registrations", "sharings", "links", "departures", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
 	} {
 		batch.Queue("DELETE FROM "+name+` t USING unnest($1::bigint[], $2::bigint[]) AS f(character_id, log_offset)
 			WHERE t.character_id = f.character_id AND t.log_offset < f.log_offset`, ids, offsets)

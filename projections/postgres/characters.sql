@@ -74,6 +74,68 @@ CREATE TABLE sharings (
     character_id  bigint PRIMARY KEY,
     shared        boolean NOT NULL,
     user_id       text NOT NULL,
+    -- When it ends; null for never.
+    until         timestamptz,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Links that owners have given away. One that was revoked has no secret any more.
+CREATE TABLE links (
+    link_id       uuid PRIMARY KEY,
+    character_id  bigint NOT NULL,
+    user_id       text NOT NULL,
+    secret_hash   text COLLATE "C" NOT NULL,
+    -- Those that it shows; empty for all.
+    sections      text[] NOT NULL,
+    note          text NOT NULL,
+    expires_at    timestamptz NOT NULL,
+    issued_at     timestamptz NOT NULL,
+    revoked       boolean NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+CREATE INDEX links_character ON links (character_id);
+CREATE INDEX links_secret ON links (secret_hash) WHERE NOT revoked;
+
+-- When the ownership of a character last ended: links from before show nothing.
+CREATE TABLE departures (
+    character_id  bigint PRIMARY KEY,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Who looked at data of others. character_id is zero for a list.
+CREATE TABLE looks (
+    event_id       uuid PRIMARY KEY,
+    viewer_id      text COLLATE "C" NOT NULL,
+    viewer_user_id text COLLATE "C" NOT NULL,
+    owner_id       text COLLATE "C" NOT NULL,
+    character_id   bigint NOT NULL,
+    section        text COLLATE "C" NOT NULL,
+    way            text NOT NULL,
+    link_id        uuid,
+    first_at       timestamptz NOT NULL,
+    last_at        timestamptz NOT NULL,
+    count          bigint NOT NULL,
+    rows           bigint NOT NULL,
+    log_partition  integer NOT NULL,
+    log_offset     bigint NOT NULL
+);
+CREATE INDEX looks_recent ON looks (last_at DESC, event_id DESC);
+CREATE INDEX looks_owner ON looks (owner_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_viewer ON looks (viewer_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_viewer_user ON looks (viewer_user_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_character ON looks (character_id, last_at DESC, event_id DESC);
+
+-- When characters were forgotten: looks come from another topic, whose offsets do not
+-- compare, so their moments say which are from before.
+CREATE TABLE forgettings (
+    character_id  bigint PRIMARY KEY,
+    forgotten_at  timestamptz NOT NULL,
     event_id      uuid NOT NULL,
     log_partition integer NOT NULL,
     log_offset    bigint NOT NULL
@@ -302,6 +364,8 @@ SELECT r.character_id,
        coalesce(o.orphaned, false) AS orphaned,
        coalesce(s.disabled, false) AS disabled,
        coalesce(h.shared AND h.user_id = w.user_id AND NOT coalesce(o.orphaned, false), false) AS shared,
+       -- When the sharing ends; it is still called shared after that, until that is told.
+       h.until AS shared_until,
        w.scopes,
        w.since AS registered_at
 FROM registrations r

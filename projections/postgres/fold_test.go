@@ -90,7 +90,11 @@ func facts() [][2]event.Payload {
 			eve.CharacterRegistered{CharacterID: 5, Name: "b", UserID: "w", OwnerHash: "i", CorporationID: 3},
 		},
 		{eve.CharacterReclaimed{CharacterID: 5, UserID: "u"}, eve.CharacterOrphaned{CharacterID: 5, Reason: "sold"}},
-		{eve.CharacterUnshared{CharacterID: 5}, eve.CharacterShared{CharacterID: 5, UserID: "u"}},
+		{eve.CharacterUnshared{CharacterID: 5}, eve.CharacterShared{CharacterID: 5, UserID: "u", Until: new(at(9))}},
+		{
+			eve.LinkIssued{CharacterID: 5, LinkID: uuid.UUID{3}, UserID: "u", SecretHash: "a", ExpiresAt: at(8)},
+			eve.LinkIssued{CharacterID: 5, LinkID: uuid.UUID{3}, UserID: "w", SecretHash: "b", Sections: []eve.Section{eve.SectionWallet}, Note: "n", ExpiresAt: at(9)},
+		},
 		{eve.CharacterDisabled{CharacterID: 5, Reason: "asked"}, eve.CharacterEnabled{CharacterID: 5, Reason: "asked again"}},
 		{section("h1", `{"name":"a","corporation_id":1}`, 1), section("h2", `{"name":"b","corporation_id":2}`, 2)},
 		{implants(`[1, 2]`), implants(`[3]`)},
@@ -159,8 +163,8 @@ func TestTheLastFactWinsInOneBatchAndInTwo(t *testing.T) {
 	}
 	require.Equal(t, one.all(), two.all())
 	for name, rows := range one.all() {
-		if name == "changes" {
-			continue // nothing here fits
+		if name == "changes" || name == "looks" || name == "forgettings" {
+			continue // nothing here fits, each look has a row of its own, and nothing is forgotten
 		}
 		require.Contains(t, rows, `"log_offset":20`, name)
 		require.NotContains(t, rows, `"log_offset":10`, name)

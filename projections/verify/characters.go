@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -29,6 +30,10 @@ type Characters struct {
 	sets  *eve.SkillSets
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
+	// looks are looks at data of others, by the ids of their events, and forgotten is
+	// when characters were last forgotten.
+	looks     map[uuid.UUID]lookedAt
+	forgotten map[int64]time.Time
 }
 
 // NewCharacters is an oracle for the rows behind pool.
@@ -44,6 +49,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
 	o.lists = map[string][]access.ListedCharacter{}
+	o.looks, o.forgotten = map[uuid.UUID]lookedAt{}, map[int64]time.Time{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -56,6 +62,10 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		o.mains[p.UserID] = p.CharacterID
 	case access.CharactersListed:
 		o.lists[p.UserID] = p.Characters
+	case access.DataViewed:
+		o.looks[e.ID] = lookedAt{e.Stream, p}
+	case eve.CharacterForgotten:
+		o.forgotten[p.CharacterID] = e.Time
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -72,7 +82,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}
@@ -181,6 +191,7 @@ func (c characterRows) characterRows(ctx context.Context) error {
 		hash, scopes       string
 		orphaned, disabled bool
 		shared             bool
+		until              *time.Time
 	)
 	log, seen := map[int64]bool{}, map[int64]bool{}
 	for _, id := range c.model.IDs() {
@@ -188,9 +199,9 @@ func (c characterRows) characterRows(ctx context.Context) error {
 			log[id] = true
 		}
 	}
-	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled, v.shared
+	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled, v.shared, v.shared_until
 		FROM {schema}.characters v JOIN {schema}.registrations r USING (character_id) LEFT JOIN {schema}.owners w USING (character_id) WHERE r.log_partition = $1`,
-		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled, &shared}, func() {
+		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled, &shared, &until}, func() {
 			stream := event.Character(id)
 			if !c.wanted(stream) {
 				return
@@ -203,8 +214,8 @@ func (c characterRows) characterRows(ctx context.Context) error {
 				return
 			}
 			c.report.same(c.Projection(), stream, "character",
-				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled, ch.Shared()),
-				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled, shared))
+				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled, ch.Shared(), momentText(ch.SharedUntil)),
+				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled, shared, momentText(until)))
 		})
 	missing(c, "character", log, seen, event.Character)
 	return err

@@ -72,6 +72,13 @@ type Config struct {
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
+	// Looks notes who looks at data of others, AccessLog tells it.
+	Looks     Looks
+	AccessLog AccessLog
+	// Sharer decides on what owners show of their characters, Links are the links that
+	// they gave away.
+	Sharer Sharer
+	Links  Links
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
@@ -96,6 +103,7 @@ func (c *Config) validate() error {
 		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -175,6 +183,8 @@ func New(config Config) (*Server, error) {
 	s.registerKeeping()
 	s.registerSignIn()
 	s.registerTokens()
+	s.registerLooks()
+	s.registerSharing()
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
@@ -218,13 +228,13 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagAccess, Description: "Who you are, tokens, what owners show of their characters, and who looked at what."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
-				{Name: tagAccess, Description: "Who you are, and tokens."},
 			},
 		},
 		OpenAPIPath:   "/openapi",
@@ -238,13 +248,13 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagAccess       = "access"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"
 	tagOperations   = "operations"
-	tagAccess       = "access"
 
 	bearer        = "token"
 	sessionScheme = "session"
@@ -272,6 +282,7 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		var output *O
 		if err == nil {
 			output, err = handler(ctx, input)
+			err = s.note(ctx, output, err)
 		}
 		if err != nil {
 			return nil, s.explain(ctx, err)

@@ -143,11 +143,20 @@ type world struct {
 	defined      api.SkillSetDefinition
 	definedGroup api.SkillSetGroupDefinition
 	removed      api.SkillSetRemoval
+
+	// subject is every character, looked is what was noted, unnoted the error of noting.
+	subject access.Subject
+	looked  []access.DataViewed
+	unnoted error
+	looks   postgres.LookFilter
+	shared  api.ShareDecision
+	issued  api.LinkDecision
 }
 
 func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
+		subject:   access.Subject{Owner: "owner", Shared: true},
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
 		signedIn: access.UserPrincipal("ada"),
 		tokens: []api.HeldToken{
@@ -610,7 +619,7 @@ func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
 func (c *client) config(change ...func(*api.Config)) api.Config {
 	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

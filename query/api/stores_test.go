@@ -10,6 +10,7 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -36,6 +37,19 @@ type stores struct {
 }
 
 func newStores(t *testing.T) *stores {
+	t.Helper()
+	return newStoresWith(t, func(*api.Config, *storesParts) {})
+}
+
+// storesParts are what the stores consist of.
+type storesParts struct {
+	pool       *pgxpool.Pool
+	appender   *eventlog.Appender
+	characters *postgres.CharacterReader
+}
+
+// newStoresWith are the stores behind an API whose configuration is changed.
+func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores {
 	t.Helper()
 	brokers, pool := enginetest.Kafka(t), enginetest.Postgres(t)
 	options, err := chgo.ParseDSN(enginetest.ClickHouse(t))
@@ -83,8 +97,10 @@ func newStores(t *testing.T) *stores {
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
+		c.AccessLog, c.Links = characters, characters
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
+		change(c, &storesParts{pool, appender, characters})
 	})}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,9 +19,21 @@ type Viewers interface {
 }
 
 type (
-	viewKey      struct{}
-	characterKey struct{}
+	viewKey   struct{}
+	viewerKey struct{}
 )
+
+// viewer is the user who asks.
+type viewer struct{ postgres.Viewer }
+
+// everybodys tells whether he sees who looked at data of everybody.
+func (v viewer) everybodys() bool { return v.Superuser && v.Active }
+
+// viewerOf is the user who asks; nil for a program.
+func viewerOf(ctx context.Context) *viewer {
+	v, _ := ctx.Value(viewerKey{}).(*viewer)
+	return v
+}
 
 // viewOf is what lists of characters are bounded by; nil for one who is not a user
 // of the organisation, whose bounds are his actions.
@@ -29,9 +42,10 @@ func viewOf(ctx context.Context) *access.View {
 	return v
 }
 
-// ofCharacter remembers which character an operation is about, for [Server.bound].
+// ofCharacter remembers what an operation is about, for [Server.bound] and
+// [Server.note].
 func ofCharacter(ctx huma.Context) huma.Context {
-	return huma.WithValue(ctx, characterKey{}, ctx.Param("id"))
+	return huma.WithValue(ctx, targetKey{}, aims(ctx))
 }
 
 // bound holds a user of the organisation to what the rules of access let him see,
@@ -40,7 +54,10 @@ func ofCharacter(ctx huma.Context) huma.Context {
 // for him.
 func (s *Server) bound(ctx context.Context, action access.Action) (context.Context, error) {
 	p := principalOf(ctx)
-	if p.UserID == "" || action != access.ActionReadCharacters {
+	if p.Link != nil {
+		return ctx, boundByLink(ctx, p.Link)
+	}
+	if p.UserID == "" {
 		return ctx, nil
 	}
 	v, err := s.config.Characters.Viewer(ctx, p.UserID)
@@ -50,13 +67,16 @@ func (s *Server) bound(ctx context.Context, action access.Action) (context.Conte
 	if !v.Can(access.BasicAccess) {
 		return ctx, event.Errorf(event.CodeForbidden, "%s may not read characters: that needs the permission %s, and a user who is active", p.ID, access.BasicAccess)
 	}
-	if text, _ := ctx.Value(characterKey{}).(string); text != "" {
+	now := s.config.Now()
+	if text := targetOf(ctx).id; text != "" {
+		view := v.View()
+		view.At = now
 		id, err := strconv.ParseInt(text, 10, 64)
 		may := false
 		if err == nil {
-			may, err = s.config.Characters.MayOpen(ctx, v.View(), id)
+			may, err = s.config.Characters.MayOpen(ctx, view, id)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, strconv.ErrSyntax) && !errors.Is(err, strconv.ErrRange) {
 			return ctx, err
 		}
 		if !may {
@@ -64,5 +84,8 @@ func (s *Server) bound(ctx context.Context, action access.Action) (context.Conte
 		}
 	}
 	view := access.ListViewOf(v.UserID, v.Grants, v.Home)
-	return context.WithValue(ctx, viewKey{}, &view), nil
+	if view.Shared {
+		view.At = now
+	}
+	return context.WithValue(context.WithValue(ctx, viewKey{}, &view), viewerKey{}, &viewer{v}), nil
 }

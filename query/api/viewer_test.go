@@ -22,7 +22,7 @@ func as(user string) []string { return []string{"Authorization", "Bearer " + use
 // may not open it, as if there were no such character.
 func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 	c := newClient(t)
-	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access"}}
+	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access", "view_shared_characters"}}
 	asked := 0
 	for path, item := range c.server.OpenAPI().Paths {
 		for method, op := range operations(item) {
@@ -32,26 +32,39 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 			asked++
 			c.world.opens = []int64{90000002}
 			target := parameters.Replace(path)
-			if op.Extensions["x-muster-action"] != string(access.ActionReadCharacters) {
+			action := access.Action(op.Extensions["x-muster-action"].(string))
+			if !ofUsers(action) {
 				c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
 				continue
 			}
-			c.requireProblem(c.do(method, target, "", as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
+			c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
 			c.world.opens = []int64{90000001}
+			if action != access.ActionReadCharacters {
+				c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusForbidden, "")
+				continue
+			}
 			require.Equal(t, http.StatusOK, c.do(method, target, "", as("ada")...).StatusCode, target)
 		}
 	}
 	require.Greater(t, asked, 40)
 }
 
-func TestUsersReadNothingButCharactersAndThemselves(t *testing.T) {
+// ofUsers tells whether users may do it at all.
+func ofUsers(action access.Action) bool {
+	switch action {
+	case access.ActionReadCharacters, access.ActionShareCharacters, access.ActionReadAccessLog, access.ActionReadSelf, access.ActionManageTokens:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestUsersReadCharactersAndDecideOnTheirOwnAndNothingElse(t *testing.T) {
 	c := newClient(t)
 	c.world.grants = access.Grants{Active: true, Superuser: true}
 	for path, item := range c.server.OpenAPI().Paths {
 		for method, op := range operations(item) {
-			switch action, _ := op.Extensions["x-muster-action"].(string); access.Action(action) {
-			case access.ActionReadCharacters, access.ActionReadSelf, access.ActionManageTokens:
-			default:
+			if !ofUsers(access.Action(op.Extensions["x-muster-action"].(string))) {
 				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
 			}
 		}
@@ -83,7 +96,7 @@ func TestListsOfCharactersHaveTheUsersView(t *testing.T) {
 	f("root", access.Grants{Superuser: true}, nil)
 	f("root", may("basic_access"), &access.View{Owner: "root"})
 	f("ada", may("basic_access", "view_everything", "characters_access"), &access.View{Owner: "ada"})
-	f("ada", may("basic_access", "finder_access", "view_shared_characters"), &access.View{Owner: "ada", Shared: true})
+	f("ada", may("basic_access", "finder_access", "view_shared_characters"), &access.View{Owner: "ada", Shared: true, At: moment})
 	f("ada", access.Grants{Active: true, Superuser: true}, &access.View{Everything: true})
 
 	c := newClient(t)
