@@ -46,6 +46,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	past := history.New(r.reader, r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
+		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),

@@ -11,6 +11,10 @@ const (
 	TypeUserRegistered event.Type = "muster.access.user.registered.v1"
 	TypeMainSet        event.Type = "muster.access.main.set.v1"
 	TypeListed         event.Type = "muster.access.characters.listed.v1"
+	TypeRoleDefined    event.Type = "muster.access.role.defined.v1"
+	TypeRoleRemoved    event.Type = "muster.access.role.removed.v1"
+	TypeRoleGranted    event.Type = "muster.access.role.granted.v1"
+	TypeRoleRevoked    event.Type = "muster.access.role.revoked.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -18,6 +22,10 @@ func Register(r *event.Registry) {
 	event.Register[UserRegistered](r)
 	event.Register[MainSet](r)
 	event.Register[CharactersListed](r)
+	event.Register[RoleDefined](r)
+	event.Register[RoleRemoved](r)
+	event.Register[RoleGranted](r)
+	event.Register[RoleRevoked](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

@@ -12,11 +12,11 @@ import (
 type Principal struct {
 	// ID names him in events and logs, such as "token:admin". It holds no secret.
 	ID string
-	// UserID is the user of the organisation who he is; empty for a program. A user may
-	// read characters, as far as his [View] goes, also if he is a superuser: one who
-	// was deactivated sees nothing.
+	// UserID is the user of the organisation who he is; empty for a program. What a user
+	// may do follows from his [Grants] alone, see [ReachOf]: one who was deactivated may
+	// do nothing.
 	UserID string
-	// Superuser may do everything.
+	// Superuser may do everything. Of a user it says nothing.
 	Superuser bool
 }
 
@@ -29,7 +29,9 @@ const (
 	ActionReadCharacters Action = "characters.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
-	// ActionExport: take whole collections of all characters out as files.
+	// ActionReadReports: see reports on users and their characters.
+	ActionReadReports Action = "reports.read"
+	// ActionExport: take whole collections of characters out as files.
 	ActionExport Action = "exports.read"
 	// ActionImport: bring in users, mains, characters and their logins.
 	ActionImport Action = "organisation.import"
@@ -48,6 +50,14 @@ const (
 	ActionRemoveCharacter Action = "characters.remove"
 	// ActionForgetCharacter: take everything about a character out of Muster.
 	ActionForgetCharacter Action = "characters.forget"
+	// ActionShareCharacter: let others who may open shared characters open it.
+	ActionShareCharacter Action = "characters.share"
+	// ActionUnshareCharacter: take that back.
+	ActionUnshareCharacter Action = "characters.unshare"
+	// ActionReadUsers: see users, their permissions and where these come from, and roles.
+	ActionReadUsers Action = "users.read"
+	// ActionManageUsers: define and remove roles, grant and revoke them, and change users.
+	ActionManageUsers Action = "users.change"
 	// ActionDefineSkillSets: define and remove skill sets and their groups, and see those
 	// that are not visible to members.
 	ActionDefineSkillSets Action = "skill-sets.define"
@@ -66,21 +76,22 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
+		ActionReadCharacters, ActionReadAnalytics, ActionReadReports, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
-		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
+		ActionRemoveCharacter, ActionForgetCharacter, ActionShareCharacter, ActionUnshareCharacter, ActionReadUsers, ActionManageUsers, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
 	}
 }
 
-// Authorize tells whether somebody may do something: nil if he may, else an
+// Authorize tells whether a program may do something: nil if it may, else an
 // error with [event.CodeUnauthenticated] for nobody and [event.CodeForbidden]
-// for everybody else. Which characters a user may read is for his [View] to say.
+// for everybody else. Users are not asked here, where nobody knows what they were
+// given, but by [AuthorizeUser].
 func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
+	case p.Superuser && p.UserID == "":
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

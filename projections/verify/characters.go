@@ -27,6 +27,9 @@ type Characters struct {
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
 	sets  *eve.SkillSets
+	roles *access.Roles
+	// granted has the roles that users were granted, or were and have no more.
+	granted map[grantOf]bool
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
 }
@@ -44,6 +47,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
 	o.lists = map[string][]access.ListedCharacter{}
+	o.roles, o.granted = access.NewRoles(), map[grantOf]bool{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -56,6 +60,12 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		o.mains[p.UserID] = p.CharacterID
 	case access.CharactersListed:
 		o.lists[p.UserID] = p.Characters
+	case access.RoleDefined, access.RoleRemoved:
+		o.roles.Apply(p)
+	case access.RoleGranted:
+		o.granted[grantOf{p.UserID, p.RoleID}] = true
+	case access.RoleRevoked:
+		o.granted[grantOf{p.UserID, p.RoleID}] = false
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -72,7 +82,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.roleRows, c.grantRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}

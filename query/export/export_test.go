@@ -12,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/tablefile"
@@ -84,6 +85,13 @@ func (f *facts) Members(_ context.Context, corporation int64) ([]int64, error) {
 		return []int64{1, 5}, nil
 	}
 	return nil, nil
+}
+
+func (f *facts) Opened(_ context.Context, view access.View) ([]int64, error) {
+	if view.Owner == "u5" {
+		return []int64{5}, nil
+	}
+	return []int64{}, nil
 }
 
 func (f *facts) Names(_ context.Context, ids postgres.NameRequest) (postgres.Names, error) {
