@@ -157,8 +157,10 @@ type grantInput struct {
 }
 
 type revokeInput struct {
-	grantInput
+	Expecting
 
+	ID     string `path:"id" maxLength:"200" doc:"The user's id."`
+	Name   string `path:"name" maxLength:"100" doc:"The role's name."`
 	Reason string `query:"reason" maxLength:"2000" doc:"Why; it is kept in the log."`
 }
 
