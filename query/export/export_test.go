@@ -164,6 +164,22 @@ func TestTheJournalIsFilteredAsSaid(t *testing.T) {
 	require.Equal(t, issued.Add(1), f.asked.To)
 }
 
+func TestAnExportOfAViewHasItsCharactersAlone(t *testing.T) {
+	f := &facts{}
+	of := func(filter export.Filter) []int64 {
+		csvOf(t, f, "wallet-journal", filter)
+		return f.asked.CharacterIDs
+	}
+	theirs, nobodys := &access.View{Owner: "u5"}, &access.View{}
+	require.Equal(t, []int64{5}, of(export.Filter{View: theirs}))
+	require.Equal(t, []int64{5}, of(export.Filter{View: theirs, CorporationID: 2001}))
+	require.Equal(t, []int64{}, of(export.Filter{View: theirs, CharacterID: 1}))
+	require.Equal(t, []int64{}, of(export.Filter{View: nobodys}), "none, which is not all")
+	require.Nil(t, of(export.Filter{View: &access.View{Everything: true}}))
+	csvOf(t, f, "contract", export.Filter{View: theirs})
+	require.Equal(t, theirs, f.filter.View)
+}
+
 func TestContractsHaveThePeersColumns(t *testing.T) {
 	isk := func(n eve.ISK) *eve.ISK { return &n }
 	f := &facts{contracts: []postgres.Contract{
