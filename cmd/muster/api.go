@@ -61,6 +61,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now), door.tokens},
 		SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
 		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
+		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),

@@ -131,7 +131,9 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	require.NoError(b, err)
 
 	r.stores.pool = heard
-	server, err := roles.newAPI()
+	looks, err := roles.newViewlog()
+	require.NoError(b, err)
+	server, err := roles.newAPI(looks)
 	require.NoError(b, err)
 	r.token, err = r.env.settings.adminToken()
 	require.NoError(b, err)

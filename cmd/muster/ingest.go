@@ -33,6 +33,8 @@ type worlds struct {
 	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
 	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
 
+	SectionPermissions bool `name:"section-permissions" env:"MUSTER_SECTION_PERMISSIONS" help:"Let roles be limited to sections of others' characters. Limits that were defined hold also without it."`
+
 	SamURL           string `name:"sam-url" env:"MUSTER_SAM_URL" help:"Where Sam is; default is Terra's." placeholder:"URL"`
 	RawlsURL         string `name:"rawls-url" env:"MUSTER_RAWLS_URL" help:"Where Rawls is; default is Terra's." placeholder:"URL"`
 	AnvilCredentials string `name:"anvil-credentials" env:"MUSTER_ANVIL_CREDENTIALS" help:"Google service-account key file; empty is the application default, none sends no token." placeholder:"FILE"`

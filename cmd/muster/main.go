@@ -118,6 +118,9 @@ type commandLine struct {
 
 	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, share, list and show them."`
 
+	User userCommand `cmd:"" help:"List and show users, let them in or not, make them superusers."`
+	Role roleCommand `cmd:"" help:"Define roles, which are groups of permissions, and grant them to users and states."`
+
 	Skillset skillsetCommand `cmd:"" help:"Define what characters need to be able to do, and see who can; import it from fittings and skill plans."`
 
 	Export exportCommand `cmd:"" help:"Take wallet journals, contracts and their items out as CSV or Parquet."`

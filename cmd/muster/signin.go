@@ -15,6 +15,8 @@ import (
 	"github.com/muster-sync/muster/ingest/signin"
 	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/ingest/token"
+	"github.com/muster-sync/muster/projections/live"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
 )
 
@@ -56,7 +58,7 @@ type doors struct {
 
 // newDoors prepares the ways in.
 func (r *roles) newDoors() (doors, error) {
-	set, who := r.worlds.Door, people{known{r.stores}}
+	set, who := r.worlds.Door, people{known{r.stores}, pgviews.NewCharacterReader(r.pool, live.New(r.control))}
 	d := doors{}
 	var err error
 	if d.tokens, err = token.New(token.Config{Pool: r.pool, Bus: r.bus, Users: who}); err != nil {
@@ -100,14 +102,22 @@ func (r *roles) openSignOn() (signin.SignOn, error) {
 	return vault, nil
 }
 
-// people tells who users are, and whose characters are, for those who come in.
-type people struct{ known }
+// people tells who users are, what they were given, and whose characters are, for those
+// who come in.
+type people struct {
+	known
+
+	characters *pgviews.CharacterReader
+}
 
 // Grants implements [token.Users].
 func (p people) Grants(ctx context.Context, user string) (access.Grants, bool, error) {
 	users, err := p.Users(ctx, []string{user})
-	u, there := users[user]
-	return access.Grants{Superuser: u.Superuser, Active: u.Active, Permissions: u.Permissions}, there, err
+	if _, there := users[user]; err != nil || !there {
+		return access.Grants{}, false, err
+	}
+	viewer, err := p.characters.Viewer(ctx, user)
+	return viewer.Grants, true, err
 }
 
 // Active implements [session.Users].

@@ -14,6 +14,10 @@ const (
 	TypeTokenIssued    event.Type = "muster.access.token.issued.v1"
 	TypeTokenRevoked   event.Type = "muster.access.token.revoked.v1"
 	TypeDataViewed     event.Type = "muster.access.data.viewed.v1"
+	TypeRoleDefined    event.Type = "muster.access.role.defined.v1"
+	TypeRoleRemoved    event.Type = "muster.access.role.removed.v1"
+	TypeRoleGranted    event.Type = "muster.access.role.granted.v1"
+	TypeRoleRevoked    event.Type = "muster.access.role.revoked.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -24,6 +28,10 @@ func Register(r *event.Registry) {
 	event.Register[TokenIssued](r)
 	event.Register[TokenRevoked](r)
 	event.Register[DataViewed](r)
+	event.Register[RoleDefined](r)
+	event.Register[RoleRemoved](r)
+	event.Register[RoleGranted](r)
+	event.Register[RoleRevoked](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

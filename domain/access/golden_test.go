@@ -18,6 +18,8 @@ import (
 
 var writeGolden = flag.Bool("write-golden", false, "write golden files that are missing; those that are there are never changed")
 
+var roleID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad9")
+
 // samples are values of the current version of each type, every field set.
 func samples() map[string]event.Payload {
 	return map[string]event.Payload{
@@ -48,6 +50,15 @@ func samples() map[string]event.Payload {
 			ViewerID: "token:admin", Section: "list-characters", Way: access.ByToken,
 			FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), Count: 1, Rows: 250,
 		},
+		string(access.TypeRoleDefined): access.RoleDefined{RoleID: roleID, Role: access.Role{
+			Name: "Recruiter", Description: "Looks at applicants.", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"},
+		}},
+		string(access.TypeRoleDefined) + ".least": access.RoleDefined{RoleID: roleID, Role: access.Role{Name: "Nothing"}},
+		string(access.TypeRoleRemoved):            access.RoleRemoved{RoleID: roleID, Name: "Recruiter", Reason: "nobody recruits"},
+		string(access.TypeRoleRemoved) + ".least": access.RoleRemoved{RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeRoleGranted):            access.RoleGranted{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeRoleRevoked):            access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter", Reason: "has left"},
+		string(access.TypeRoleRevoked) + ".least": access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
 	}
 }
 

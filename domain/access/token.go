@@ -59,38 +59,26 @@ type NewToken struct {
 	Lifetime time.Duration
 }
 
-// Issuer is who issues a token.
-type Issuer struct {
-	Principal
-
-	// Superuser tells whether he is one now, be he a user or the administrator.
-	Superuser bool
-}
-
 // DecideToken tells whether somebody may issue such a token. It fails with
 // [event.CodeInvalid] for one that cannot be, and with [event.CodeForbidden] for one
 // that its issuer may not give: a token for somebody else or for a program is a
 // superuser's to give, with what he may do himself; and a token issues no tokens, else
 // a stolen one would outlive its revocation.
-func DecideToken(by Issuer, t NewToken) error {
+func DecideToken(by Actor, t NewToken) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
 	switch {
 	case by.TokenID != "":
 		return event.Errorf(event.CodeForbidden, "%s is a token, and tokens issue no tokens: sign in, or use the administrator's token", by.ID)
-	case t.UserID == "" && !by.Superuser:
+	case t.UserID == "" && !by.Administers():
 		return event.Errorf(event.CodeForbidden, "%s may not issue a token for a program: only superusers may", by.ID)
-	case t.UserID != by.UserID && !by.Superuser:
+	case t.UserID != by.UserID && !by.Administers():
 		return event.Errorf(event.CodeForbidden, "%s may not issue a token for user %q: only superusers may issue tokens for others", by.ID, t.UserID)
 	}
-	as := by.Principal
-	if t.UserID != "" {
-		// It does what its user may, whoever issues it.
-		as = UserPrincipal(t.UserID)
-	}
+	// What its user may do is asked when it is used.
 	for _, action := range t.Scope {
-		if Authorize(as, action) != nil || Authorize(by.Principal, action) != nil {
+		if by.May(action) != nil {
 			return event.Errorf(event.CodeForbidden, "the token cannot be for %q: a token may do only what its issuer and its user may", action)
 		}
 	}
@@ -132,7 +120,7 @@ func join(actions []Action) string {
 // TokenPrincipal is who holds a token at the time of its use. issuer is who has issued
 // it, as he may act now: what he may not do himself any more, the token may not
 // either.
-func TokenPrincipal(t TokenIssued, issuer Principal) Principal {
+func TokenPrincipal(t TokenIssued, issuer Actor) Principal {
 	p := Principal{ID: "token:" + t.TokenID.String(), UserID: t.UserID, TokenID: t.TokenID.String(), Expires: t.ExpiresAt}
 	scope := t.Scope
 	if t.UserID != "" {
@@ -140,14 +128,14 @@ func TokenPrincipal(t TokenIssued, issuer Principal) Principal {
 		p.ID = UserPrincipal(t.UserID).ID + "/" + p.ID
 		if len(scope) == 0 {
 			scope = Actions()
-			if issuer.Scope == nil && (t.UserID == issuer.UserID || issuer.Superuser) {
+			if issuer.Scope == nil && (t.UserID == issuer.UserID || issuer.Administers()) {
 				return p
 			}
 		}
 	}
 	p.Scope = []Action{}
 	for _, action := range scope {
-		if Authorize(issuer, action) == nil {
+		if issuer.May(action) == nil {
 			p.Scope = append(p.Scope, action)
 		}
 	}

@@ -93,11 +93,12 @@ func (i Issued) String() string { return "token " + i.TokenID.String() }
 // GoString keeps the secret out of texts.
 func (i Issued) GoString() string { return i.String() }
 
-// streamOf is the stream that is decided on: tokens of programs are the
-// organisation's.
+// streamOf is the stream that is decided on. Tokens of programs are decided on with
+// roles: decisions on one stream lie in one topic, or a reader of two could take an
+// earlier one for a copy.
 func streamOf(user string) event.Stream {
 	if user == "" {
-		return event.Org
+		return event.Roles
 	}
 	return event.User(user)
 }
@@ -115,11 +116,11 @@ func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.N
 	}
 	var issued Issued
 	receipt, err := t.config.Bus.Do(ctx, streamOf(wanted.UserID), command.Input{Actor: by.ID}, func(ctx context.Context, tx pgx.Tx, _ int64) ([]event.Payload, error) {
-		superuser, err := t.superuser(ctx, by)
+		issuer, err := t.actor(ctx, by)
 		if err != nil {
 			return nil, err
 		}
-		if err := access.DecideToken(access.Issuer{Principal: by, Superuser: superuser}, wanted); err != nil {
+		if err := access.DecideToken(issuer, wanted); err != nil {
 			return nil, err
 		}
 		if err := t.checkUser(ctx, wanted.UserID); err != nil {
@@ -171,13 +172,15 @@ func namesOf(scope []access.Action) []string {
 	return names
 }
 
-// superuser tells whether somebody is one now.
-func (t *Tokens) superuser(ctx context.Context, p access.Principal) (bool, error) {
+// actor is somebody with what he was given.
+func (t *Tokens) actor(ctx context.Context, p access.Principal) (access.Actor, error) {
+	actor := access.Actor{Principal: p}
 	if p.UserID == "" {
-		return p.Superuser, nil
+		return actor, nil
 	}
-	grants, _, err := t.config.Users.Grants(ctx, p.UserID)
-	return grants.Superuser && grants.Active, err
+	var err error
+	actor.Grants, _, err = t.config.Users.Grants(ctx, p.UserID)
+	return actor, err
 }
 
 func (t *Tokens) checkUser(ctx context.Context, user string) error {
@@ -249,7 +252,8 @@ func (t *Tokens) manages(ctx context.Context, p access.Principal) (bool, error) 
 	if p.UserID == "" {
 		return true, nil
 	}
-	return t.superuser(ctx, p)
+	actor, err := t.actor(ctx, p)
+	return actor.Administers(), err
 }
 
 const columns = `token_id, name, user_id, scope, issued_by, issued_by_user, issued_at, expires_at, revoked_at, revoked_by, last_used_at`
@@ -334,28 +338,26 @@ func errNoToken() error {
 // issuer is who has issued a token as he may act now. It fails with
 // [event.CodeUnauthenticated] if the token is good no more for what has become of him
 // or of its user.
-func (t *Tokens) issuer(ctx context.Context, held access.TokenIssued) (access.Principal, error) {
+func (t *Tokens) issuer(ctx context.Context, held access.TokenIssued) (access.Actor, error) {
 	if held.UserID != "" {
 		grants, _, err := t.config.Users.Grants(ctx, held.UserID)
 		if err != nil {
-			return access.Principal{}, err
+			return access.Actor{}, err
 		}
 		if !grants.Active {
-			return access.Principal{}, errNoToken()
+			return access.Actor{}, errNoToken()
 		}
 	}
 	if held.IssuedByUser == "" {
 		// The administrator, who stays what he is.
-		return access.Principal{ID: held.IssuedBy, Superuser: true}, nil
+		return access.Actor{Principal: access.Principal{ID: held.IssuedBy, Superuser: true}}, nil
 	}
-	if held.IssuedByUser != held.UserID {
-		grants, _, err := t.config.Users.Grants(ctx, held.IssuedByUser)
-		if err != nil {
-			return access.Principal{}, err
-		}
-		if !grants.Active || !grants.Superuser {
-			return access.Principal{}, errNoToken()
-		}
+	issuer, err := t.actor(ctx, access.UserPrincipal(held.IssuedByUser))
+	if err != nil {
+		return access.Actor{}, err
 	}
-	return access.UserPrincipal(held.IssuedByUser), nil
+	if held.IssuedByUser != held.UserID && !issuer.Administers() {
+		return access.Actor{}, errNoToken()
+	}
+	return issuer, nil
 }

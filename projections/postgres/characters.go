@@ -20,8 +20,8 @@ var charactersSchema string
 // CharactersName is the name of the projection of users and characters.
 const CharactersName = "characters"
 
-// Characters is the projection of users, characters and their sections, and of
-// skill sets, as they are now.
+// Characters is the projection of users and their roles, characters and their sections,
+// and of skill sets, as they are now.
 func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
@@ -32,6 +32,8 @@ func Characters() runner.Projection {
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
+			{Name: "role_definitions", Key: "role_id"},
+			{Name: "role_grants", Key: "user_id, role_id"},
 			{Name: "listings", Key: "user_id"},
 			{Name: "listed", Key: "user_id, character_id"},
 			{Name: "owners", Key: "character_id"},
@@ -156,6 +158,7 @@ type charactersBatch struct {
 	lists         table[listKey, listRow]
 	failures      table[sectionKey, failureRow]
 	skillSets     skillSets
+	roles         roles
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]place
@@ -224,6 +227,7 @@ func newCharactersShape() *charactersBatch {
 			col("message", "text[]", func(r *failureRow) string { return r.Message }),
 			col("since", "timestamptz[]", func(r *failureRow) time.Time { return r.Since })),
 		skillSets: newSkillSets(),
+		roles:     newRoles(),
 	}
 }
 
@@ -232,7 +236,7 @@ func (b *charactersBatch) empty() *charactersBatch {
 		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), links: b.links.empty(), looks: b.looks.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
 		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
-		skillSets: b.skillSets.empty(),
+		skillSets: b.skillSets.empty(), roles: b.roles.empty(),
 		forgotten: map[int64]place{},
 	}
 }
@@ -287,7 +291,9 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, false, eve.SectionFailed{Since: p.Since}, at})
 	default:
-		b.skillSets.add(e)
+		if !b.roles.add(e) {
+			b.skillSets.add(e)
+		}
 	}
 	return nil
 }
@@ -373,7 +379,7 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.links, &b.looks, &b.orphans, &b.switches, &b.identities,
-		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets)
+		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets, &b.roles)
 }
 
 // writeForgotten deletes what came before characters were forgotten.

@@ -10,6 +10,56 @@ CREATE TABLE users (
     log_offset    bigint NOT NULL
 );
 
+-- Roles. A row stays when its role is removed, so that nothing older brings it back.
+CREATE TABLE role_definitions (
+    role_id       uuid PRIMARY KEY,
+    name          text NOT NULL,
+    description   text NOT NULL,
+    permissions   text[] NOT NULL,
+    -- Those whose users all hold it.
+    states        text[] NOT NULL,
+    -- The only sections of others' characters that it opens; empty for all.
+    sections      text[] NOT NULL,
+    removed       boolean NOT NULL,
+    defined_at    timestamptz NOT NULL,
+    defined_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Whether a user was granted a role. The role need not be there any more.
+CREATE TABLE role_grants (
+    user_id       text NOT NULL,
+    role_id       uuid NOT NULL,
+    granted       boolean NOT NULL,
+    granted_at    timestamptz NOT NULL,
+    granted_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (user_id, role_id)
+);
+CREATE INDEX role_grants_role ON role_grants (role_id);
+
+CREATE VIEW access_roles AS
+SELECT role_id, name, description, permissions, states, sections, defined_at, defined_by FROM role_definitions WHERE NOT removed;
+
+-- The roles that users hold, and the state through which; empty for one that was granted.
+CREATE VIEW holdings AS
+SELECT g.user_id, '' AS state, r.role_id, r.name, r.permissions, r.sections, g.granted_at, g.granted_by
+FROM role_grants g JOIN access_roles r USING (role_id) WHERE g.granted
+UNION ALL
+SELECT u.user_id, u.state, r.role_id, r.name, r.permissions, r.sections, r.defined_at, r.defined_by
+FROM users u JOIN access_roles r ON u.state = ANY (r.states);
+
+-- What users were given in all: by the application that they come from, by roles, and by
+-- roles of their states. Permissions are asked for here and nowhere else.
+CREATE VIEW grants AS
+SELECT u.user_id, u.name, u.superuser, u.active, u.state,
+       u.permissions || ARRAY(SELECT unnest(h.permissions) FROM holdings h WHERE h.user_id = u.user_id) AS permissions
+FROM users u;
+
 CREATE TABLE mains (
     user_id       text PRIMARY KEY,
     character_id  bigint,

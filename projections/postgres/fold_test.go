@@ -107,6 +107,11 @@ func facts() [][2]event.Payload {
 		},
 		{skillSet("a", 1), skillSet("b", 1, 2)},
 		{skillSetGroup("a", 1), skillSetGroup("b", 1, 2)},
+		{
+			access.RoleDefined{RoleID: uuid.UUID{3}, Role: access.Role{Name: "a", Permissions: []string{"p", "q"}, States: []string{"Member"}, Sections: []string{"skills"}}},
+			access.RoleRemoved{RoleID: uuid.UUID{3}, Name: "a"},
+		},
+		{access.RoleGranted{UserID: "u", RoleID: uuid.UUID{3}, Name: "a"}, access.RoleRevoked{UserID: "u", RoleID: uuid.UUID{3}, Name: "a"}},
 	}
 }
 

@@ -28,6 +28,9 @@ type Characters struct {
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
 	sets  *eve.SkillSets
+	roles *access.Roles
+	// granted has the roles that users were granted, or were and have no more.
+	granted map[grantOf]bool
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
 	// looks are looks at data of others, by the ids of their events, and forgotten is
@@ -50,6 +53,7 @@ func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
 	o.lists = map[string][]access.ListedCharacter{}
 	o.looks, o.forgotten = map[uuid.UUID]lookedAt{}, map[int64]time.Time{}
+	o.roles, o.granted = access.NewRoles(), map[grantOf]bool{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -66,6 +70,12 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		o.looks[e.ID] = lookedAt{e.Stream, p}
 	case eve.CharacterForgotten:
 		o.forgotten[p.CharacterID] = e.Time
+	case access.RoleDefined, access.RoleRemoved:
+		o.roles.Apply(p)
+	case access.RoleGranted:
+		o.granted[grantOf{p.UserID, p.RoleID}] = true
+	case access.RoleRevoked:
+		o.granted[grantOf{p.UserID, p.RoleID}] = false
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -82,7 +92,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.roleRows, c.grantRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}

@@ -150,6 +150,12 @@ func fill(t *testing.T, o *organisation) {
 	main := int64(90000001)
 	o.append(t, event.User("u1"), access.UserRegistered{UserID: "u1", Name: "One", Active: true, State: "Member", Permissions: []string{"basic_access", "finder_access"}},
 		access.MainSet{UserID: "u1", CharacterID: &main})
+	recruiter := access.Role{Name: "Recruiter", Permissions: []string{"characters_access"}, States: []string{"Member"}, Sections: []string{"skills", "wallet"}}
+	kept, gone := uuid.UUID{5}, uuid.UUID{6}
+	o.append(t, event.Roles, access.RoleDefined{RoleID: kept, Role: access.Role{Name: "Recruits"}}, access.RoleDefined{RoleID: gone, Role: recruiter},
+		access.RoleDefined{RoleID: kept, Role: recruiter}, access.RoleRemoved{RoleID: gone, Name: "Recruiter"})
+	o.append(t, event.User("u1"), access.RoleGranted{UserID: "u1", RoleID: kept, Name: "Recruiter"}, access.RoleGranted{UserID: "u1", RoleID: gone, Name: "Recruiter"},
+		access.RoleRevoked{UserID: "u1", RoleID: gone, Name: "Recruiter"})
 	o.append(t, event.User("u2"), access.UserRegistered{UserID: "u2"}, access.MainSet{UserID: "u2"},
 		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 8, Name: "Eight"}}},
 		access.CharactersListed{UserID: "u2", Characters: []access.ListedCharacter{{CharacterID: 9, Name: "Nine", CorporationID: 7, AllianceID: 8}}})
@@ -266,6 +272,8 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, err)
 	for _, sql := range []string{
 		"UPDATE " + characters.Namespace + ".users SET superuser = true WHERE user_id = 'u1'",
+		"UPDATE " + characters.Namespace + ".role_definitions SET sections = '{}' WHERE NOT removed",
+		"UPDATE " + characters.Namespace + ".role_grants SET granted = true WHERE NOT granted",
 		"UPDATE " + characters.Namespace + ".owners SET user_id = 'u1' WHERE character_id = 5",
 		"UPDATE " + characters.Namespace + ".sharings SET shared = false WHERE character_id = 6",
 		"UPDATE " + characters.Namespace + ".listed SET corporation_id = 1 WHERE character_id = 9",
@@ -290,7 +298,7 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	report := o.verify(t, 100)
-	require.EqualValues(t, 19, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 21, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {

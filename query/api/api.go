@@ -64,10 +64,15 @@ type Config struct {
 	SkillSetDefiner SkillSetDefiner
 	Importer        Importer
 	Keeper          Keeper
-	Consortia       Consortia
-	Past            Past
-	Explainer       Explainer
-	Declarer        Declarer
+	// Users are users and roles, RoleKeeper decides on them.
+	Users      Users
+	RoleKeeper RoleKeeper
+	// SectionPermissions lets roles be limited to sections.
+	SectionPermissions bool
+	Consortia          Consortia
+	Past               Past
+	Explainer          Explainer
+	Declarer           Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -101,6 +106,7 @@ func (c *Config) validate() error {
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
 		"Keeper":  c.Keeper == nil,
 		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
+		"Users": c.Users == nil, "RoleKeeper": c.RoleKeeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
@@ -190,6 +196,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
+	s.registerUsers()
 	s.registerAnvil()
 	s.registerAcceptances()
 	s.registerExplain()
@@ -233,6 +240,7 @@ func (s *Server) describe() huma.Config {
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
+				{Name: tagUsers, Description: "Who uses Muster, and what they may do."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
 			},
@@ -253,6 +261,7 @@ const (
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"
 	tagOrganisation = "organisation"
+	tagUsers        = "users"
 	tagAnvil        = "anvil"
 	tagOperations   = "operations"
 
@@ -278,7 +287,7 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 	}
 	op.Extensions = map[string]any{"x-muster-action": string(action)}
 	huma.Register(s.api, op, func(ctx context.Context, input *I) (*O, error) {
-		ctx, err := s.bound(ctx, action)
+		err := s.bound(ctx, action)
 		var output *O
 		if err == nil {
 			output, err = handler(ctx, input)

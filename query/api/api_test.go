@@ -104,6 +104,18 @@ type world struct {
 	// grants are what every user holds, opens the characters that he may open.
 	grants access.Grants
 	opens  []int64
+	// owned are those of them that are his; nil for all.
+	owned []int64
+	// accessible are the users whom reports show.
+	accessible []string
+	viewed     access.View
+	audience   access.Audience
+
+	users       postgres.UserFilter
+	role        api.RoleDefinition
+	roleRemoved api.RoleRemoval
+	granted     api.RoleGrant
+	changed     api.UserChange
 
 	filter     postgres.CharacterFilter
 	found      postgres.FindingFilter
@@ -268,7 +280,67 @@ func (w *world) Viewer(ctx context.Context, user string) (postgres.Viewer, error
 }
 
 func (w *world) MayOpen(ctx context.Context, view access.View, character int64) (bool, error) {
-	return view.Everything || slices.Contains(w.opens, character), w.enter(ctx)
+	if view == (access.View{Owner: view.Owner}) && view.Owner != "" {
+		return slices.Contains(w.opens, character) && (w.owned == nil || slices.Contains(w.owned, character)), w.enter(ctx)
+	}
+	return view.Everything || view != (access.View{}) && slices.Contains(w.opens, character), w.enter(ctx)
+}
+
+func (w *world) Opened(ctx context.Context, view access.View) ([]int64, error) {
+	w.viewed = view
+	return w.opens, w.enter(ctx)
+}
+
+func (w *world) AccessibleUsers(ctx context.Context, audience access.Audience) ([]string, error) {
+	w.audience = audience
+	return w.accessible, w.enter(ctx)
+}
+
+func (w *world) Users(ctx context.Context, f postgres.UserFilter) ([]postgres.User, error) {
+	w.users = f
+	if f.ID != "" && f.ID != "ada" {
+		return nil, w.enter(ctx)
+	}
+	return []postgres.User{{
+		UserID: "ada", Name: "Ada", State: "Member", Active: true, Main: &postgres.Main{CharacterID: 90000001, Name: "Bruce Wayne", CorporationID: 98000001},
+		Registered: 1, Unregistered: 1, Given: []string{"basic_access"},
+		Holdings: []access.Holding{{Role: recruiter().Role}, {Role: recruiter().Role, State: "Member"}},
+	}}, w.enter(ctx)
+}
+
+func (w *world) OwnedBy(ctx context.Context, _ string) ([]postgres.OwnedCharacter, error) {
+	return []postgres.OwnedCharacter{{CharacterID: 90000001, Name: "Bruce Wayne", CorporationID: 98000001, Registered: true, Shared: true}, {CharacterID: 90000003, Name: "Alt"}}, w.enter(ctx)
+}
+
+func recruiter() postgres.Role {
+	return postgres.Role{
+		ID: findingID, Role: access.Role{Name: "Recruiter", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"}},
+		DefinedAt: moment, DefinedBy: "token:admin", Granted: 1, Holders: 2,
+	}
+}
+
+func (w *world) Roles(ctx context.Context) ([]postgres.Role, error) {
+	return []postgres.Role{recruiter()}, w.enter(ctx)
+}
+
+func (w *world) DefineRole(ctx context.Context, in api.RoleDefinition) (api.RoleDecision, error) {
+	w.role = in
+	return api.RoleDecision{Changed: true, Version: 3, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) RemoveRole(ctx context.Context, in api.RoleRemoval) (api.RoleDecision, error) {
+	w.roleRemoved = in
+	return api.RoleDecision{Changed: true, Version: 4, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) GrantRole(ctx context.Context, in api.RoleGrant) (api.RoleDecision, error) {
+	w.granted = in
+	return api.RoleDecision{Changed: true, Version: 5, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) ChangeUser(ctx context.Context, in api.UserChange) (api.RoleDecision, error) {
+	w.changed = in
+	return api.RoleDecision{Changed: true, Version: 6, Shown: w.shown}, w.enter(ctx)
 }
 
 func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error) {
@@ -619,7 +691,7 @@ func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
 func (c *client) config(change ...func(*api.Config)) api.Config {
 	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

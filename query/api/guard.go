@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"golang.org/x/time/rate"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -70,17 +71,16 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	action, ok := ctx.Operation().Metadata[guard].(access.Action)
 	err := error(event.Errorf(event.CodeForbidden, "nobody may do this: it is not said who may"))
+	admitted := ctx.Context()
 	if ok {
-		err = access.Authorize(principalOf(ctx.Context()), action)
+		admitted, err = s.admit(admitted, action)
 	}
 	if err == nil {
-		next(ofCharacter(ctx))
+		next(ofCharacter(huma.WithContext(ctx, admitted)))
 		return
 	}
-	code := event.CodeOf(err)
-	if err := huma.WriteErr(s.api, ctx, statusOf(code), err.Error()); err != nil {
-		s.config.Logger.WarnContext(ctx.Context(), "refusal not sent", "error", err)
-	}
+	_, w := humachi.Unwrap(ctx)
+	answerError(w, s.explain(ctx.Context(), err))
 }
 
 // How often an address may fail to sign in: a burst at first, then one every

@@ -182,6 +182,9 @@ func (s *Server) registerKeeping() {
 }
 
 func (s *Server) beginRegistration(ctx context.Context, in *beginInput) (*body[Registration], error) {
+	if v := viewerOf(ctx); v != nil && in.Body.UserID != v.UserID && access.ReachOf(v.Grants, access.ActionRegisterCharacter) != access.ReachAll {
+		return nil, event.Errorf(event.CodeForbidden, "user %s may register characters for himself alone: give his own id as user_id", v.UserID)
+	}
 	r, err := s.config.Keeper.Begin(ctx, BeginRegistration{
 		Actor: principalOf(ctx).ID, UserID: in.Body.UserID, CharacterID: in.Body.CharacterID, Sections: sectionsOf(in.Body.Sections),
 	})
@@ -195,6 +198,9 @@ func (s *Server) getRegistration(ctx context.Context, in *registrationInput) (*b
 	r, err := s.config.Keeper.Registration(ctx, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	if v := viewerOf(ctx); v != nil && r.UserID != v.UserID && access.ReachOf(v.Grants, access.ActionRegisterCharacter) != access.ReachAll {
+		return nil, event.Errorf(event.CodeNotFound, "there is no registration %s of user %s", in.ID, v.UserID)
 	}
 	r.AuthorizeURL = ""
 	return &body[Registration]{&r}, nil

@@ -42,6 +42,9 @@ type target struct {
 	below bool
 }
 
+// wholeCharacter is the section of the character itself.
+const wholeCharacter = "character"
+
 type targetKey struct{}
 
 func targetOf(ctx context.Context) target {
@@ -91,7 +94,7 @@ func sectionBelow(ctx huma.Context) string {
 	_, below, _ := strings.Cut(strings.TrimPrefix(u.Path, charactersPath+"/"), "/")
 	section, _, _ := strings.Cut(below, "/")
 	if section == "" {
-		return "character"
+		return wholeCharacter
 	}
 	return section
 }
@@ -186,8 +189,9 @@ func (s *Server) own(ctx context.Context, p access.Principal, look *access.DataV
 		look.Way = access.ByOwnership
 		return nil
 	}
-	view := viewerOf(ctx).View()
-	view.At = now
+	viewer := *viewerOf(ctx)
+	viewer.At = now
+	view := viewer.View()
 	if look.Way = view.Way(subject); look.Way == "" {
 		return postgres.NoCharacter(look.CharacterID)
 	}
@@ -241,7 +245,7 @@ func (s *Server) registerLooks() {
 	}), func(ctx context.Context, in *accessLogInput) (*pageOutput[AccessLogEntry], error) {
 		filter := in.filter()
 		filter.OwnerID, filter.CharacterID = in.UserID, in.CharacterID
-		if v := viewerOf(ctx); v != nil && !v.everybodys() {
+		if v := viewerOf(ctx); v != nil && !everybodys(v) {
 			if in.UserID != "" && in.UserID != v.UserID {
 				return nil, event.Errorf(event.CodeForbidden, "you see who looked at your data, not who looked at that of %s: leave user_id out", in.UserID)
 			}
@@ -261,7 +265,7 @@ func (s *Server) registerLooks() {
 		if err != nil {
 			return nil, err
 		}
-		if v := viewerOf(ctx); v != nil && !v.everybodys() {
+		if v := viewerOf(ctx); v != nil && !everybodys(v) {
 			if subject.Owner != v.UserID {
 				return nil, event.Errorf(event.CodeForbidden, "only the owner of character %d and administrators see who looked at it", in.ID)
 			}

@@ -83,7 +83,9 @@ func (w *world) Links(ctx context.Context, character int64, user string, _ time.
 // ownerAlone are the headers of a request to an operation that is for owners alone; none
 // for others.
 func ownerAlone(c *client, op *huma.Operation) []string {
-	if op.Extensions["x-muster-action"] != string(access.ActionShareCharacters) {
+	switch access.Action(op.Extensions["x-muster-action"].(string)) {
+	case access.ActionShareCharacter, access.ActionUnshareCharacter:
+	default:
 		return nil
 	}
 	c.world.grants, c.world.opens = access.Grants{Active: true, Permissions: []string{"basic_access", "share_characters"}}, []int64{90000001}
@@ -98,7 +100,7 @@ func TestNoDataOfOthersIsShownWithoutBeingNoted(t *testing.T) {
 	c.world.opens = []int64{90000001}
 	noted := 0
 	for path, item := range c.server.OpenAPI().Paths {
-		if item.Get == nil || item.Get.Extensions["x-muster-action"] == string(access.ActionReadAccessLog) || item.Get.Extensions["x-muster-action"] == string(access.ActionShareCharacters) {
+		if item.Get == nil || item.Get.Extensions["x-muster-action"] == string(access.ActionReadAccessLog) || item.Get.Extensions["x-muster-action"] == string(access.ActionUnshareCharacter) {
 			continue
 		}
 		about := strings.Contains(path, "/characters/{id}") || item.Get.OperationID == "get-missing-skills"

@@ -121,22 +121,22 @@ func (s *Server) registerSharing() {
 		})
 	}
 	const owner = " It is for the owner alone, superusers included."
-	share := access.ActionShareCharacters
+	share, unshare := access.ActionShareCharacter, access.ActionUnshareCharacter
 	register(s, share, decide(http.MethodPut, "share-character", sharePath, "Share a character", "Whoever may view shared characters reads it, until it ends. It needs the permission share_characters."+owner), s.shareCharacter)
-	register(s, share, decide(http.MethodDelete, "unshare-character", sharePath, "Share a character no more", "Links that were given away are not touched."+owner), s.unshareCharacter)
+	register(s, unshare, decide(http.MethodDelete, "unshare-character", sharePath, "Share a character no more", "Links that were given away are not touched."+owner), s.unshareCharacter)
 	register(s, share, decide(http.MethodPost, "create-share-link", linksPath, "Make a link to a character",
 		"Whoever has its secret reads the character, or the sections named, until it expires, is revoked, or its maker does not own the character any more or may not share it. It needs the permission share_characters."+owner), s.createLink)
 	list := asTable(huma.Operation{
 		OperationID: "list-share-links", Path: linksPath, Tags: []string{tagAccess}, Summary: "The links to a character that its owner has made, the newest first",
 		Description: "Without their secrets." + owner, Errors: []int{http.StatusNotFound},
 	})
-	register(s, share, list, s.listLinks)
-	register(s, share, decide(http.MethodDelete, "revoke-share-link", linksPath+"/{link}", "Take a link to a character back", "It shows nothing from then on."+owner), s.revokeLink)
+	register(s, unshare, list, s.listLinks)
+	register(s, unshare, decide(http.MethodDelete, "revoke-share-link", linksPath+"/{link}", "Take a link to a character back", "It shows nothing from then on."+owner), s.revokeLink)
 }
 
 // ownerOf is the user who asks, if he may do something with what he owns. That he owns
 // the character is for the decision to say.
-func ownerOf(ctx context.Context, needed ...access.Permission) (*viewer, error) {
+func ownerOf(ctx context.Context, needed ...access.Permission) (*postgres.Viewer, error) {
 	v := viewerOf(ctx)
 	if v == nil {
 		return nil, event.Errorf(event.CodeForbidden, "%s may not do this: only the owner of a character may, superusers included", principalOf(ctx).ID)

@@ -144,14 +144,15 @@ func (s *Server) getMe(ctx context.Context, _ *struct{}) (*body[Me], error) {
 	if !p.Expires.IsZero() {
 		me.ExpiresAt = &p.Expires
 	}
-	reads := true
+	may := func(a access.Action) bool { return access.Authorize(p, a) == nil }
 	switch {
 	case p.UserID != "":
 		v, err := s.config.Characters.Viewer(ctx, p.UserID)
 		if err != nil {
 			return nil, err
 		}
-		me.Kind, me.Superuser, reads = "user", v.Superuser, v.Can(access.BasicAccess)
+		me.Kind, me.Superuser = "user", v.Superuser
+		may = func(a access.Action) bool { return access.AuthorizeUser(p, v.Grants, a) == nil }
 		for _, permission := range access.Permissions() {
 			if v.Can(permission) {
 				me.Permissions = append(me.Permissions, string(permission))
@@ -161,7 +162,7 @@ func (s *Server) getMe(ctx context.Context, _ *struct{}) (*body[Me], error) {
 		me.Kind = "administrator"
 	}
 	for _, action := range access.Actions() {
-		if access.Authorize(p, action) == nil && (reads || action != access.ActionReadCharacters) {
+		if may(action) {
 			me.Actions = append(me.Actions, string(action))
 		}
 	}

@@ -32,43 +32,75 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 			asked++
 			c.world.opens = []int64{90000002}
 			target := parameters.Replace(path)
-			action := access.Action(op.Extensions["x-muster-action"].(string))
-			if !ofUsers(action) {
+			reach := access.ReachOf(c.world.grants, access.Action(op.Extensions["x-muster-action"].(string)))
+			if reach == access.ReachNone {
 				c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
 				continue
 			}
 			c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
 			c.world.opens = []int64{90000001}
-			if action != access.ActionReadCharacters {
-				c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusForbidden, "")
-				continue
+			c.world.owned = nil
+			require.Less(t, c.do(method, target, bodies[op.OperationID], as("ada")...).StatusCode, 300, target)
+			c.world.owned = []int64{}
+			a := c.do(method, target, bodies[op.OperationID], as("ada")...)
+			switch {
+			case reach == access.ReachOwn:
+				c.requireProblem(a, http.StatusForbidden, "that is for its owner")
+			case strings.HasSuffix(path, "/skill-sets"):
+				c.requireProblem(a, http.StatusForbidden, "view_skill_sets")
+			default:
+				require.Equal(t, http.StatusOK, a.StatusCode, target)
 			}
-			require.Equal(t, http.StatusOK, c.do(method, target, "", as("ada")...).StatusCode, target)
 		}
 	}
 	require.Greater(t, asked, 40)
 }
 
-// ofUsers tells whether users may do it at all.
-func ofUsers(action access.Action) bool {
-	switch action {
-	case access.ActionReadCharacters, access.ActionShareCharacters, access.ActionReadAccessLog, access.ActionReadSelf, access.ActionManageTokens:
-		return true
-	default:
-		return false
-	}
+// ownersAlone tells whether only the owner of a character may do it.
+func ownersAlone(a access.Action) bool {
+	return a == access.ActionRemoveCharacter || a == access.ActionShareCharacter || a == access.ActionUnshareCharacter
 }
 
-func TestUsersReadCharactersAndDecideOnTheirOwnAndNothingElse(t *testing.T) {
-	c := newClient(t)
-	c.world.grants = access.Grants{Active: true, Superuser: true}
-	for path, item := range c.server.OpenAPI().Paths {
-		for method, op := range operations(item) {
-			if !ofUsers(access.Action(op.Extensions["x-muster-action"].(string))) {
-				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
+// What a superuser of the organisation may do is what the administrator's token may,
+// but for what is the owner's.
+func TestSuperusersWhoAreUsersAdministerWhileTheyAreActive(t *testing.T) {
+	for _, active := range []bool{true, false} {
+		c := newClient(t)
+		c.world.grants = access.Grants{Active: active, Superuser: true}
+		c.world.owned, c.world.opens = []int64{}, []int64{90000001}
+		for path, item := range c.server.OpenAPI().Paths {
+			for method, op := range operations(item) {
+				a := c.do(method, parameters.Replace(path), bodies[op.OperationID], as("root")...)
+				switch {
+				case !active:
+					c.requireProblem(a, http.StatusForbidden, "may not do")
+				case ownersAlone(access.Action(op.Extensions["x-muster-action"].(string))):
+					c.requireProblem(a, http.StatusForbidden, "that is for its owner")
+				default:
+					require.Less(t, a.StatusCode, 300, "%s %s: %s", method, path, a.text)
+				}
 			}
 		}
 	}
+}
+
+// An action that only superusers may do is closed for a user who was given everything.
+func TestNoPermissionAdministers(t *testing.T) {
+	c := newClient(t)
+	c.world.grants = access.Grants{Active: true}
+	for _, p := range access.Permissions() {
+		c.world.grants.Permissions = append(c.world.grants.Permissions, string(p))
+	}
+	closed := 0
+	for path, item := range c.server.OpenAPI().Paths {
+		for method, op := range operations(item) {
+			if access.ReachOf(c.world.grants, access.Action(op.Extensions["x-muster-action"].(string))) == access.ReachNone {
+				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "that is for active superusers")
+				closed++
+			}
+		}
+	}
+	require.Greater(t, closed, 40)
 }
 
 func TestListsOfCharactersHaveTheUsersView(t *testing.T) {
@@ -102,6 +134,7 @@ func TestListsOfCharactersHaveTheUsersView(t *testing.T) {
 	c := newClient(t)
 	c.get("/v1/characters")
 	require.Nil(t, c.world.filter.View, "a program is bounded by its actions")
+	c.world.grants = may("basic_access")
 	for _, id := range []string{"x", "99999999999999999999", "0"} {
 		c.requireProblem(c.get("/v1/characters/"+id, as("ada")...), http.StatusUnprocessableEntity, "path.id")
 	}
