@@ -63,8 +63,8 @@ type NewToken struct {
 // [event.CodeInvalid] for one that cannot be, and with [event.CodeForbidden] for one
 // that its issuer may not give: a token for somebody else or for a program is a
 // superuser's to give, with what he may do himself; and a token issues no tokens, else
-// a stolen one would outlive its revocation.
-func DecideToken(by Actor, t NewToken) error {
+// a stolen one would outlive its revocation. user is what its user was given.
+func DecideToken(by Actor, t NewToken, user Grants) error {
 	if err := t.validate(); err != nil {
 		return err
 	}
@@ -76,9 +76,8 @@ func DecideToken(by Actor, t NewToken) error {
 	case t.UserID != by.UserID && !by.Administers():
 		return event.Errorf(event.CodeForbidden, "%s may not issue a token for user %q: only superusers may issue tokens for others", by.ID, t.UserID)
 	}
-	// What its user may do is asked when it is used.
 	for _, action := range t.Scope {
-		if by.May(action) != nil {
+		if by.May(action) != nil || t.UserID != "" && AuthorizeUser(UserPrincipal(t.UserID), user, action) != nil {
 			return event.Errorf(event.CodeForbidden, "the token cannot be for %q: a token may do only what its issuer and its user may", action)
 		}
 	}

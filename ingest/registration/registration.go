@@ -47,7 +47,9 @@ type View interface {
 // KnownUser is a user as the read model has him.
 type KnownUser struct {
 	access.UserRegistered
-	Main *int64
+	// Granted are all his permissions, those of his roles included.
+	Granted []string
+	Main    *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
 	// Listed are the characters that he was last said to own without their being

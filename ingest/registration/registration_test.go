@@ -112,6 +112,7 @@ func (w *world) Users(_ context.Context, ids []string) (map[string]registration.
 	known := map[string]registration.KnownUser{}
 	for _, id := range ids {
 		if u, ok := w.users[id]; ok {
+			u.Granted = u.Permissions
 			known[id] = u
 		}
 	}

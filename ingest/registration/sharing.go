@@ -207,7 +207,7 @@ func (s *Sharer) decide(
 		events, err := decide(ctx,
 			eve.Standing{Known: known, UserID: c.UserID, OwnerHash: c.OwnerHash, Disabled: c.Disabled},
 			eve.Sharing{Shared: c.Shared, Until: c.SharedUntil},
-			access.Grants{Superuser: u.Superuser, Active: u.Active, Permissions: u.Permissions})
+			access.Grants{Superuser: u.Superuser, Active: u.Active, Permissions: u.Granted})
 		if err != nil {
 			return nil, err
 		}

@@ -120,10 +120,14 @@ func (t *Tokens) Issue(ctx context.Context, by access.Principal, wanted access.N
 		if err != nil {
 			return nil, err
 		}
-		if err := access.DecideToken(issuer, wanted); err != nil {
+		grants, known, err := t.given(ctx, wanted.UserID)
+		if err != nil {
 			return nil, err
 		}
-		if err := t.checkUser(ctx, wanted.UserID); err != nil {
+		if err := access.DecideToken(issuer, wanted, grants); err != nil {
+			return nil, err
+		}
+		if err := checkUser(wanted.UserID, grants, known); err != nil {
 			return nil, err
 		}
 		// To the microsecond, as it is kept.
@@ -183,14 +187,18 @@ func (t *Tokens) actor(ctx context.Context, p access.Principal) (access.Actor, e
 	return actor, err
 }
 
-func (t *Tokens) checkUser(ctx context.Context, user string) error {
+// given is what a user was given, and whether he is known; for a program nothing.
+func (t *Tokens) given(ctx context.Context, user string) (access.Grants, bool, error) {
 	if user == "" {
-		return nil
+		return access.Grants{}, false, nil
 	}
-	grants, known, err := t.config.Users.Grants(ctx, user)
+	return t.config.Users.Grants(ctx, user)
+}
+
+func checkUser(user string, grants access.Grants, known bool) error {
 	switch {
-	case err != nil:
-		return err
+	case user == "":
+		return nil
 	case !known:
 		return event.Errorf(event.CodeInvalid, "there is no user %q: bring users in with `muster import` first", user)
 	case !grants.Active:

@@ -39,10 +39,13 @@ type rig struct {
 	now   time.Time
 }
 
+// member is what users have who are not superusers.
+var member = access.Grants{Active: true, Permissions: []string{"basic_access"}}
+
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, pool: enginetest.Postgres(t), now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), users: users{
-		"ada": {Active: true}, "bob": {Active: true}, "root": {Active: true, Superuser: true}, "zed": {},
+		"ada": member, "bob": member, "root": {Active: true, Superuser: true}, "zed": {},
 	}}
 	require.NoError(t, schema.Migrate(t.Context(), r.pool))
 	require.NoError(t, command.Migrate(t.Context(), r.pool))
@@ -103,8 +106,8 @@ func TestAUsersTokenActsAsHe(t *testing.T) {
 		ID: "user:ada/token:" + issued.TokenID.String(), UserID: "ada", TokenID: issued.TokenID.String(), Expires: r.now.Add(token.DefaultLifetime),
 	}, p)
 	bounded := r.holds(r.issue(ada, access.NewToken{UserID: "ada", Scope: []access.Action{access.ActionManageTokens}}).Secret)
-	require.NoError(t, access.Authorize(bounded, access.ActionManageTokens))
-	require.Equal(t, event.CodeForbidden, event.CodeOf(access.Authorize(bounded, access.ActionReadCharacters)))
+	require.NoError(t, access.AuthorizeUser(bounded, member, access.ActionManageTokens))
+	require.Equal(t, event.CodeForbidden, event.CodeOf(access.AuthorizeUser(bounded, member, access.ActionReadCharacters)))
 
 	_, err := r.Issue(t.Context(), p, access.NewToken{Name: "another", UserID: "ada"})
 	require.Equal(t, event.CodeForbidden, event.CodeOf(err))
@@ -163,7 +166,7 @@ func TestATokenThatIsGoodNoMoreIsRefused(t *testing.T) {
 
 	r.users["ada"] = access.Grants{}
 	r.refused(other.Secret)
-	r.users["ada"] = access.Grants{Active: true}
+	r.users["ada"] = member
 	r.holds(other.Secret)
 	r.now = r.now.Add(time.Hour)
 	r.refused(other.Secret)
@@ -172,7 +175,7 @@ func TestATokenThatIsGoodNoMoreIsRefused(t *testing.T) {
 func TestATokenNeverDoesMoreThanItsIssuerMay(t *testing.T) {
 	r := newRig(t)
 	root := access.UserPrincipal("root")
-	_, err := r.Issue(t.Context(), root, access.NewToken{Name: "x", Scope: []access.Action{access.ActionForgetCharacter}})
+	_, err := r.Issue(t.Context(), ada, access.NewToken{Name: "x", UserID: "ada", Scope: []access.Action{access.ActionForgetCharacter}})
 	require.Equal(t, event.CodeForbidden, event.CodeOf(err))
 	program := r.issue(root, access.NewToken{Scope: []access.Action{access.ActionReadCharacters}})
 	forBob := r.issue(root, access.NewToken{UserID: "bob"})
@@ -181,7 +184,7 @@ func TestATokenNeverDoesMoreThanItsIssuerMay(t *testing.T) {
 	require.Equal(t, "bob", p.UserID)
 	require.False(t, p.Superuser)
 
-	r.users["root"] = access.Grants{Active: true}
+	r.users["root"] = member
 	r.refused(program.Secret)
 	r.refused(forBob.Secret)
 	r.users["root"] = access.Grants{Superuser: true}

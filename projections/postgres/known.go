@@ -16,7 +16,9 @@ import (
 // KnownUser is a user with his main, as decisions need him.
 type KnownUser struct {
 	access.UserRegistered
-	Main *int64
+	// Granted are all his permissions, those of his roles included.
+	Granted []string
+	Main    *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
 	// Listed are the characters that he was last said to own without their being
@@ -28,14 +30,14 @@ type KnownUser struct {
 // projection knows.
 func KnownUsers(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []string) (map[string]KnownUser, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, u.permissions, m.character_id, m.user_id IS NOT NULL
-		FROM `+schema+`.users u LEFT JOIN `+schema+`.mains m USING (user_id) WHERE u.user_id = ANY($1)`, ids)
+	rows, err := pool.Query(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, u.permissions, g.permissions, m.character_id, m.user_id IS NOT NULL
+		FROM `+schema+`.users u JOIN `+schema+`.grants g USING (user_id) LEFT JOIN `+schema+`.mains m USING (user_id) WHERE u.user_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking users up: %w", err)
 	}
 	known := map[string]KnownUser{}
 	var u KnownUser
-	_, err = pgx.ForEachRow(rows, []any{&u.UserID, &u.Name, &u.Superuser, &u.Active, &u.State, &u.Permissions, &u.Main, &u.HasMain}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&u.UserID, &u.Name, &u.Superuser, &u.Active, &u.State, &u.Permissions, &u.Granted, &u.Main, &u.HasMain}, func() error {
 		known[u.UserID] = u
 		u = KnownUser{}
 		return nil

@@ -98,7 +98,7 @@ func (r *CharacterReader) Subject(ctx context.Context, character int64, at time.
 	}
 	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(c.user_id, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
 			coalesce(c.shared AND coalesce(c.shared_until > $2, true) AND (u.superuser OR $3 = ANY(u.permissions)), false)
-		FROM %[1]s.characters c LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
+		FROM %[1]s.characters c LEFT JOIN %[1]s.grants u ON u.user_id = c.user_id
 		LEFT JOIN LATERAL (SELECT h.corporation_id, h.alliance_id FROM %[1]s.homes h WHERE h.user_id = c.user_id LIMIT 1) h ON true
 		WHERE c.character_id = $1`, schema), character, at, string(access.ShareCharacters)).
 		Scan(&s.Owner, &s.Home.CorporationID, &s.Home.AllianceID, &s.Shared)
@@ -137,7 +137,7 @@ func linksSQL(schema string) string {
 					AND (u.superuser OR ($2 = ANY(u.permissions) AND '`+string(access.BasicAccess)+`' = ANY(u.permissions))), false),
 			l.revoked
 		FROM %[1]s.links l LEFT JOIN %[1]s.departures d USING (character_id)
-		LEFT JOIN %[1]s.characters c USING (character_id) LEFT JOIN %[1]s.users u ON u.user_id = l.user_id `, schema)
+		LEFT JOIN %[1]s.characters c USING (character_id) LEFT JOIN %[1]s.grants u ON u.user_id = l.user_id `, schema)
 }
 
 func scanLink(row pgx.CollectableRow) (Link, error) {
@@ -215,7 +215,7 @@ func KnownLinks(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ch
 // may not share any more, ascending, at most limit. It is for those who end them.
 func LapsedSharings(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, at time.Time, limit int) ([]int64, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, fmt.Sprintf(`SELECT c.character_id FROM %[1]s.characters c LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
+	rows, err := pool.Query(ctx, fmt.Sprintf(`SELECT c.character_id FROM %[1]s.characters c LEFT JOIN %[1]s.grants u ON u.user_id = c.user_id
 		WHERE c.shared AND (c.shared_until <= $1 OR NOT coalesce(u.superuser OR $2 = ANY(u.permissions), false))
 		ORDER BY c.character_id LIMIT $3`, schema), at, string(access.ShareCharacters), limit)
 	if err != nil {

@@ -63,7 +63,7 @@ func newFolded(t *testing.T) *folded {
 		return err
 	})
 	reader := postgres.NewCharacterReader(f.pool, live.New(standing{}))
-	f.client = newClient(t, func(c *api.Config) { c.Characters, c.Users, c.SkillSets = reader, reader, reader })
+	f.client = newClient(t, func(c *api.Config) { c.Characters, c.Users, c.SkillSets, c.AccessLog = reader, reader, reader, reader })
 	return f
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -202,10 +203,11 @@ func (o *town) wanted(action access.Action, path string, id int64) int {
 		default:
 			return http.StatusOK
 		}
-	case access.ActionUpdateCharacter, access.ActionDisableCharacter, access.ActionEnableCharacter, access.ActionRemoveCharacter:
-		superuser := mine.Superuser && action != access.ActionRemoveCharacter
+	case access.ActionUpdateCharacter, access.ActionDisableCharacter, access.ActionEnableCharacter, access.ActionRemoveCharacter, access.ActionReadAccessLog,
+		access.ActionShareCharacter, access.ActionUnshareCharacter:
+		superuser := mine.Superuser && !ownersAlone(action)
 		switch {
-		case !full.Can(mine, "basic_access"):
+		case !full.Can(mine, "basic_access"), action == access.ActionShareCharacter && !full.Can(mine, "share_characters"):
 			return http.StatusForbidden
 		case !there:
 			return http.StatusNotFound
@@ -237,6 +239,7 @@ func requireResources(t *testing.T, c *client, o *town) {
 		for method, op := range operations(item) {
 			for id := int64(1); id <= 9; id++ {
 				target := parameters.Replace(strings.Replace(path, "{id}", fmt.Sprint(id), 1))
+				o.world.subject.Owner = "ada"
 				a := c.do(method, target, bodies[op.OperationID], as("ada")...)
 				status := a.StatusCode
 				if status == http.StatusCreated || status == http.StatusAccepted {
@@ -316,9 +319,27 @@ func requireResources(t *testing.T, c *client, o *town) {
 	}
 }
 
+// townLog knows whose characters are that somebody looks at.
+type townLog struct{ town *town }
+
+func (l townLog) Looks(ctx context.Context, f postgres.LookFilter) ([]postgres.Look, error) {
+	return accessLog{l.town.world}.Looks(ctx, f)
+}
+
+func (l townLog) Subject(_ context.Context, character int64, _ time.Time) (access.Subject, error) {
+	for _, c := range l.town.says.Characters {
+		if c.ID != character || c.Owner == nil {
+			continue
+		}
+		owner := l.town.user(*c.Owner)
+		return access.Subject{Owner: owner.ID, Home: l.town.home(owner), Shared: c.Shared && l.town.says.Holds(owner, "share_characters")}, nil
+	}
+	return access.Subject{}, nil
+}
+
 func newTown(t *testing.T, org access.Organisation, limited ...access.Role) (*client, *town) {
 	o := &town{says: accesstest.Statement{Organisation: org}, limited: map[string][]access.Role{"ada": limited}}
-	c := newClient(t, func(config *api.Config) { config.Characters, config.SkillSets = o, o })
+	c := newClient(t, func(config *api.Config) { config.Characters, config.SkillSets, config.AccessLog = o, o, townLog{o} })
 	o.world = c.world
 	return c, o
 }

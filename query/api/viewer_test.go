@@ -39,9 +39,9 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 			}
 			c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
 			c.world.opens = []int64{90000001}
-			c.world.owned = nil
+			c.world.owned, c.world.subject.Owner = nil, "ada"
 			require.Less(t, c.do(method, target, bodies[op.OperationID], as("ada")...).StatusCode, 300, target)
-			c.world.owned = []int64{}
+			c.world.owned, c.world.subject.Owner = []int64{}, "owner"
 			a := c.do(method, target, bodies[op.OperationID], as("ada")...)
 			switch {
 			case reach == access.ReachOwn:
@@ -72,6 +72,8 @@ func TestSuperusersWhoAreUsersAdministerWhileTheyAreActive(t *testing.T) {
 			for method, op := range operations(item) {
 				a := c.do(method, parameters.Replace(path), bodies[op.OperationID], as("root")...)
 				switch {
+				case op.OperationID == "get-me":
+					require.Equal(t, http.StatusOK, a.StatusCode, "who somebody is is no secret from himself")
 				case !active:
 					c.requireProblem(a, http.StatusForbidden, "may not do")
 				case ownersAlone(access.Action(op.Extensions["x-muster-action"].(string))):
