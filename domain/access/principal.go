@@ -13,8 +13,8 @@ type Principal struct {
 	// ID names him in events and logs, such as "token:admin". It holds no secret.
 	ID string
 	// UserID is the user of the organisation who he is; empty for a program. A user may
-	// read characters, as far as his [View] goes, also if he is a superuser: one who
-	// was deactivated sees nothing.
+	// read characters and reports, as far as his [View] and his [Audience] go, also if he
+	// is a superuser: one who was deactivated sees nothing.
 	UserID string
 	// Superuser may do everything.
 	Superuser bool
@@ -27,6 +27,9 @@ type Action string
 const (
 	// ActionReadCharacters: see characters and their sections.
 	ActionReadCharacters Action = "characters.read"
+	// ActionReadReports: see reports about users and their characters. Whom they show to
+	// a user is for his [Audience] to say.
+	ActionReadReports Action = "reports.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
 	// ActionExport: take whole collections of all characters out as files.
@@ -66,7 +69,7 @@ const (
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
+		ActionReadCharacters, ActionReadReports, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
 		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
@@ -75,12 +78,13 @@ func Actions() []Action {
 
 // Authorize tells whether somebody may do something: nil if he may, else an
 // error with [event.CodeUnauthenticated] for nobody and [event.CodeForbidden]
-// for everybody else. Which characters a user may read is for his [View] to say.
+// for everybody else. Which characters a user may read is for his [View] to say, and
+// whom reports show to him for his [Audience].
 func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
+	case p.Superuser, p.UserID != "" && (action == ActionReadCharacters || action == ActionReadReports):
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

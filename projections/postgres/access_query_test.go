@@ -248,23 +248,7 @@ func (v *views) plan(sql string, args ...any) node {
 // no table of characters, owners or users is read from end to end.
 func TestAnAuditorOfABigOrganisationIsAnsweredByIndexes(t *testing.T) {
 	v := newViews(t, postgres.Characters())
-	v.enter(func(ctx context.Context, tx pgx.Tx) error {
-		// 10,000 users with five characters each; the first one is the main. 200
-		// alliances of 50 users. Every third character is known by its details.
-		_, err := tx.Exec(ctx, `
-			INSERT INTO users SELECT 'u' || u, 'user', false, true, 'Member', '{basic_access,finder_access,characters_access,view_same_alliance}', gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
-			INSERT INTO mains SELECT 'u' || u, u * 5, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
-			INSERT INTO listings SELECT 'u' || u, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
-			INSERT INTO listed SELECT 'u' || u, 1000000 + u, 'Alt', 2000 + u % 1000, 3000 + u % 200, gen_random_uuid(), 0, u FROM generate_series(1, 10000) u;
-			INSERT INTO registrations SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
-			INSERT INTO identities SELECT c, 'Pilot ' || c, 2000 + c / 5 % 1000, 3000 + c / 5 % 200, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 3 = 0;
-			INSERT INTO owners SELECT c, 'u' || c / 5, '', '{}', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c;
-			INSERT INTO sharings SELECT c, c % 1000 = 0, 'u' || c / 5, gen_random_uuid(), 0, c FROM generate_series(5, 50004) c WHERE c % 10 = 0;
-			INSERT INTO orphans SELECT c, false, '', now(), gen_random_uuid(), 0, c FROM generate_series(5, 50004) c`)
-		return err
-	})
-	_, err := v.pool.Exec(t.Context(), "ANALYZE")
-	require.NoError(t, err)
+	v.bigOrganisation()
 	schema := pgx.Identifier{v.schema}.Sanitize()
 	reader := postgres.NewCharacterReader(v.pool, v.live())
 	viewer, err := reader.Viewer(t.Context(), "u77")

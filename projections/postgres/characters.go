@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 4,
+		Version: 5,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 		Schema:  charactersSchema + sectionViews(),
 		Tables: []runner.Table{
@@ -65,11 +65,6 @@ type userRow struct {
 
 type mainRow struct {
 	access.MainSet
-	place
-}
-
-type listingRow struct {
-	access.CharactersListed
 	place
 }
 
@@ -239,7 +234,7 @@ func (b *charactersBatch) Add(e runner.Event) error {
 	case access.MainSet:
 		b.mains.put(p.UserID, mainRow{p, at})
 	case access.CharactersListed:
-		b.listings.put(p.UserID, listingRow{p, at})
+		b.listings.add(p, e.Time, at)
 	case eve.CharacterRegistered:
 		b.registrations.put(p.CharacterID, registrationRow{p.CharacterID, p.Name, p.CorporationID, p.AllianceID, at})
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)

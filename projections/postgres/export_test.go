@@ -1,8 +1,9 @@
 package postgres
 
-// FinderSQL and CharactersSQL are what the readers ask, for tests of how Postgres
-// answers.
+// What the readers ask, for tests of how Postgres answers.
 var (
-	FinderSQL     = finderSQL
-	CharactersSQL = charactersSQL
+	FinderSQL                   = finderSQL
+	CharactersSQL               = charactersSQL
+	ComplianceOfUsersSQL        = complianceOfUsersSQL
+	ComplianceOfCorporationsSQL = complianceOfCorporationsSQL
 )

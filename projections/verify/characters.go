@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -26,7 +27,9 @@ type Characters struct {
 	users map[string]access.UserRegistered
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
-	sets  *eve.SkillSets
+	// listedSince is when each character came to be on the lists of its user.
+	listedSince map[owned]time.Time
+	sets        *eve.SkillSets
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
 }
@@ -43,7 +46,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 // Begin implements [Oracle].
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
-	o.lists = map[string][]access.ListedCharacter{}
+	o.lists, o.listedSince = map[string][]access.ListedCharacter{}, map[owned]time.Time{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -55,7 +58,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	case access.MainSet:
 		o.mains[p.UserID] = p.CharacterID
 	case access.CharactersListed:
-		o.lists[p.UserID] = p.Characters
+		o.list(p, e.Time)
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -67,6 +70,24 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		return nil
 	}
 	return err
+}
+
+// list takes a list of a user, told at a moment: what was on the one before has been
+// listed for longer.
+func (o *Characters) list(p access.CharactersListed, at time.Time) {
+	before := o.lists[p.UserID]
+	o.lists[p.UserID] = p.Characters
+	for _, c := range p.Characters {
+		key := owned{p.UserID, c.CharacterID}
+		if _, known := o.listedSince[key]; !known {
+			o.listedSince[key] = at
+		}
+	}
+	for _, c := range before {
+		if !slices.ContainsFunc(p.Characters, func(l access.ListedCharacter) bool { return l.CharacterID == c.CharacterID }) {
+			delete(o.listedSince, owned{p.UserID, c.CharacterID})
+		}
+	}
 }
 
 // Compare implements [Oracle].
@@ -144,6 +165,8 @@ func (c characterRows) listedRows(ctx context.Context) error {
 	var (
 		key owned
 		row access.ListedCharacter
+		// since is as Postgres keeps it, by the microsecond.
+		since time.Time
 	)
 	log, seen := map[owned]bool{}, map[owned]bool{}
 	lists := map[owned]access.ListedCharacter{}
@@ -153,15 +176,16 @@ func (c characterRows) listedRows(ctx context.Context) error {
 		}
 	}
 	stream := func(k owned) event.Stream { return event.User(k.user) }
-	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id FROM {schema}.listed WHERE log_partition = $1`,
-		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID}, func() {
+	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id, since FROM {schema}.listed WHERE log_partition = $1`,
+		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID, &since}, func() {
 			if !c.wanted(stream(key)) {
 				return
 			}
 			seen[key] = true
 			c.report.Rows[c.Projection()]++
 			row.CharacterID = key.id
-			c.report.same(c.Projection(), stream(key), "character not registered", fmt.Sprint(lists[key]), fmt.Sprint(row))
+			c.report.same(c.Projection(), stream(key), "character not registered",
+				fmt.Sprint(lists[key], c.listedSince[key].UTC().Truncate(time.Microsecond)), fmt.Sprint(row, since.UTC()))
 		})
 	missing(c, "character not registered", log, seen, stream)
 	return err

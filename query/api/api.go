@@ -46,6 +46,8 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
+	// Compliance reports on users and their characters.
+	Compliance Compliance
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -81,7 +83,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper":    c.Keeper == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -142,6 +144,7 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerCompliance()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()
@@ -183,6 +186,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagReports, Description: "Who has done what the organisation asks for."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
@@ -202,6 +206,7 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagReports      = "reports"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"

@@ -44,12 +44,12 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 	require.Greater(t, asked, 40)
 }
 
-func TestUsersReadNothingButCharacters(t *testing.T) {
+func TestUsersReadNothingButCharactersAndReports(t *testing.T) {
 	c := newClient(t)
 	c.world.grants = access.Grants{Active: true, Superuser: true}
 	for path, item := range c.server.OpenAPI().Paths {
 		for method, op := range operations(item) {
-			if op.Extensions["x-muster-action"] != string(access.ActionReadCharacters) {
+			if action := op.Extensions["x-muster-action"]; action != string(access.ActionReadCharacters) && action != string(access.ActionReadReports) {
 				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
 			}
 		}
