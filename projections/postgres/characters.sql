@@ -44,6 +44,7 @@ CREATE TABLE listed (
     log_offset     bigint NOT NULL,
     PRIMARY KEY (user_id, character_id)
 );
+CREATE INDEX listed_character ON listed (character_id);
 CREATE INDEX listed_corporation ON listed (corporation_id);
 CREATE INDEX listed_alliance ON listed (alliance_id);
 CREATE INDEX listed_name ON listed (lower(name) COLLATE "C");
