@@ -48,6 +48,8 @@ type Config struct {
 	Wallets    Wallets
 	// Compliance reports on users and their characters.
 	Compliance Compliance
+	// Finder finds characters, registered or not.
+	Finder Finder
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -83,7 +85,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -145,6 +147,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerCompliance()
+	s.registerFinder()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()
