@@ -146,6 +146,7 @@ CREATE TABLE sections (
     log_offset    bigint NOT NULL,
     PRIMARY KEY (character_id, section)
 );
+CREATE INDEX sections_ship_type ON sections (number_of(value, 'ship_type_id')) WHERE section = 'ship';
 CREATE INDEX sections_system ON sections (number_of(value, 'solar_system_id')) WHERE section = 'location';
 
 -- The elements of the lists of the last full observation.

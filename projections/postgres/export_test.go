@@ -4,6 +4,8 @@ package postgres
 var (
 	FinderSQL                   = finderSQL
 	CharactersSQL               = charactersSQL
+	SearchSQL                   = searchSQL
+	SearchRecordsSQL            = searchRecordsSQL
 	ComplianceOfUsersSQL        = complianceOfUsersSQL
 	ComplianceOfCorporationsSQL = complianceOfCorporationsSQL
 )

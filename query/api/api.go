@@ -50,6 +50,8 @@ type Config struct {
 	Compliance Compliance
 	// Finder finds characters, registered or not.
 	Finder Finder
+	// Searcher searches in sections of many characters.
+	Searcher Searcher
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -85,7 +87,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil, "Searcher": c.Searcher == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -148,6 +150,7 @@ func New(config Config) (*Server, error) {
 	s.registerCharacters()
 	s.registerCompliance()
 	s.registerFinder()
+	s.registerSearch()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()
@@ -189,6 +192,7 @@ func (s *Server) describe() huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagSearch, Description: "What all characters have that one may open."},
 				{Name: tagReports, Description: "Who has done what the organisation asks for."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
@@ -209,6 +213,7 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagSearch       = "search"
 	tagReports      = "reports"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
