@@ -31,6 +31,11 @@ func samples() map[string]event.Payload {
 			{CharacterID: 90000002, Name: "Alt", CorporationID: 98000001, AllianceID: 99000001},
 		}},
 		string(access.TypeListed) + ".none": access.CharactersListed{UserID: "ada"},
+		string(access.TypeComplianceChanged): access.ComplianceChanged{
+			UserID: "ada", Considered: true, Total: 3, Unregistered: 1, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
+			Reasons: []access.Reason{{Fault: access.FaultNoMain}, {CharacterID: 90000002, Fault: access.FaultNeverRegistered}},
+		},
+		string(access.TypeComplianceChanged) + ".none": access.ComplianceChanged{UserID: "ada", Compliant: false, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
 	}
 }
 

@@ -262,3 +262,22 @@ func complianceOfCorporationsSQL(schema string, filter ComplianceFilter) (string
 		FROM considered u LEFT JOIN registered r USING (user_id) LEFT JOIN unregistered l USING (user_id) GROUP BY u.corporation_id) t%[3]s
 	ORDER BY t.corporation_id%[4]s`, schema, users, rows, limit), q.args
 }
+
+// ListingUsers are the users whose last list of characters that are not registered has a
+// character, in byte order of their ids. It fails with [event.CodeUnavailable] if the
+// projection or the database is not there.
+func (r *CharacterReader) ListingUsers(ctx context.Context, character int64) ([]string, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, `SELECT user_id FROM `+schema+`.listed WHERE character_id = $1 ORDER BY user_id COLLATE "C"`, character)
+	if err != nil {
+		return nil, queryError("looking up who is said to own a character", err)
+	}
+	users, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, queryError("looking up who is said to own a character", err)
+	}
+	return users, nil
+}

@@ -152,7 +152,7 @@ func TestASearchAmongManyAssetsIsAnsweredByIndexes(t *testing.T) {
 	}
 	f(postgres.SearchFilter{Numbers: map[string][]int64{"type_id": {34, 35}}}, "items_asset_type", "changes_asset_type")
 	f(postgres.SearchFilter{Numbers: map[string][]int64{"location_id": {60003760}}}, "items_asset_location", "changes_asset_location")
-	f(postgres.SearchFilter{View: &access.View{Owner: "u77", Scope: access.Scope{AllianceID: 3077}}}, "items_key", "owners_user")
+	f(postgres.SearchFilter{View: &access.View{Owner: "u77", Scope: access.Scope{AllianceID: 3077}}}, "items_key", "owners_user", "identities_alliance")
 	f(postgres.SearchFilter{UserID: "u77"}, "items_key")
 	f(postgres.SearchFilter{}, "items_key")
 	f(postgres.SearchFilter{After: &postgres.SearchCursor{ID: 40000, Key: uuid.Nil.String()}}, "items_key")
