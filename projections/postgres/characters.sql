@@ -168,6 +168,7 @@ CREATE INDEX items_skill ON items (number_of(value, 'skill_id')) WHERE section =
 CREATE INDEX items_contact ON items (number_of(value, 'contact_id')) WHERE section = 'contacts';
 CREATE INDEX items_asset_location ON items (number_of(value, 'location_id')) WHERE section = 'assets';
 CREATE INDEX items_standing ON items (number_of(value, 'from_id')) WHERE section = 'standings';
+CREATE INDEX items_clone_location ON items (number_of(value, 'location_id')) WHERE section = 'clones';
 CREATE INDEX items_implant ON items (key) WHERE section = 'implants';
 
 -- How the present lists differ from the last full observation: what the last

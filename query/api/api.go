@@ -52,6 +52,8 @@ type Config struct {
 	Finder Finder
 	// Searcher searches in sections of many characters.
 	Searcher Searcher
+	// Figures know what the launcher shows.
+	Figures Figures
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -87,7 +89,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil, "Searcher": c.Searcher == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil, "Searcher": c.Searcher == nil, "Figures": c.Figures == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
@@ -151,6 +153,7 @@ func New(config Config) (*Server, error) {
 	s.registerCompliance()
 	s.registerFinder()
 	s.registerSearch()
+	s.registerLauncher()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()

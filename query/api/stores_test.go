@@ -83,7 +83,7 @@ func newStores(t *testing.T) *stores {
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
-		c.Compliance, c.Finder, c.Searcher = characters, characters, characters
+		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
