@@ -63,7 +63,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
 		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
+		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),

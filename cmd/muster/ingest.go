@@ -365,6 +365,15 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 	if err := reactors.Handle("audit", event.TopicAnVIL, auditor.React); err != nil {
 		return nil, err
 	}
+	watcher, err := r.newComplianceWatcher()
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
+		if err := reactors.Handle("compliance", topic, watcher.React); err != nil {
+			return nil, err
+		}
+	}
 	noticer, deliverer, err := r.newNotices()
 	if err != nil {
 		return nil, err

@@ -59,6 +59,11 @@ func samples() map[string]event.Payload {
 		string(access.TypeRoleGranted):            access.RoleGranted{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
 		string(access.TypeRoleRevoked):            access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter", Reason: "has left"},
 		string(access.TypeRoleRevoked) + ".least": access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeComplianceChanged): access.ComplianceChanged{
+			UserID: "ada", Considered: true, Total: 3, Unregistered: 1, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
+			Reasons: []access.Reason{{Fault: access.FaultNoMain}, {CharacterID: 90000002, Fault: access.FaultNeverRegistered}},
+		},
+		string(access.TypeComplianceChanged) + ".none": access.ComplianceChanged{UserID: "ada", Compliant: false, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
 	}
 }
 

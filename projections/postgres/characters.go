@@ -74,11 +74,6 @@ type mainRow struct {
 	place
 }
 
-type listingRow struct {
-	access.CharactersListed
-	place
-}
-
 type sharingRow struct {
 	id     int64
 	shared bool
@@ -253,7 +248,7 @@ func (b *charactersBatch) Add(e runner.Event) error {
 	case access.MainSet:
 		b.mains.put(p.UserID, mainRow{p, at})
 	case access.CharactersListed:
-		b.listings.put(p.UserID, listingRow{p, at})
+		b.listings.add(p, e.Time, at)
 	case eve.CharacterRegistered:
 		b.registrations.put(p.CharacterID, registrationRow{p.CharacterID, p.Name, p.CorporationID, p.AllianceID, at})
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)

@@ -9,6 +9,8 @@ CREATE TABLE users (
     log_partition integer NOT NULL,
     log_offset    bigint NOT NULL
 );
+-- Reports list users in byte order of their ids, whatever the database's own order is.
+CREATE INDEX users_order ON users (user_id COLLATE "C");
 
 -- Roles. A row stays when its role is removed, so that nothing older brings it back.
 CREATE TABLE role_definitions (
@@ -85,13 +87,17 @@ CREATE TABLE listed (
     name           text NOT NULL,
     corporation_id bigint NOT NULL,
     alliance_id    bigint NOT NULL,
+    -- Since when it has been on all of the user's lists.
+    since          timestamptz NOT NULL,
     event_id       uuid NOT NULL,
     log_partition  integer NOT NULL,
     log_offset     bigint NOT NULL,
     PRIMARY KEY (user_id, character_id)
 );
+CREATE INDEX listed_character ON listed (character_id);
 CREATE INDEX listed_corporation ON listed (corporation_id);
 CREATE INDEX listed_alliance ON listed (alliance_id);
+CREATE INDEX listed_name ON listed (lower(name) COLLATE "C");
 
 CREATE TABLE owners (
     character_id   bigint PRIMARY KEY,
@@ -118,6 +124,7 @@ CREATE TABLE registrations (
 
 CREATE INDEX registrations_corporation ON registrations (corporation_id);
 CREATE INDEX registrations_alliance ON registrations (alliance_id);
+CREATE INDEX registrations_name ON registrations (lower(name) COLLATE "C");
 
 -- Who has shared a character. It counts while he owns it.
 CREATE TABLE sharings (
@@ -225,6 +232,7 @@ CREATE TABLE identities (
 
 CREATE INDEX identities_corporation ON identities (corporation_id);
 CREATE INDEX identities_alliance ON identities (alliance_id);
+CREATE INDEX identities_name ON identities (lower(name) COLLATE "C");
 
 -- A number of a JSON object; null for what is none that fits into 64 bits. Unlike a
 -- cast it cannot fail, so that an index on it cannot stop the projection.
@@ -250,6 +258,8 @@ CREATE TABLE sections (
     log_offset    bigint NOT NULL,
     PRIMARY KEY (character_id, section)
 );
+CREATE INDEX sections_ship_type ON sections (number_of(value, 'ship_type_id')) WHERE section = 'ship';
+CREATE INDEX sections_system ON sections (number_of(value, 'solar_system_id')) WHERE section = 'location';
 
 -- The elements of the lists of the last full observation.
 CREATE TABLE items (
@@ -268,6 +278,10 @@ CREATE INDEX items_asset_type ON items (number_of(value, 'type_id')) WHERE secti
 CREATE INDEX items_blueprint_type ON items (number_of(value, 'type_id')) WHERE section = 'blueprints';
 CREATE INDEX items_skill ON items (number_of(value, 'skill_id')) WHERE section = 'skills';
 CREATE INDEX items_contact ON items (number_of(value, 'contact_id')) WHERE section = 'contacts';
+CREATE INDEX items_asset_location ON items (number_of(value, 'location_id')) WHERE section = 'assets';
+CREATE INDEX items_standing ON items (number_of(value, 'from_id')) WHERE section = 'standings';
+CREATE INDEX items_clone_location ON items (number_of(value, 'location_id')) WHERE section = 'clones';
+CREATE INDEX items_implant ON items (key) WHERE section = 'implants';
 
 -- How the present lists differ from the last full observation: what the last
 -- difference added or changed, and what is gone.
@@ -283,6 +297,11 @@ CREATE TABLE changes (
 );
 CREATE UNIQUE INDEX changes_key ON changes (character_id, section, list, length(key), key);
 CREATE INDEX changes_asset_type ON changes (number_of(value, 'type_id')) WHERE section = 'assets';
+CREATE INDEX changes_asset_location ON changes (number_of(value, 'location_id')) WHERE section = 'assets';
+CREATE INDEX changes_skill ON changes (number_of(value, 'skill_id')) WHERE section = 'skills';
+CREATE INDEX changes_contact ON changes (number_of(value, 'contact_id')) WHERE section = 'contacts';
+CREATE INDEX changes_standing ON changes (number_of(value, 'from_id')) WHERE section = 'standings';
+CREATE INDEX changes_implant ON changes (key) WHERE section = 'implants';
 
 -- Differences that do not refer to the full observation that is here, each the
 -- last observation of its section. They are not applied; the next full one brings
@@ -316,6 +335,9 @@ CREATE TABLE records (
 );
 CREATE INDEX records_at ON records (character_id, section, at, length(key), key);
 CREATE INDEX records_everywhere ON records (key, section);
+-- For pages of what all characters have of one section, the newest first.
+CREATE INDEX records_latest ON records (section, at, character_id, length(key), key);
+CREATE INDEX records_mail_from ON records (number_of(value, 'from'), at) WHERE section = 'mails';
 
 -- When facts of a section were last told. Those of the wallet's journal lie in
 -- ClickHouse.
@@ -424,6 +446,14 @@ LEFT JOIN identities d USING (character_id)
 LEFT JOIN orphans o USING (character_id)
 LEFT JOIN switches s USING (character_id)
 LEFT JOIN sharings h USING (character_id);
+
+-- The characters that users own and that are not registered. One that is registered,
+-- by whomever, is what its own stream says; of one that was, and is nobody's any more,
+-- the list counts again.
+CREATE VIEW unregistered AS
+SELECT l.user_id, l.character_id, l.name, l.corporation_id, l.alliance_id, l.since
+FROM listed l
+WHERE NOT EXISTS (SELECT FROM registrations r LEFT JOIN orphans o USING (character_id) WHERE r.character_id = l.character_id AND NOT coalesce(o.orphaned, false));
 
 -- Where mains are, whether they are registered or not: each source only knows what
 -- the better ones before it do not. Every branch can be entered by user, by

@@ -278,9 +278,9 @@ func TestWhatDecisionsNeedIsKnown(t *testing.T) {
 	users, err := postgres.KnownUsers(t.Context(), v.pool, v.generation(), []string{"u1", "u2", "u3", "nobody"})
 	require.NoError(t, err)
 	require.Equal(t, map[string]postgres.KnownUser{
-		"u1": {UserRegistered: access.UserRegistered{UserID: "u1", Name: "One", Superuser: true, Active: true, State: "Member", Permissions: []string{"p", "q"}}, Main: new(int64(1)), HasMain: true},
-		"u2": {UserRegistered: access.UserRegistered{UserID: "u2", Permissions: []string{}}, HasMain: true},
-		"u3": {UserRegistered: access.UserRegistered{UserID: "u3", Permissions: []string{}}},
+		"u1": {UserRegistered: access.UserRegistered{UserID: "u1", Name: "One", Superuser: true, Active: true, State: "Member", Permissions: []string{"p", "q"}}, Granted: []string{"p", "q"}, Main: new(int64(1)), HasMain: true},
+		"u2": {UserRegistered: access.UserRegistered{UserID: "u2", Permissions: []string{}}, Granted: []string{}, HasMain: true},
+		"u3": {UserRegistered: access.UserRegistered{UserID: "u3", Permissions: []string{}}, Granted: []string{}},
 	}, users)
 
 	characters, err := postgres.KnownCharacters(t.Context(), v.pool, v.generation(), []int64{1, 2, 3, 4, 99})

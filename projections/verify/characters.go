@@ -27,8 +27,10 @@ type Characters struct {
 	users map[string]access.UserRegistered
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
-	sets  *eve.SkillSets
-	roles *access.Roles
+	// listedSince is when each character came to be on the lists of its user.
+	listedSince map[owned]time.Time
+	sets        *eve.SkillSets
+	roles       *access.Roles
 	// granted has the roles that users were granted, or were and have no more.
 	granted map[grantOf]bool
 	// decided has the events of the organisation's stream that were applied.
@@ -51,7 +53,7 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 // Begin implements [Oracle].
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
-	o.lists = map[string][]access.ListedCharacter{}
+	o.lists, o.listedSince = map[string][]access.ListedCharacter{}, map[owned]time.Time{}
 	o.looks, o.forgotten = map[uuid.UUID]lookedAt{}, map[int64]time.Time{}
 	o.roles, o.granted = access.NewRoles(), map[grantOf]bool{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
@@ -65,7 +67,7 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	case access.MainSet:
 		o.mains[p.UserID] = p.CharacterID
 	case access.CharactersListed:
-		o.lists[p.UserID] = p.Characters
+		o.list(p, e.Time)
 	case access.DataViewed:
 		o.looks[e.ID] = lookedAt{e.Stream, p}
 	case eve.CharacterForgotten:
@@ -87,6 +89,24 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		return nil
 	}
 	return err
+}
+
+// list takes a list of a user, told at a moment: what was on the one before has been
+// listed for longer.
+func (o *Characters) list(p access.CharactersListed, at time.Time) {
+	before := o.lists[p.UserID]
+	o.lists[p.UserID] = p.Characters
+	for _, c := range p.Characters {
+		key := owned{p.UserID, c.CharacterID}
+		if _, known := o.listedSince[key]; !known {
+			o.listedSince[key] = at
+		}
+	}
+	for _, c := range before {
+		if !slices.ContainsFunc(p.Characters, func(l access.ListedCharacter) bool { return l.CharacterID == c.CharacterID }) {
+			delete(o.listedSince, owned{p.UserID, c.CharacterID})
+		}
+	}
 }
 
 // Compare implements [Oracle].
@@ -164,6 +184,8 @@ func (c characterRows) listedRows(ctx context.Context) error {
 	var (
 		key owned
 		row access.ListedCharacter
+		// since is as Postgres keeps it, by the microsecond.
+		since time.Time
 	)
 	log, seen := map[owned]bool{}, map[owned]bool{}
 	lists := map[owned]access.ListedCharacter{}
@@ -173,15 +195,16 @@ func (c characterRows) listedRows(ctx context.Context) error {
 		}
 	}
 	stream := func(k owned) event.Stream { return event.User(k.user) }
-	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id FROM {schema}.listed WHERE log_partition = $1`,
-		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID}, func() {
+	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id, since FROM {schema}.listed WHERE log_partition = $1`,
+		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID, &since}, func() {
 			if !c.wanted(stream(key)) {
 				return
 			}
 			seen[key] = true
 			c.report.Rows[c.Projection()]++
 			row.CharacterID = key.id
-			c.report.same(c.Projection(), stream(key), "character not registered", fmt.Sprint(lists[key]), fmt.Sprint(row))
+			c.report.same(c.Projection(), stream(key), "character not registered",
+				fmt.Sprint(lists[key], c.listedSince[key].UTC().Truncate(time.Microsecond)), fmt.Sprint(row, since.UTC()))
 		})
 	missing(c, "character not registered", log, seen, stream)
 	return err

@@ -57,6 +57,14 @@ type Config struct {
 
 	Characters Characters
 	Wallets    Wallets
+	// Compliance reports on users and their characters.
+	Compliance Compliance
+	// Finder finds characters, registered or not.
+	Finder Finder
+	// Searcher searches in sections of many characters.
+	Searcher Searcher
+	// Figures know what the launcher shows.
+	Figures Figures
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -104,7 +112,7 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper":  c.Keeper == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil, "Searcher": c.Searcher == nil, "Figures": c.Figures == nil,
 		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
 		"Users": c.Users == nil, "RoleKeeper": c.RoleKeeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
@@ -186,6 +194,10 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerCompliance()
+	s.registerFinder()
+	s.registerSearch()
+	s.registerLauncher()
 	s.registerKeeping()
 	s.registerSignIn()
 	s.registerTokens()
@@ -236,6 +248,8 @@ func (s *Server) describe() huma.Config {
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
 				{Name: tagAccess, Description: "Who you are, tokens, what owners show of their characters, and who looked at what."},
+				{Name: tagSearch, Description: "What all characters have that one may open."},
+				{Name: tagReports, Description: "Who has done what the organisation asks for."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
@@ -257,6 +271,8 @@ func (s *Server) describe() huma.Config {
 const (
 	tagCharacters   = "characters"
 	tagAccess       = "access"
+	tagSearch       = "search"
+	tagReports      = "reports"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"

@@ -40,7 +40,14 @@ type target struct {
 	shows bool
 	// below is true for what lies below a character's path.
 	below bool
+	// launcher is true for what shows the characters of one user, who is user; empty for
+	// the one who asks.
+	launcher bool
+	user     string
 }
+
+// own tells whether a user is shown nothing but what is his.
+func (t target) own(user string) bool { return t.launcher && (t.user == "" || t.user == user) }
 
 // wholeCharacter is the section of the character itself.
 const wholeCharacter = "character"
@@ -56,6 +63,7 @@ const (
 	charactersPath = "/v1/characters"
 	characterPath  = charactersPath + "/{id}"
 	accessLogPath  = "/v1/access-log"
+	launcherPath   = "/v1/launcher"
 	looksPath      = characterPath + "/views"
 	sharePath      = characterPath + "/share"
 	linksPath      = characterPath + "/share-links"
@@ -63,7 +71,7 @@ const (
 
 // listsOfCharacters begin the paths of what shows data of many characters.
 func listsOfCharacters() []string {
-	return []string{"/v1/reports/", "/v1/analytics/", exportsPath + "/", "/v1/finder", "/v1/launcher", "/v1/search"}
+	return []string{"/v1/reports/", "/v1/analytics/", exportsPath + "/", "/v1/finder", "/v1/search"}
 }
 
 // aims tells what an operation that somebody asks for shows.
@@ -77,6 +85,8 @@ func aims(ctx huma.Context) target {
 		t.shows = t.shows && op.Path != looksPath && !strings.HasPrefix(op.Path, sharePath)
 	case op.Path == accessLogPath:
 		t.shows = false
+	case op.Path == launcherPath:
+		t.launcher, t.user = true, ctx.Query("user_id")
 	default:
 		t.id = ctx.Query("character_id")
 		list := op.Path == charactersPath
@@ -163,6 +173,8 @@ func (s *Server) aim(ctx context.Context, p access.Principal, look *access.DataV
 		look.Way, look.LinkID = access.ByLink, &p.Link.ID
 	case p.UserID == "":
 		look.Way = access.ByToken
+	case targetOf(ctx).own(p.UserID):
+		look.Way = access.ByOwnership
 	default:
 		view := viewOf(ctx)
 		if view == nil {

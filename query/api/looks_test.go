@@ -105,8 +105,16 @@ func TestNoDataOfOthersIsShownWithoutBeingNoted(t *testing.T) {
 		}
 		about := strings.Contains(path, "/characters/{id}") || item.Get.OperationID == "get-missing-skills"
 		list := slices.Contains([]string{"list-characters", "report-skill-sets", "analyse-wallets", "get-export"}, item.Get.OperationID)
+		for _, prefix := range []string{"/v1/finder", "/v1/search/", "/v1/reports/", "/v1/launcher"} {
+			list = list || strings.HasPrefix(path, prefix)
+		}
 		target := parameters.Replace(path)
 		for _, who := range [][]string{nil, as("bob"), as("owner")} {
+			if who != nil && path == "/v1/launcher" {
+				// His own.
+				target = path
+				list = false
+			}
 			if who != nil && item.Get.Extensions["x-muster-action"] != string(access.ActionReadCharacters) {
 				continue
 			}

@@ -98,6 +98,7 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
 		c.AccessLog, c.Links = characters, characters
+		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
 		c.Past = history.New(reader, registry)
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 		change(c, &storesParts{pool, appender, characters})

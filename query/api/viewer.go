@@ -45,14 +45,14 @@ func viewOf(ctx context.Context) *access.View {
 	return &view
 }
 
-// viewOfSection is what a search in a section of many characters is bounded by: of the
-// list those whose section may be seen; nil for a program.
+// viewOfSection is what a search in a section of many characters is bounded by: of those
+// that somebody may open those whose section he may see; nil for a program.
 func viewOfSection(ctx context.Context, section eve.Section) *access.View {
 	v := viewerOf(ctx)
 	if v == nil {
 		return nil
 	}
-	view := v.For(string(section)).ListView()
+	view := v.For(string(section)).View()
 	return &view
 }
 
