@@ -43,7 +43,8 @@ func (r *roles) newAPI() (*api.Server, error) {
 	characters := pgviews.NewCharacterReader(r.pool, generations)
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
-	past := history.New(r.reader, r.registry)
+	index := chviews.NewEventIndexReader(r.clickhouse, generations, r.control)
+	past := history.New(history.NewIndexed(r.reader, index), r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),

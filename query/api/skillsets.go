@@ -552,7 +552,7 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 	if err != nil {
 		return nil, err
 	}
-	head := headOf(section)
+	head := headOf(section, nil)
 	head.Section = "skill-sets"
 	return &skillSetsOutput{Link: page.Link, Body: &SkillSetsSection{SectionHead: head, Page: *page.Body}}, nil
 }
