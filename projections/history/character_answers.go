@@ -299,3 +299,24 @@ func (c *Character) Journal(_ context.Context, filter clickhouse.JournalFilter) 
 	})
 	return list[:min(len(list), filter.Limit)], nil
 }
+
+// SkillsOf are the skills of the character, of the given types alone.
+func (c *Character) SkillsOf(_ context.Context, _, types []int64) (map[int64]eve.Skills, error) {
+	list, err := c.listed(eve.SectionSkills, "skills")
+	if err != nil {
+		return nil, err
+	}
+	skills := eve.Skills{}
+	for _, e := range list {
+		id, err := strconv.ParseInt(e.Key, 10, 64)
+		if err != nil || !slices.Contains(types, id) {
+			continue
+		}
+		fields := fieldsOf(e.Value)
+		active, _ := numberOf(fields, "active_skill_level")
+		trained, _ := numberOf(fields, "trained_skill_level")
+		points, _ := numberOf(fields, "skillpoints_in_skill")
+		skills[id] = eve.SkillState{Active: int(active), Trained: int(trained), Points: points}
+	}
+	return map[int64]eve.Skills{c.id: skills}, nil
+}

@@ -35,12 +35,19 @@ type answers interface {
 	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
 	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
 	Journal(context.Context, clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error)
+	trained
+}
+
+// trained knows the skills of characters, of the types given.
+type trained interface {
+	SkillsOf(ctx context.Context, characters, types []int64) (map[int64]eve.Skills, error)
 }
 
 // present is a character as it is now.
 type present struct {
 	Characters
 	Wallets
+	trained
 }
 
 // told is a character with the moment that it is told of.
@@ -64,7 +71,7 @@ func (t told) asOf() *time.Time {
 // It fails with [event.CodeInvalid] for a moment that is yet to come.
 func (s *Server) character(ctx context.Context, id int64, at time.Time, sections ...eve.Section) (told, error) {
 	if at.IsZero() {
-		return told{answers: present{s.config.Characters, s.config.Wallets}}, nil
+		return told{answers: present{s.config.Characters, s.config.Wallets, s.config.SkillSets}}, nil
 	}
 	if err := s.hasCome(at); err != nil {
 		return told{}, err
