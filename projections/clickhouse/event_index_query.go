@@ -261,7 +261,8 @@ func (r *EventIndexReader) Stream(ctx context.Context, stream event.Stream) (Str
 
 // Offsets are the offsets of the records of a stream that the index has come to,
 // ascending, and the offset from which on it says nothing about the partition. With
-// sections, those about other sections are left out; those about none stay. Also
+// sections, those about other sections are left out, but for their failures; those
+// about none stay. Also
 // records before a character was forgotten are among them, and all copies, for it is
 // the log that is asked. It fails with [event.CodeUnavailable] if the index or
 // ClickHouse is not there.
@@ -287,7 +288,8 @@ func (r *EventIndexReader) Offsets(ctx context.Context, topic string, partition 
 		for _, s := range sections {
 			names = append(names, string(s))
 		}
-		where += " AND section IN " + q.texts(names)
+		// How sections fare is part of how a character stands.
+		where += " AND (section IN " + q.texts(names) + " OR type IN " + q.texts([]string{string(eve.TypeSectionFailed), string(eve.TypeSectionRecovered)}) + ")"
 	}
 	sql := fmt.Sprintf(`SELECT groupUniqArray(log_offset) FROM %s.event_index WHERE %s`, quote(g.Namespace), where)
 	if err := r.conn.QueryRow(ctx, sql, q.arguments...).Scan(&offsets); err != nil {

@@ -31,8 +31,22 @@ type Life struct {
 	Forgotten *Fact
 }
 
-// Life reads what the log tells of a character; with sections, only of those, and
-// of the character itself. Types that this Muster does not know are passed over, as
+// Registered fails with [event.CodeNotFound] if what is told is of no character: it
+// was never registered, or it was forgotten.
+func (l Life) Registered(id int64) error {
+	for _, f := range l.Facts {
+		if _, is := f.Payload.(eve.CharacterRegistered); is {
+			return nil
+		}
+	}
+	if f := l.Forgotten; f != nil {
+		return event.Errorf(event.CodeNotFound, "character %d was forgotten at %s, and has not been registered since", id, f.Time.UTC().Format(time.RFC3339Nano))
+	}
+	return postgres.NoCharacter(id)
+}
+
+// Life reads what the log tells of a character; with sections, only of those, of the
+// failures of all, and of the character itself. Types that this Muster does not know are passed over, as
 // the read models do. It fails with [event.CodePoisoned] for an event that cannot be
 // read: what comes after it could be told wrongly.
 func (r *Reader) Life(ctx context.Context, id int64, sections ...eve.Section) (Life, error) {
@@ -64,7 +78,8 @@ func (r *Reader) Life(ctx context.Context, id int64, sections ...eve.Section) (L
 			return nil
 		}
 		decided, seen[e.ID] = max(decided, e.Version), true
-		if section, _ := eve.About(e.Type, e.Data); section != "" && len(sections) > 0 && !slices.Contains(sections, section) {
+		if section, _ := eve.About(e.Type, e.Data); section != "" && len(sections) > 0 && !slices.Contains(sections, section) &&
+			e.Type != eve.TypeSectionFailed && e.Type != eve.TypeSectionRecovered {
 			return nil
 		}
 		payload, err := r.registry.Decode(e.Event)
@@ -176,10 +191,8 @@ func (r *Reader) CharacterAt(ctx context.Context, id int64, at time.Time, sectio
 		return c, nil
 	case !first.IsZero():
 		return nil, event.Errorf(event.CodeNotFound, "character %d was not registered at %s: choose a time from %s on", id, moment, first.UTC().Format(time.RFC3339Nano))
-	case life.Forgotten != nil:
-		return nil, event.Errorf(event.CodeNotFound, "character %d was forgotten at %s, and has not been registered since", id, life.Forgotten.Time.UTC().Format(time.RFC3339Nano))
 	default:
-		return nil, postgres.NoCharacter(id)
+		return nil, life.Registered(id)
 	}
 }
 

@@ -142,6 +142,7 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerPast()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()
