@@ -48,7 +48,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
+		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),

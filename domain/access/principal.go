@@ -57,6 +57,8 @@ const (
 	ActionDeclare Action = "anvil.declare"
 	// ActionSweep: have AnVIL asked now.
 	ActionSweep Action = "anvil.sweep"
+	// ActionReadEvents: see every event of the log with its value, whatever it is about.
+	ActionReadEvents Action = "events.read"
 	// ActionReadOperations: see how Muster itself fares.
 	ActionReadOperations Action = "operations.read"
 	// ActionOperate: retry or skip events that could not be applied.
@@ -69,7 +71,7 @@ func Actions() []Action {
 		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
-		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate,
+		ActionDeclare, ActionSweep, ActionReadEvents, ActionReadOperations, ActionOperate,
 	}
 }
 

@@ -99,6 +99,8 @@ type EventFilter struct {
 	// OldestFirst lists in the order of time and, of one stream, of the log;
 	// otherwise it is the other way round.
 	OldestFirst bool
+	// LogOrder lists in the order of the log, which is only one within a stream.
+	LogOrder bool
 	// After is the last event of the page before; nil for the first page.
 	After *EventCursor
 	// Limit is the most events to list; it must be positive.
@@ -162,6 +164,10 @@ func (f EventFilter) conditions(q *query) []string {
 		if f.OldestFirst {
 			than = ">"
 		}
+		if f.LogOrder {
+			add("log_offset " + than + " " + q.integer(c.Offset))
+			return where
+		}
 		// The first condition has whole months passed over.
 		at := q.micros(c.Micros)
 		add("time " + than + "= " + at)
@@ -183,8 +189,12 @@ func (r *EventIndexReader) Events(ctx context.Context, filter EventFilter) ([]In
 	if filter.OldestFirst {
 		direction = "ASC"
 	}
-	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY time %[3]s, stream %[3]s, log_offset %[3]s LIMIT %[4]s`+finalByPartition,
-		indexedColumns, told(database, strings.Join(filter.conditions(q), " AND ")), direction, q.integer(int64(filter.Limit)))
+	order := "time " + direction + ", stream " + direction + ", "
+	if filter.LogOrder {
+		order = ""
+	}
+	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY %slog_offset %s LIMIT %s`+finalByPartition,
+		indexedColumns, told(database, strings.Join(filter.conditions(q), " AND ")), order, direction, q.integer(int64(filter.Limit)))
 	return r.selectEvents(ctx, "listing events", sql, q)
 }
 

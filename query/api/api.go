@@ -55,6 +55,9 @@ type Config struct {
 	Keeper          Keeper
 	Consortia       Consortia
 	Past            Past
+	// Events is the index of all events, Records reads their values from the log.
+	Events    EventIndex
+	Records   Records
 	Explainer       Explainer
 	Declarer        Declarer
 	// ConsortiumImporter declares what AnVIL has already.
@@ -83,7 +86,7 @@ func (c *Config) validate() error {
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
 		"Keeper":    c.Keeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
-		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -152,6 +155,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnvil()
 	s.registerAcceptances()
 	s.registerExplain()
+	s.registerEvents()
 	s.registerOperations()
 	s.registerProbes()
 	s.registerDocs()
@@ -189,6 +193,7 @@ func (s *Server) describe() huma.Config {
 				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
+				{Name: tagEvents, Description: "The log itself: all events, where they lie, and what they say."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
 			},
 		},
@@ -208,6 +213,7 @@ const (
 	tagExports      = "exports"
 	tagOrganisation = "organisation"
 	tagAnvil        = "anvil"
+	tagEvents       = "events"
 	tagOperations   = "operations"
 
 	bearer = "token"

@@ -88,6 +88,9 @@ type world struct {
 	findings   []postgres.Finding
 	sweeps     []postgres.Sweep
 	shown      bool
+	// events is what the index was asked for, lies the event at the place it names.
+	events clickhouse.EventFilter
+	lies   uuid.UUID
 
 	// exported is how many rows an export has, breaks at which of them it fails.
 	exported, breaks int
@@ -138,6 +141,7 @@ type world struct {
 func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
+		lies:      eventID,
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
 		shown: true, exported: 2, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
 		characters: []postgres.Character{
@@ -525,7 +529,7 @@ func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	c := &client{t: t, world: w, log: &syncBuffer{}}
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

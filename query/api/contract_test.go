@@ -31,7 +31,7 @@ func routes(t *testing.T, c *client) map[string][]string {
 	return found
 }
 
-var parameters = strings.NewReplacer("/characters/{id}", "/characters/90000001", "{consortium}", "acme", "/findings/{id}", "/findings/"+findingID.String(), "/events/{id}", "/events/"+findingID.String(), "{stream}", "eve:character:90000001", "/registrations/{id}", "/registrations/"+signInID.String(),
+var parameters = strings.NewReplacer("/characters/{id}", "/characters/90000001", "{consortium}", "acme", "/findings/{id}", "/findings/"+findingID.String(), "/events/{id}", "/events/"+eventID.String(), "{stream}", "eve:character:90000001", "/registrations/{id}", "/registrations/"+signInID.String(),
 	"/workspaces/{billing_project}/{name}", "/workspaces/bp/ws", "{email}", "a@example.com", "{mail_id}", "7", "{contract_id}", "7", "{killmail_id}", "7", "{topic}", "contract",
 	"/skill-sets/{id}/missing", "/skill-sets/"+gunnersID.String()+"/missing?character_id=90000001", "/skill-sets/{id}", "/skill-sets/"+gunnersID.String(), "/skill-set-groups/{id}", "/skill-set-groups/"+shieldID.String())
 

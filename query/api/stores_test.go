@@ -72,7 +72,7 @@ func newStores(t *testing.T) *stores {
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
-			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -83,7 +83,9 @@ func newStores(t *testing.T) *stores {
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
-		c.Past = history.New(reader, registry)
+		index := clickhouse.NewEventIndexReader(conn, generations, control)
+		c.Past = history.New(history.NewIndexed(reader, index), registry)
+		c.Events, c.Records = index, reader
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 	})}
 }
@@ -171,7 +173,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 3
+		return len(projections) == 4
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 
