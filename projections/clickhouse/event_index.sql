@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS {database}.event_index
     -- As good as random: it does not get smaller.
     event_id       UUID CODEC(NONE),
     type           LowCardinality(String) CODEC(ZSTD(1)),
-    -- The number of a decision in its stream; zero for observations.
+    -- The number of a decision in its stream, zero for observations.
     stream_version Int64 CODEC(Delta(8), ZSTD(1)),
     time           DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
     recorded       DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
