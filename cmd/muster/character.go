@@ -26,6 +26,7 @@ type characterCommand struct {
 	Forget   characterForget   `cmd:"" help:"Take everything about a character out of Muster."`
 	List     characterList     `cmd:"" help:"List characters."`
 	Show     characterShow     `cmd:"" help:"Show a character, its login and its sections."`
+	History  characterHistory  `cmd:"" help:"Show what happened to a character, what changed in a section, or how it was at a moment."`
 }
 
 // Help implements kong's detailed help.

@@ -58,8 +58,8 @@ type Config struct {
 	// Events is the index of all events, Records reads their values from the log.
 	Events    EventIndex
 	Records   Records
-	Explainer       Explainer
-	Declarer        Declarer
+	Explainer Explainer
+	Declarer  Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
