@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/spreadsheet"
 )
 
 // characterHistory shows the past of a character.
@@ -111,7 +112,12 @@ func (c *characterHistory) Run(ctx context.Context, env *environment) error {
 	}
 	t := newTable("at", "kind", "what", "by", "event", "place")
 	for _, h := range list {
-		t.row(h.At.UTC().Format(time.RFC3339), h.Kind, h.Words, h.Actor, h.EventID, h.String())
+		words := h.Words
+		if c.Output == "csv" {
+			// It has names in it that players chose.
+			words = spreadsheet.Harmless(words)
+		}
+		t.row(h.At.UTC().Format(time.RFC3339), h.Kind, words, h.Actor, h.EventID, h.String())
 	}
 	return t.show(env.stdout, c.Output, list)
 }

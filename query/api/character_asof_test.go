@@ -441,9 +441,13 @@ func TestThereIsNoCharacterBeforeItWasRegisteredAndNoneInTheFuture(t *testing.T)
 
 func TestThePastOfACharacterIsOnlyForThoseWhoMayOpenIt(t *testing.T) {
 	c := newClient(t)
-	_ = access.BasicAccess
+	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access"}}
 	for _, target := range []string{"/v1/characters/90000001", "/v1/characters/90000001/wallet", "/v1/characters/90000001/mails"} {
-		a := c.get(target+"?as_of="+moment.Format(time.RFC3339), "Authorization", "Bearer "+limited)
-		c.requireProblem(a, http.StatusForbidden, "may not do")
+		target += "?as_of=" + moment.Format(time.RFC3339)
+		c.requireProblem(c.get(target, "Authorization", "Bearer "+limited), http.StatusForbidden, "may not do")
+		c.world.opens = nil
+		c.requireProblem(c.get(target, as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
+		c.world.opens = []int64{90000001}
+		require.Equal(t, http.StatusOK, c.get(target, as("ada")...).StatusCode, target)
 	}
 }
