@@ -56,14 +56,15 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 	characters := pgviews.NewCharacterReader(r.pool, generations)
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
-	past := history.New(r.reader, r.registry)
+	index := chviews.NewEventIndexReader(r.clickhouse, generations, r.control)
+	past := history.New(history.NewIndexed(r.reader, index), r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now), door.tokens},
 		SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
 		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
 		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past,
+		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),

@@ -28,6 +28,7 @@ type characterCommand struct {
 	Unshare  characterUnshare  `cmd:"" help:"Share a character no more."`
 	List     characterList     `cmd:"" help:"List characters."`
 	Show     characterShow     `cmd:"" help:"Show a character, its login and its sections."`
+	History  characterHistory  `cmd:"" help:"Show what happened to a character, what changed in a section, or how it was at a moment."`
 }
 
 // Help implements kong's detailed help.

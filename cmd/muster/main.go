@@ -131,6 +131,7 @@ type commandLine struct {
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
 	Explain explainCommand `cmd:"" help:"Tell why a finding is there: which side changed, when, by whom, and what proves it."`
 
+	Events    eventsCommand    `cmd:"" help:"List the events of the log, and show one of them with its value."`
 	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`
 	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
 

@@ -88,6 +88,8 @@ const (
 	ActionDeclare Action = "anvil.declare"
 	// ActionSweep: have AnVIL asked now.
 	ActionSweep Action = "anvil.sweep"
+	// ActionReadEvents: see every event of the log with its value, whatever it is about.
+	ActionReadEvents Action = "events.read"
 	// ActionReadOperations: see how Muster itself fares.
 	ActionReadOperations Action = "operations.read"
 	// ActionOperate: retry or skip events that could not be applied.
@@ -105,7 +107,7 @@ func Actions() []Action {
 		ActionReadCharacters, ActionReadAccessLog, ActionReadAnalytics, ActionReadReports, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
 		ActionRemoveCharacter, ActionForgetCharacter, ActionShareCharacter, ActionUnshareCharacter, ActionReadUsers, ActionManageUsers, ActionDefineSkillSets, ActionReadAnvil,
-		ActionDeclare, ActionSweep, ActionReadOperations, ActionOperate, ActionReadSelf, ActionManageTokens,
+		ActionDeclare, ActionSweep, ActionReadEvents, ActionReadOperations, ActionOperate, ActionReadSelf, ActionManageTokens,
 	}
 }
 

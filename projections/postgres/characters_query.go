@@ -464,8 +464,7 @@ func scanState(row pgx.CollectableRow) (SectionState, error) {
 		f.Since = since.UTC()
 		s.Failure = &f
 	case misfit != nil:
-		s.Failure = &SectionFailure{Class: FailureMisfit, Since: misfit.UTC(), Message: "the last difference refers to an observation that is not here: " +
-			"what is shown is older until the section is next observed as a whole, or rebuild with `muster replay characters`"}
+		s.Failure = MisfitSince(*misfit)
 	case failingFollowUps > 0:
 		u.Message = fmt.Sprintf("%d of what is fetched apart cannot be read: %s", failingFollowUps, u.Message)
 		u.incomplete = true
@@ -523,7 +522,7 @@ func (r *CharacterReader) state(ctx context.Context, id int64, name eve.Section)
 	}
 	i := slices.IndexFunc(states, func(s SectionState) bool { return s.Section == name })
 	if i < 0 {
-		return "", Section{}, event.Errorf(event.CodeNotFound, "characters have no section %q", name)
+		return "", Section{}, NoSection(name)
 	}
 	return schema, Section{CharacterID: id, SectionState: states[i]}, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/muster-sync/muster/domain/eve"
-	"github.com/muster-sync/muster/domain/event"
 )
 
 // Section is one section of a character, its lists included. It fails with
@@ -226,7 +225,7 @@ func (r *CharacterReader) Record(ctx context.Context, id int64, s eve.Section, k
 	}
 	record, err := pgx.CollectExactlyOneRow(rows, scanRecord)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Record{}, event.Errorf(event.CodeNotFound, "character %d has nothing with the id %s among its %s", id, key, s)
+		return Record{}, NoRecord(id, s, key)
 	}
 	if err != nil {
 		return Record{}, queryError("reading a record", err)

@@ -113,19 +113,21 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 	recorded := Event{Recorded: event.Recorded{Event: e, Position: position}}
 	if e.IsTombstone() {
 		f.metrics.tombstones.WithLabelValues(f.projection.Name).Inc()
-		return nil
+		if !f.projection.Envelopes {
+			return nil
+		}
 	}
 	if e.Version > 0 && e.Version <= f.versions[string(e.Stream)] && !f.retrying {
 		// A second copy of a decision: the forwarder repeats after a crash.
 		f.metrics.duplicates.WithLabelValues(f.projection.Name).Inc()
 		return nil
 	}
-	if !f.registry.Knows(e.Type) {
+	if !f.projection.Envelopes && !f.registry.Knows(e.Type) {
 		f.metrics.unknown.WithLabelValues(f.projection.Name, string(e.Type)).Inc()
 		f.decided(p, e)
 		return nil
 	}
-	if !slices.Contains(f.projection.Bare, e.Type) {
+	if !f.projection.Envelopes && !slices.Contains(f.projection.Bare, e.Type) {
 		recorded.Payload, err = f.registry.Decode(e)
 		if err != nil {
 			return f.park(p, recorded, err)
@@ -161,7 +163,7 @@ func (f *fold) park(p *prepared, e Event, cause error) error {
 			errPoisoned, e.Type, e.Stream, e.Position, cause, f.projection.Name, e.Position)
 	}
 	sequence := string(e.Stream)
-	if e.Payload != nil {
+	if e.Payload != nil || f.projection.Envelopes {
 		sequence = f.projection.sequence(e)
 	}
 	if sequence != "" {

@@ -39,6 +39,10 @@ type Projection struct {
 	// Bare are the types of which the fold needs nothing but the envelope: their
 	// values are not decoded, and Payload is nil.
 	Bare []event.Type
+	// Envelopes says that the fold takes every event as it lies in the log: also
+	// those of types that nobody knows, and tombstones. Values are not decoded, so
+	// Payload is nil, and nothing waits behind a record that is no event.
+	Envelopes bool
 	// Sequence names what must be kept in order when an event cannot be
 	// applied: later events of the same sequence wait behind it. Nil: the stream.
 	Sequence func(Event) string
@@ -109,8 +113,12 @@ type Insert struct {
 }
 
 func (p Projection) sequence(e Event) string {
-	if p.Sequence == nil {
+	switch {
+	case p.Envelopes:
+		return ""
+	case p.Sequence == nil:
 		return string(e.Stream)
+	default:
+		return p.Sequence(e)
 	}
-	return p.Sequence(e)
 }

@@ -79,7 +79,9 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	o.bound = append(o.bound, runner.Bound{Projection: chviews.Wallet(), Store: ch, Live: limits, Bulk: limits})
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex()} {
+		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -129,7 +131,7 @@ func (o *organisation) verify(t *testing.T, percent int) verify.Report {
 	}
 	report, err := verify.Run(t.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn))
 	require.NoError(t, err)
 	return report
 }
@@ -242,6 +244,7 @@ func TestFoldOfTheLogEqualsTheReadModels(t *testing.T) {
 	require.Positive(t, report.Rows["characters"])
 	require.Positive(t, report.Rows["wallet"])
 	require.EqualValues(t, 4, report.Rows["anvil"])
+	require.Greater(t, report.Rows["event_index"], int64(6000))
 
 	sample := o.verify(t, 20)
 	require.Empty(t, sample.Differences)
@@ -297,8 +300,13 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	}
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
+	index, err := o.control.Live(t.Context(), chviews.EventIndexName)
+	require.NoError(t, err)
+	for _, sql := range []string{"UPDATE actor = 'somebody' WHERE stream = 'eve:org' AND type LIKE '%removed%' AND type LIKE '%group%'", "DELETE WHERE stream = 'eve:user:u1' AND type LIKE '%main%'"} {
+		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+index.Namespace+".event_index "+sql+" SETTINGS mutations_sync = 2"))
+	}
 	report := o.verify(t, 100)
-	require.EqualValues(t, 21, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 23, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {

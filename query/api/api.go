@@ -79,8 +79,11 @@ type Config struct {
 	SectionPermissions bool
 	Consortia          Consortia
 	Past               Past
-	Explainer          Explainer
-	Declarer           Declarer
+	// Events is the index of all events, Records reads their values from the log.
+	Events    EventIndex
+	Records   Records
+	Explainer Explainer
+	Declarer  Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -116,7 +119,7 @@ func (c *Config) validate() error {
 		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
 		"Users": c.Users == nil, "RoleKeeper": c.RoleKeeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
-		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -198,6 +201,7 @@ func New(config Config) (*Server, error) {
 	s.registerFinder()
 	s.registerSearch()
 	s.registerLauncher()
+	s.registerPast()
 	s.registerKeeping()
 	s.registerSignIn()
 	s.registerTokens()
@@ -212,6 +216,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnvil()
 	s.registerAcceptances()
 	s.registerExplain()
+	s.registerEvents()
 	s.registerOperations()
 	s.registerProbes()
 	s.registerDocs()
@@ -256,6 +261,7 @@ func (s *Server) describe() huma.Config {
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
 				{Name: tagUsers, Description: "Who uses Muster, and what they may do."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
+				{Name: tagEvents, Description: "The log itself: all events, where they lie, and what they say."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
 			},
 		},
@@ -279,6 +285,7 @@ const (
 	tagOrganisation = "organisation"
 	tagUsers        = "users"
 	tagAnvil        = "anvil"
+	tagEvents       = "events"
 	tagOperations   = "operations"
 
 	bearer        = "token"

@@ -89,6 +89,9 @@ type world struct {
 	findings   []postgres.Finding
 	sweeps     []postgres.Sweep
 	shown      bool
+	// events is what the index was asked for, lies the event at the place it names.
+	events clickhouse.EventFilter
+	lies   uuid.UUID
 
 	// exported is how many rows an export has, breaks at which of them it fails.
 	exported, breaks int
@@ -172,6 +175,7 @@ func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
 		subject:   access.Subject{Owner: "owner", Shared: true},
+		lies:      eventID,
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
 		signedIn: access.UserPrincipal("ada"),
 		tokens: []api.HeldToken{
@@ -694,7 +698,7 @@ func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
 func (c *client) config(change ...func(*api.Config)) api.Config {
 	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/muster-sync/muster/projections/history"
 )
 
-// Past tells of consortia as they were; [history.Reader] does, from the log.
+// Past tells of consortia and characters as they were; [history.Reader] does, from the log.
 type Past interface {
 	// At is a consortium as it was at a moment. It fails with
 	// [event.CodeNotFound] if nothing was known of it then.
 	At(ctx context.Context, consortium string, at time.Time) (*history.Moment, error)
+	PastOfCharacters
 }
 
 // AsOfInput is what every GET about a consortium takes.
@@ -35,9 +36,17 @@ func (s *Server) consortia(ctx context.Context, consortium string, at time.Time)
 	if at.IsZero() {
 		return s.config.Consortia, nil
 	}
-	if now := s.config.Now(); at.After(now) {
-		return nil, event.Errorf(event.CodeInvalid, "as_of: %s is yet to come, it is %s: choose an earlier time, or leave it out for now",
-			at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	if err := s.hasCome(at); err != nil {
+		return nil, err
 	}
 	return s.config.Past.At(ctx, consortium, at)
+}
+
+// hasCome fails with [event.CodeInvalid] for a moment that is yet to come.
+func (s *Server) hasCome(at time.Time) error {
+	if now := s.config.Now(); at.After(now) {
+		return event.Errorf(event.CodeInvalid, "as_of: %s is yet to come, it is %s: choose an earlier time, or leave it out for now",
+			at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return nil
 }

@@ -58,6 +58,7 @@ type Character struct {
 type CharacterDetail struct {
 	Character
 
+	AsOf     *time.Time     `json:"as_of,omitempty" doc:"The moment that was asked for."`
 	Scopes   []string       `json:"scopes" nullable:"false" doc:"What the owner has consented to."`
 	Login    Login          `json:"login"`
 	Sections []SectionState `json:"sections" nullable:"false"`
@@ -65,7 +66,7 @@ type CharacterDetail struct {
 
 // Login is how the login of a character stands.
 type Login struct {
-	State  string `json:"state" enum:"active,parked,none" doc:"parked: it waits until its owner registers the character again. none: there is no login, so only public sections are read."`
+	State  string `json:"state" enum:"active,parked,none,unknown" doc:"parked: it waits until its owner registers the character again. none: there is no login, so only public sections are read. unknown: of the past, for logins are not in the log."`
 	Reason string `json:"reason,omitempty" doc:"Why it is parked."`
 	// RegisteredAt is absent without a login.
 	RegisteredAt *time.Time `json:"registered_at,omitempty" doc:"When the owner last gave it."`
@@ -99,6 +100,7 @@ type SectionHead struct {
 	Status      string     `json:"status" enum:"ok,failing,incomplete,not_yet,not_consented"`
 	Outstanding int        `json:"outstanding,omitempty" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 	Failure     *Failure   `json:"failure,omitempty"`
+	AsOf        *time.Time `json:"as_of,omitempty" doc:"The moment that was asked for."`
 }
 
 // WalletSection is the section wallet.
@@ -156,12 +158,14 @@ type charactersInput struct {
 // CharacterInput is what a single thing of a character takes.
 type CharacterInput struct {
 	Conditional
+	CharacterAsOfInput
 
 	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
 }
 
 type journalInput struct {
 	PageInput
+	CharacterAsOfInput
 
 	ID      int64     `path:"id" minimum:"1" doc:"The character's id."`
 	From    time.Time `query:"from" doc:"Entries at this moment or later."`
@@ -217,16 +221,23 @@ func showCharacter(c postgres.Character) Character {
 }
 
 func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[CharacterDetail], error) {
-	c, states, err := s.config.Characters.Character(ctx, in.ID)
+	of, err := s.character(ctx, in.ID, in.AsOf)
 	if err != nil {
 		return nil, err
 	}
-	detail := &CharacterDetail{Character: showCharacter(c), Scopes: append([]string{}, c.Scopes...), Login: showLogin(c.Login), Sections: []SectionState{}}
+	c, states, err := of.Character(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	detail := &CharacterDetail{Character: showCharacter(c), AsOf: of.asOf(), Scopes: append([]string{}, c.Scopes...), Login: showLogin(c.Login), Sections: []SectionState{}}
 	for _, state := range states {
 		detail.Sections = append(detail.Sections, SectionState{
 			Section: string(state.Section), Status: string(state.Status), ObservedAt: state.ObservedAt, ValidatedAt: state.ValidatedAt,
 			NotBefore: state.NotBefore, Outstanding: state.Outstanding, Failure: showFailure(state.Failure),
 		})
+	}
+	if detail.AsOf != nil {
+		detail.Login = Login{State: "unknown"}
 	}
 	return singleOf(in.Conditional, detail)
 }
@@ -249,19 +260,24 @@ func showFailure(f *postgres.SectionFailure) *Failure {
 	return &Failure{Class: string(f.Class), Status: f.Status, Message: f.Message, Since: f.Since}
 }
 
-func headOf(section postgres.Section) SectionHead {
+func headOf(section postgres.Section, asOf *time.Time) SectionHead {
 	return SectionHead{
 		CharacterID: section.CharacterID, Section: string(section.Section), ObservedAt: section.ObservedAt, ValidatedAt: section.ValidatedAt,
 		Status: string(section.Status), Outstanding: section.Outstanding, Failure: showFailure(section.Failure),
+		AsOf: asOf,
 	}
 }
 
 func (s *Server) getWallet(ctx context.Context, in *CharacterInput) (*single[WalletSection], error) {
-	section, err := s.config.Characters.Section(ctx, in.ID, eve.SectionWallet)
+	of, err := s.section(ctx, in.ID, in.AsOf, eve.SectionWallet)
 	if err != nil {
 		return nil, err
 	}
-	wallet := &WalletSection{SectionHead: headOf(section)}
+	section, err := of.Section(ctx, in.ID, eve.SectionWallet)
+	if err != nil {
+		return nil, err
+	}
+	wallet := &WalletSection{SectionHead: headOf(section, of.asOf())}
 	if section.Value != nil {
 		balance, err := eve.DecodeWallet(section.Value)
 		if err != nil {
@@ -273,16 +289,20 @@ func (s *Server) getWallet(ctx context.Context, in *CharacterInput) (*single[Wal
 }
 
 func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOutput, error) {
-	const list = "wallet-journal"
+	list := "wallet-journal" + listAsOf(in.AsOf)
 	before, err := cursorOf[clickhouse.JournalCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
-	section, err := s.config.Characters.State(ctx, in.ID, eve.SectionWalletJournal)
+	of, err := s.section(ctx, in.ID, in.AsOf, eve.SectionWalletJournal)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := s.config.Wallets.Journal(ctx, clickhouse.JournalFilter{
+	section, err := of.State(ctx, in.ID, eve.SectionWalletJournal)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := of.Journal(ctx, clickhouse.JournalFilter{
 		CharacterID: in.ID, From: in.From, To: in.To, RefTypes: in.RefType, Before: before, Limit: in.Limit + 1,
 	})
 	if err != nil {
@@ -295,7 +315,7 @@ func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOut
 	if err := s.nameEntries(ctx, page.Body.Items); err != nil {
 		return nil, err
 	}
-	return &journalOutput{Link: page.Link, Body: &JournalSection{SectionHead: headOf(section), Page: *page.Body}}, nil
+	return &journalOutput{Link: page.Link, Body: &JournalSection{SectionHead: headOf(section, of.asOf()), Page: *page.Body}}, nil
 }
 
 // nameEntries puts names beside the ids of entries.

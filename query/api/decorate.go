@@ -18,8 +18,8 @@ import (
 )
 
 // items reads elements of a section and puts names beside their ids. known are
-// names that only the character knows.
-func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
+// names that only the character knows, now is the moment that is told of.
+func (s *Server) items(ctx context.Context, now time.Time, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
 	d := decorator{kinds: eve.KindsOf(section), known: known, sanitiser: s.sanitiser}
 	items := make([]Item, len(raw))
 	for i, r := range raw {
@@ -40,7 +40,7 @@ func (s *Server) items(ctx context.Context, section eve.Section, raw []json.RawM
 			return nil, fmt.Errorf("reading section %s: %w", section, internal(err))
 		}
 		if section == eve.SectionSkillQueue {
-			item[eve.TrainingState] = eve.TrainingOf(timeOf(item["start_date"]), timeOf(item["finish_date"]), s.config.Now())
+			item[eve.TrainingState] = eve.TrainingOf(timeOf(item["start_date"]), timeOf(item["finish_date"]), now)
 		}
 	}
 	return items, nil

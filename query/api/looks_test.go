@@ -103,9 +103,9 @@ func TestNoDataOfOthersIsShownWithoutBeingNoted(t *testing.T) {
 		if item.Get == nil || item.Get.Extensions["x-muster-action"] == string(access.ActionReadAccessLog) || item.Get.Extensions["x-muster-action"] == string(access.ActionUnshareCharacter) {
 			continue
 		}
-		about := strings.Contains(path, "/characters/{id}") || item.Get.OperationID == "get-missing-skills"
+		about := strings.Contains(path, "/characters/{id}") || item.Get.OperationID == "get-missing-skills" || strings.HasPrefix(path, "/v1/streams/")
 		list := slices.Contains([]string{"list-characters", "report-skill-sets", "analyse-wallets", "get-export"}, item.Get.OperationID)
-		for _, prefix := range []string{"/v1/finder", "/v1/search/", "/v1/reports/", "/v1/launcher"} {
+		for _, prefix := range []string{"/v1/finder", "/v1/search/", "/v1/reports/", "/v1/launcher", "/v1/events"} {
 			list = list || strings.HasPrefix(path, prefix)
 		}
 		target := parameters.Replace(path)

@@ -98,8 +98,17 @@ func TestParquetSaysWhatTheJSONSays(t *testing.T) {
 			require.Contains(t, types, "declared_level")
 			continue
 		}
+		if strings.HasSuffix(path, "/changes") {
+			// A row for each change of an event, which the JSON has in a list.
+			require.Contains(t, types, "kind")
+			continue
+		}
 		for n, row := range rows {
 			for name := range types {
+				if name == "event_id" && strings.HasSuffix(path, "/timeline") {
+					// The events are made anew for each answer.
+					continue
+				}
 				want := page.Items[n][name]
 				if text, ok := want.(string); ok && strings.HasPrefix(types[name], "TIMESTAMP") {
 					at, err := time.Parse(time.RFC3339, text)

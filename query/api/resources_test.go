@@ -14,6 +14,8 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/access/accesstest"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/projections/history"
 	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
 )
@@ -319,6 +321,13 @@ func requireResources(t *testing.T, c *client, o *town) {
 	}
 }
 
+// townPast tells of each character what is told of one.
+type townPast struct{ *town }
+
+func (p townPast) Life(ctx context.Context, _ int64, sections ...eve.Section) (history.Life, error) {
+	return p.world.Life(ctx, 90000001, sections...)
+}
+
 // townLog knows whose characters are that somebody looks at.
 type townLog struct{ town *town }
 
@@ -339,7 +348,9 @@ func (l townLog) Subject(_ context.Context, character int64, _ time.Time) (acces
 
 func newTown(t *testing.T, org access.Organisation, limited ...access.Role) (*client, *town) {
 	o := &town{says: accesstest.Statement{Organisation: org}, limited: map[string][]access.Role{"ada": limited}}
-	c := newClient(t, func(config *api.Config) { config.Characters, config.SkillSets, config.AccessLog = o, o, townLog{o} })
+	c := newClient(t, func(config *api.Config) {
+		config.Characters, config.SkillSets, config.AccessLog, config.Past = o, o, townLog{o}, townPast{o}
+	})
 	o.world = c.world
 	return c, o
 }

@@ -355,7 +355,7 @@ func (s *Server) search(ctx context.Context, spec sectionSpec, w wish) (*hitsOut
 	for i, h := range page.Body.Items {
 		raw[i] = h.Value
 	}
-	items, err := s.items(ctx, spec.section, raw, nil)
+	items, err := s.items(ctx, s.config.Now(), spec.section, raw, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,8 @@ type RecordSection struct {
 	Section     string    `json:"section"`
 	ObservedAt  time.Time `json:"observed_at" doc:"When something was last told of it."`
 	Value       Item      `json:"value"`
+
+	AsOf *time.Time `json:"as_of,omitempty" doc:"The moment that was asked for."`
 }
 
 // sectionSpec says how a section is served.
@@ -83,6 +85,7 @@ func (s sectionSpec) fields() []postgres.Field {
 // SectionInput is what every list of a section takes.
 type SectionInput struct {
 	PageInput
+	CharacterAsOfInput
 
 	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
 }
@@ -90,6 +93,7 @@ type SectionInput struct {
 // sectionQuery is what a list of a section is asked for.
 type sectionQuery struct {
 	PageInput
+	CharacterAsOfInput
 
 	id       int64
 	list     string
@@ -118,7 +122,9 @@ func (q sectionQuery) number(field string, value int64) sectionQuery {
 // queried is the input of a list of a section.
 type queried interface{ query() sectionQuery }
 
-func (in *SectionInput) query() sectionQuery { return sectionQuery{PageInput: in.PageInput, id: in.ID} }
+func (in *SectionInput) query() sectionQuery {
+	return sectionQuery{PageInput: in.PageInput, CharacterAsOfInput: in.CharacterAsOfInput, id: in.ID}
+}
 
 type assetsInput struct {
 	SectionInput
@@ -301,13 +307,17 @@ func (s *Server) registerValue(spec sectionSpec) {
 	})
 	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.fields())
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *CharacterInput) (*single[ItemSection], error) {
-		section, err := s.config.Characters.Section(ctx, in.ID, spec.section)
+		of, err := s.section(ctx, in.ID, in.AsOf, spec.section)
 		if err != nil {
 			return nil, err
 		}
-		out := &ItemSection{SectionHead: headOf(section)}
+		section, err := of.Section(ctx, in.ID, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		out := &ItemSection{SectionHead: headOf(section, of.asOf())}
 		if section.Value != nil {
-			items, err := s.items(ctx, spec.section, []json.RawMessage{section.Value}, nil)
+			items, err := s.items(ctx, s.moment(of), spec.section, []json.RawMessage{section.Value}, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -336,17 +346,21 @@ func registerElements[I any, P interface {
 		if q.list != "" {
 			filter.List = q.list
 		}
-		name := string(spec.section) + "/" + filter.List
+		name := string(spec.section) + "/" + filter.List + listAsOf(q.AsOf)
 		after, err := cursorOf[postgres.ElementCursor](q.PageInput, name)
 		if err != nil {
 			return nil, err
 		}
-		section, err := s.config.Characters.State(ctx, q.id, spec.section)
+		of, err := s.section(ctx, q.id, q.AsOf, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		section, err := of.State(ctx, q.id, spec.section)
 		if err != nil {
 			return nil, err
 		}
 		filter.After = after
-		elements, err := s.config.Characters.Elements(ctx, filter)
+		elements, err := of.Elements(ctx, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -354,17 +368,17 @@ func registerElements[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.listed(ctx, spec, section, page)
+		out, err := s.listed(ctx, of, spec, section, page)
 		if err == nil && spec.section == eve.SectionAssets && after == nil {
 			// Not on each page: it reads all assets.
-			err = s.addTotal(ctx, out.Body)
+			err = addTotal(ctx, of, out.Body)
 		}
 		return out, err
 	})
 }
 
-func (s *Server) addTotal(ctx context.Context, out *ListSection) error {
-	value, err := s.config.Characters.AssetsValue(ctx, out.CharacterID)
+func addTotal(ctx context.Context, of told, out *ListSection) error {
+	value, err := of.AssetsValue(ctx, out.CharacterID)
 	out.TotalValue = optionalMoney(value)
 	return err
 }
@@ -376,16 +390,20 @@ func registerRecords[I any, P interface {
 }](s *Server, spec sectionSpec) {
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
-		name := string(spec.section)
+		name := string(spec.section) + listAsOf(q.AsOf)
 		before, err := cursorOf[postgres.RecordCursor](q.PageInput, name)
 		if err != nil {
 			return nil, err
 		}
-		section, err := s.config.Characters.State(ctx, q.id, spec.section)
+		of, err := s.section(ctx, q.id, q.AsOf, spec.section)
 		if err != nil {
 			return nil, err
 		}
-		records, err := s.config.Characters.Records(ctx, postgres.RecordFilter{
+		section, err := of.State(ctx, q.id, spec.section)
+		if err != nil {
+			return nil, err
+		}
+		records, err := of.Records(ctx, postgres.RecordFilter{
 			CharacterID: q.id, Section: spec.section, From: q.from, To: q.to, Where: q.where, Before: before, Limit: q.Limit + 1,
 		})
 		if err != nil {
@@ -395,18 +413,18 @@ func registerRecords[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		return s.listed(ctx, spec, section, page)
+		return s.listed(ctx, of, spec, section, page)
 	})
 }
 
 // listed is the answer with a page of a section.
-func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
-	out := &ListSection{SectionHead: headOf(section), columns: columnNames(spec.fields()), fields: spec.fields()}
-	known, err := s.beside(ctx, out, section)
+func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
+	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.fields()), fields: spec.fields()}
+	known, err := s.beside(ctx, of, out, section)
 	if err != nil {
 		return nil, err
 	}
-	items, err := s.items(ctx, spec.section, page.Body.Items, known)
+	items, err := s.items(ctx, s.moment(of), spec.section, page.Body.Items, known)
 	if err != nil {
 		return nil, err
 	}
@@ -423,10 +441,10 @@ func (s *Server) listed(ctx context.Context, spec sectionSpec, section postgres.
 
 // beside adds what is shown beside a list, and tells the names that only the
 // character itself knows: those of its mailing lists.
-func (s *Server) beside(ctx context.Context, out *ListSection, section postgres.Section) (map[int64]string, error) {
+func (s *Server) beside(ctx context.Context, of told, out *ListSection, section postgres.Section) (map[int64]string, error) {
 	switch section.Section {
 	case eve.SectionContacts:
-		labels, err := s.config.Characters.Elements(ctx, postgres.ElementFilter{CharacterID: section.CharacterID, Section: section.Section, List: "labels"})
+		labels, err := of.Elements(ctx, postgres.ElementFilter{CharacterID: section.CharacterID, Section: section.Section, List: "labels"})
 		if err != nil {
 			return nil, err
 		}
@@ -434,22 +452,22 @@ func (s *Server) beside(ctx context.Context, out *ListSection, section postgres.
 		for i, label := range labels {
 			raw[i] = label.Value
 		}
-		if out.Labels, err = s.items(ctx, section.Section, raw, nil); err != nil {
+		if out.Labels, err = s.items(ctx, s.moment(of), section.Section, raw, nil); err != nil {
 			return nil, err
 		}
 	case eve.SectionMails:
-		return s.besideMails(ctx, out, section.CharacterID)
+		return s.besideMails(ctx, of, out, section.CharacterID)
 	default:
 	}
 	return nil, nil
 }
 
-func (s *Server) besideMails(ctx context.Context, out *ListSection, id int64) (map[int64]string, error) {
-	known, err := s.config.Characters.MailingLists(ctx, id)
+func (s *Server) besideMails(ctx context.Context, of told, out *ListSection, id int64) (map[int64]string, error) {
+	known, err := of.MailingLists(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	section, err := s.config.Characters.Section(ctx, id, eve.SectionMails)
+	section, err := of.Section(ctx, id, eve.SectionMails)
 	if err != nil || section.Value == nil {
 		return known, err
 	}
@@ -461,10 +479,10 @@ func (s *Server) besideMails(ctx context.Context, out *ListSection, id int64) (m
 	if err := json.Unmarshal(section.Value, &value); err != nil {
 		return nil, fmt.Errorf("reading the labels of mails: %w", internal(err))
 	}
-	if out.Labels, err = s.items(ctx, eve.SectionMails, value.Labels, nil); err != nil {
+	if out.Labels, err = s.items(ctx, s.moment(of), eve.SectionMails, value.Labels, nil); err != nil {
 		return nil, err
 	}
-	if out.Lists, err = s.items(ctx, eve.SectionMails, value.Lists, nil); err != nil {
+	if out.Lists, err = s.items(ctx, s.moment(of), eve.SectionMails, value.Lists, nil); err != nil {
 		return nil, err
 	}
 	out.TotalUnreadCount = value.TotalUnreadCount
@@ -483,20 +501,24 @@ func registerRecord[I any, P interface {
 	full.apart = nil
 	s.shape(&op, reflect.TypeFor[RecordSection](), "value", full.fields())
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*single[RecordSection], error) {
-		of, id := P(in).pick()
-		record, err := s.config.Characters.Record(ctx, of.ID, spec.section, strconv.FormatInt(id, 10))
+		at, id := P(in).pick()
+		of, err := s.section(ctx, at.ID, at.AsOf, spec.section)
 		if err != nil {
 			return nil, err
 		}
-		known, err := s.beside(ctx, &ListSection{}, postgres.Section{CharacterID: of.ID, SectionState: postgres.SectionState{Section: spec.section}})
+		record, err := of.Record(ctx, at.ID, spec.section, strconv.FormatInt(id, 10))
 		if err != nil {
 			return nil, err
 		}
-		items, err := s.items(ctx, spec.section, []json.RawMessage{record.Value}, known)
+		known, err := s.beside(ctx, of, &ListSection{}, postgres.Section{CharacterID: at.ID, SectionState: postgres.SectionState{Section: spec.section}})
 		if err != nil {
 			return nil, err
 		}
-		return singleOf(of.Conditional, &RecordSection{CharacterID: of.ID, Section: string(spec.section), ObservedAt: record.ObservedAt, Value: items[0]})
+		items, err := s.items(ctx, s.moment(of), spec.section, []json.RawMessage{record.Value}, known)
+		if err != nil {
+			return nil, err
+		}
+		return singleOf(at.Conditional, &RecordSection{CharacterID: at.ID, Section: string(spec.section), ObservedAt: record.ObservedAt, Value: items[0], AsOf: of.asOf()})
 	})
 }
 

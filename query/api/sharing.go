@@ -158,7 +158,7 @@ func (s *Server) shareCharacter(ctx context.Context, in *shareInput) (*decisionO
 	if in.Body != nil {
 		decision.Until = in.Body.Until
 	}
-	return changed(s.config.Sharer.Share(ctx, decision))
+	return ownerDecided(s.config.Sharer.Share(ctx, decision))
 }
 
 func (s *Server) unshareCharacter(ctx context.Context, in *ownedInput) (*decisionOutput, error) {
@@ -166,10 +166,10 @@ func (s *Server) unshareCharacter(ctx context.Context, in *ownedInput) (*decisio
 	if err != nil {
 		return nil, err
 	}
-	return changed(s.config.Sharer.Unshare(ctx, ShareDecision{Actor: principalOf(ctx).ID, UserID: v.UserID, CharacterID: in.ID}))
+	return ownerDecided(s.config.Sharer.Unshare(ctx, ShareDecision{Actor: principalOf(ctx).ID, UserID: v.UserID, CharacterID: in.ID}))
 }
 
-func changed(change CharacterChange, err error) (*decisionOutput, error) {
+func ownerDecided(change CharacterChange, err error) (*decisionOutput, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -233,5 +233,5 @@ func (s *Server) revokeLink(ctx context.Context, in *linkInput) (*decisionOutput
 	if err != nil {
 		return nil, err
 	}
-	return changed(s.config.Sharer.RevokeLink(ctx, principalOf(ctx).ID, v.UserID, in.ID, in.Link))
+	return ownerDecided(s.config.Sharer.RevokeLink(ctx, principalOf(ctx).ID, v.UserID, in.ID, in.Link))
 }

@@ -517,7 +517,11 @@ func requiredLevel(s eve.SetSkill) eve.SkillLevel { return s.Required }
 func recommendedLevel(s eve.SetSkill) eve.SkillLevel { return s.Recommended }
 
 func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (*skillSetsOutput, error) {
-	section, err := s.config.Characters.State(ctx, in.ID, eve.SectionSkills)
+	of, err := s.section(ctx, in.ID, in.AsOf, eve.SectionSkills)
+	if err != nil {
+		return nil, err
+	}
+	section, err := of.State(ctx, in.ID, eve.SectionSkills)
 	if err != nil {
 		return nil, err
 	}
@@ -527,12 +531,12 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 	}
 	// As members see it, whoever asks.
 	found.Sets = slices.DeleteFunc(found.Sets, func(set postgres.SkillSet) bool { return !set.Visible })
-	const list = "character-skill-sets"
+	list := "character-skill-sets" + listAsOf(in.AsOf)
 	part, err := partOf(in.PageInput, list, found.Sets, cursorOfSet)
 	if err != nil {
 		return nil, err
 	}
-	skills, err := s.config.SkillSets.SkillsOf(ctx, []int64{in.ID}, skillIDs(contents(part)...))
+	skills, err := of.SkillsOf(ctx, []int64{in.ID}, skillIDs(contents(part)...))
 	if err != nil {
 		return nil, err
 	}
@@ -552,7 +556,7 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 	if err != nil {
 		return nil, err
 	}
-	head := headOf(section)
+	head := headOf(section, of.asOf())
 	head.Section = "skill-sets"
 	return &skillSetsOutput{Link: page.Link, Body: &SkillSetsSection{SectionHead: head, Page: *page.Body}}, nil
 }

@@ -86,7 +86,7 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
-			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -99,7 +99,9 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
 		c.AccessLog, c.Links = characters, characters
 		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
-		c.Past = history.New(reader, registry)
+		index := clickhouse.NewEventIndexReader(conn, generations, control)
+		c.Past = history.New(history.NewIndexed(reader, index), registry)
+		c.Events, c.Records = index, reader
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
 		change(c, &storesParts{pool, appender, characters})
 	})}
@@ -188,7 +190,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 3
+		return len(projections) == 4
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 
