@@ -50,6 +50,7 @@ func folderOf(path string) (fs.FS, error) {
 }
 
 func (c *importCommand) fromAllianceAuth(ctx context.Context, env *environment) error {
+	limitMemory(importMemory)
 	var opts allianceauth.Options
 	if c.WithTokens != "" {
 		var err error

@@ -352,6 +352,8 @@ func (b *builder) logins() {
 			best[k] = t
 		}
 	}
+	// Logins have one of a few lists of scopes, which are kept once each.
+	lists := map[string][]string{}
 	for i := range b.result.Organisation.Characters {
 		c := &b.result.Organisation.Characters[i]
 		if !c.Registered || c.Owner == nil {
@@ -362,13 +364,19 @@ func (b *builder) logins() {
 			b.leaveOut(tableToken, "character_id "+strconv.FormatInt(c.ID, 10), "there is no login of its present owner that can be renewed: he has to register it again")
 			continue
 		}
-		c.RefreshToken, c.Scopes = t.refresh, []string{}
+		c.RefreshToken = t.refresh
+		scopes := []string{}
 		for _, scope := range b.tokenScopes[t.id] {
 			if name := b.scopes[scope]; name != "" {
-				c.Scopes = append(c.Scopes, name)
+				scopes = append(scopes, name)
 			}
 		}
-		slices.Sort(c.Scopes)
+		slices.Sort(scopes)
+		all := strings.Join(scopes, " ")
+		if _, there := lists[all]; !there {
+			lists[all] = scopes
+		}
+		c.Scopes = lists[all]
 	}
 }
 
