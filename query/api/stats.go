@@ -6,6 +6,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -58,7 +60,7 @@ type AppTotals struct {
 // RingStats are the times of a ring of sections.
 type RingStats struct {
 	Total    RingTotal              `json:"total"`
-	Max      *RunStats              `json:"max" doc:"The reading that took the longest."`
+	Max      *RunStats              `json:"max" doc:"The reading that took the longest; null before there was any."`
 	First    *RunStats              `json:"first" doc:"The one that began first."`
 	Last     *RunStats              `json:"last" doc:"The one that was done last."`
 	Sections map[string]SectionTook `json:"sections" doc:"By Member Audit's names of sections."`
@@ -84,6 +86,20 @@ type RunStats struct {
 	Section   string  `json:"section"`
 	Character int64   `json:"character" doc:"The character's id."`
 	Duration  float64 `json:"duration" doc:"In seconds."`
+}
+
+// Schema implements [huma.SchemaProvider]: there may be none.
+func (RunStats) Schema(huma.Registry) *huma.Schema {
+	field := func(kind, description string) *huma.Schema { return &huma.Schema{Type: kind, Description: description} }
+	s := &huma.Schema{
+		Type: huma.TypeObject, Nullable: true, Required: []string{"section", "character", "duration"}, AdditionalProperties: false,
+		Description: "One reading of a section; null where there is none.",
+		Properties: map[string]*huma.Schema{
+			"section": field(huma.TypeString, "By Member Audit's name."), "character": field(huma.TypeInteger, "The character's id."), "duration": field(huma.TypeNumber, "In seconds."),
+		},
+	}
+	s.PrecomputeMessages()
+	return s
 }
 
 // SectionTook are seconds that readings of a section took.
