@@ -410,3 +410,20 @@ func FuzzADumpIsReadOrRefused(f *testing.F) {
 		require.Equal(t, read, twice)
 	})
 }
+
+// Defect 15 of Member Audit (1.9.4), in part: numbers of profiles are taken for those of
+// users, so that reports have the rows of the wrong ones where they differ.
+func TestDefect15AProfilesNumberIsNotItsUsers(t *testing.T) {
+	read, err := allianceauth.Read(small(
+		`{"model": "authentication.userprofile", "pk": 8, "fields": {"user": 1, "main_character": 5, "state": 2}}`,
+		`{"model": "auth.user", "pk": 8, "fields": {"username": "eight", "is_superuser": false, "is_active": true, "groups": [], "user_permissions": []}}`,
+		`{"model": "authentication.userprofile", "pk": 1, "fields": {"user": 8, "main_character": null, "state": 3}}`,
+		`{"model": "authentication.state", "pk": 3, "fields": {"name": "Guest", "permissions": []}}`,
+	), allianceauth.Options{})
+	require.NoError(t, err)
+	require.Empty(t, read.LeftOut)
+	one, eight := read.Organisation.Users[0], read.Organisation.Users[1]
+	require.Equal(t, []string{"one", "Member", "eight", "Guest"}, []string{one.Name, one.State, eight.Name, eight.State})
+	require.Equal(t, int64(90000001), *one.Main)
+	require.Nil(t, eight.Main)
+}
