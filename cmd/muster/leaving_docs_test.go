@@ -94,9 +94,14 @@ func TestThePageAboutComingFromMemberAuditIsTrue(t *testing.T) {
 		require.Contains(t, variables, name, "the page names a variable that nothing reads")
 	}
 	require.NotEmpty(t, commands)
+	// What follows these is an argument.
+	arguments := []string{"export"}
 	for _, named := range regexp.MustCompile("`muster ([a-z]+(?: [a-z]+(?:-[a-z]+)?)?)").FindAllStringSubmatch(page, -1) {
-		head, _, _ := strings.Cut(named[1], " ")
-		require.True(t, slices.Contains(commands, named[1]) || slices.Contains(commands, head), "the page names the command %q", named[1])
+		head, _, more := strings.Cut(named[1], " ")
+		require.Contains(t, commands, head)
+		if more && !slices.Contains(arguments, head) {
+			require.Contains(t, commands, named[1], "the page names a command that is not there")
+		}
 	}
 }
 
