@@ -24,7 +24,9 @@ func TestRoundsTellHowLongTheSectionsOfARingTake(t *testing.T) {
 		(1, 'planets', 1, '2026-05-01 09:00:00', '2026-05-01 09:00:02', NULL), (1, 'mails', 1, '2026-05-01 09:00:00', '2026-05-01 09:00:02', NULL)`)
 	rounds, err = schedule.Rounds(t.Context(), r.pool, intervals)
 	require.NoError(t, err)
-	at := func(hour, minute, second int) time.Time { return time.Date(2026, 5, 1, hour, minute, second, 0, time.UTC) }
+	at := func(hour, minute, second int) time.Time {
+		return time.Date(2026, 5, 1, hour, minute, second, 0, time.UTC)
+	}
 	planets := schedule.RunOf{Section: eve.SectionPlanets, CharacterID: 1, Took: 2 * time.Second}
 	require.Equal(t, []schedule.Round{
 		{

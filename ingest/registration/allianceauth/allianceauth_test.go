@@ -1,8 +1,10 @@
 package allianceauth_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -426,4 +428,51 @@ func TestDefect15AProfilesNumberIsNotItsUsers(t *testing.T) {
 	require.Equal(t, []string{"one", "Member", "eight", "Guest"}, []string{one.Name, one.State, eight.Name, eight.State})
 	require.Equal(t, int64(90000001), *one.Main)
 	require.Nil(t, eight.Main)
+}
+
+// big writes a dump of many users with five characters each.
+func big(w io.Writer, users int) {
+	separator := "["
+	record := func(model string, pk int, fields string) {
+		_, _ = fmt.Fprintf(w, `%s{"model": %q, "pk": %d, "fields": %s}`, separator, model, pk, fields)
+		separator = ",\n"
+	}
+	record("authentication.state", 1, `{"name": "Member", "permissions": []}`)
+	for u := 1; u <= users; u++ {
+		record("auth.user", u, fmt.Sprintf(`{"username": "user %d", "is_superuser": false, "is_active": true, "groups": [], "user_permissions": []}`, u))
+		record("authentication.userprofile", u, fmt.Sprintf(`{"user": %d, "main_character": %d, "state": 1}`, u, 5*u))
+		for c := 5 * u; c < 5*u+5; c++ {
+			record("eveonline.evecharacter", c, fmt.Sprintf(`{"character_id": %d, "character_name": "Character %d", "corporation_id": 98000001, "alliance_id": 99000001}`, 90000000+c, c))
+			record("authentication.characterownership", c, fmt.Sprintf(`{"character": %d, "user": %d, "owner_hash": "hash-%022d="}`, c, u, c))
+			record("memberaudit.character", c, `{"is_shared": true}`)
+		}
+	}
+	_, _ = io.WriteString(w, "]")
+}
+
+func TestFiftyThousandCharactersAreHeldInLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	read, err := allianceauth.Read(long{fstest.MapFS{}, func() io.Reader {
+		r, w := io.Pipe()
+		go func() {
+			buffered := bufio.NewWriter(w)
+			big(buffered, 10_000)
+			_ = buffered.Flush()
+			_ = w.Close()
+		}()
+		return r
+	}}, allianceauth.Options{})
+	require.NoError(t, err)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Len(t, read.Organisation.Users, 10_000)
+	require.Len(t, read.Organisation.Characters, 50_000)
+	require.Empty(t, read.LeftOut)
+	require.Less(t, int64(after.HeapAlloc)-int64(before.HeapAlloc), int64(64<<20))
+	runtime.KeepAlive(read)
 }

@@ -267,7 +267,7 @@ type tabReader struct {
 func (t *tabReader) read(values []value) ([]value, error) {
 	t.text = t.text[:0]
 	t.line++
-	null, any := false, false
+	null, begun := false, false
 	end := func() {
 		values = append(values, value{text: string(t.text), null: null && len(t.text) == 0})
 		t.text, null = t.text[:0], false
@@ -275,7 +275,7 @@ func (t *tabReader) read(values []value) ([]value, error) {
 	for {
 		b, err := t.in.ReadByte()
 		if errors.Is(err, io.EOF) {
-			if !any {
+			if !begun {
 				return values, io.EOF
 			}
 			end()
@@ -284,7 +284,7 @@ func (t *tabReader) read(values []value) ([]value, error) {
 		if err != nil {
 			return values, fmt.Errorf("line %d: %w", t.line, err)
 		}
-		any = true
+		begun = true
 		switch b {
 		case '\t':
 			end()
