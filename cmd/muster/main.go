@@ -142,6 +142,8 @@ type commandLine struct {
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
 
+	Stats statsCommand `cmd:"" help:"Numbers of things, and how long reading them takes: Member Audit's memberaudit_stats, and more."`
+
 	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`
 
 	Replay  replayCommand  `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`

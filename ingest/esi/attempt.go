@@ -27,6 +27,8 @@ type attempt struct {
 	prior [][]transport.Page
 
 	reading Reading
+	// began is when the first of the answers was asked for.
+	began time.Time
 	// came are the pages to be kept of each part; nil leaves those that are kept.
 	came [][]transport.Page
 	// expires is when the last of the answers expires.
@@ -43,7 +45,8 @@ func (a *attempt) readWithin(ctx context.Context, most time.Duration) error {
 // read asks for all parts, one after the other. What came is kept even if a later
 // part fails: it must not be asked for again before it expires.
 func (a *attempt) read(ctx context.Context) error {
-	a.reading = Reading{CharacterID: a.character, Series: a.state.Series, Cursor: a.state.Cursor, FetchedAt: a.syncer.config.Now().UTC()}
+	a.began = a.syncer.config.Now().UTC()
+	a.reading = Reading{CharacterID: a.character, Series: a.state.Series, Cursor: a.state.Cursor, FetchedAt: a.began}
 	a.came = make([][]transport.Page, len(a.section.Parts))
 	for i := range a.section.Parts {
 		if err := a.readPart(ctx, i); err != nil {
@@ -131,6 +134,7 @@ func (a *attempt) answered(ctx context.Context) (Outcome, error) {
 	next := a.state
 	next.ValidatedAt, next.NotBefore = a.reading.FetchedAt, a.expires
 	next.PartsComplete = a.complete()
+	next.RunStartedAt, next.RunFinishedAt = a.began, a.syncer.config.Now().UTC()
 	var changes Changes
 	if !a.reading.unchanged() || a.reading.Extra != nil {
 		var err error
@@ -291,6 +295,9 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 		}
 		if err != nil {
 			return errors.Join(fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err), a.keepPages(ctx, t.parts))
+		}
+		if t.next.Spell == nil {
+			t.next.RunFinishedAt = s.config.Now().UTC()
 		}
 	}
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)

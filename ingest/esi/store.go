@@ -49,7 +49,7 @@ func (s store) load(ctx context.Context, character int64, section Section) (stat
 	batch.Queue(`
 		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
-		       last_spell_id, parts_complete, pending
+		       last_spell_id, parts_complete, run_started_at, run_finished_at, pending
 		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section.Name),
 	).QueryRow(func(row pgx.Row) error {
 		err := st.scan(row)
@@ -104,17 +104,19 @@ func (s *state) scan(row pgx.Row) error {
 		fetched, changed, validated, notUntil *time.Time
 		class                                 *string
 		since, failedAt                       *time.Time
+		runStarted, runFinished               *time.Time
 		sp                                    spell
 		begun                                 []byte
 	)
 	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &baseID, &baseAt, &s.Series.Base.Keys, &s.Cursor, &fetched, &changed, &validated, &notUntil,
-		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &begun)
+		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &runStarted, &runFinished, &begun)
 	if err != nil {
 		return err //nolint:wrapcheck // The caller says what was read.
 	}
 	s.Series.LastID, s.LastSpellID = orNil(lastID), orNil(spellID)
 	s.Series.Base.ID, s.Series.Base.At = orNil(baseID), orZero(baseAt)
 	s.FetchedAt, s.ChangedAt, s.ValidatedAt, s.NotBefore = orZero(fetched), orZero(changed), orZero(validated), orZero(notUntil)
+	s.RunStartedAt, s.RunFinishedAt = orZero(runStarted), orZero(runFinished)
 	if class != nil {
 		sp.Class, sp.Since, sp.LastAt = eve.FailureClass(*class), orZero(since), orZero(failedAt)
 		s.Spell = &sp
@@ -396,19 +398,20 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
 		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
 		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
-		    base_id, base_at, base_keys, pending)
-		SELECT $1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::timestamptz, $20, $21, $22, $23, NULL
+		    base_id, base_at, base_keys, run_started_at, run_finished_at, pending)
+		SELECT $1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::timestamptz, $20, $21, $22, $23, $24::timestamptz, $25::timestamptz, NULL
 		WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
 		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
 		    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
 		    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
 		    failure_known = $17, last_spell_id = $18, failed_at = $19, parts_complete = $20,
-		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END, pending = NULL
+		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END,
+		    run_started_at = $24, run_finished_at = $25, pending = NULL
 		WHERE s.revision = $3`,
 		character, string(section), revision, s.Series.ContentHash, orNull(s.Series.LastID), s.Cursor,
 		timeOrNull(s.FetchedAt), timeOrNull(s.ChangedAt), timeOrNull(s.ValidatedAt), timeOrNull(s.NotBefore),
 		class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(s.LastSpellID), failedAt, complete,
-		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys,
+		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys, timeOrNull(s.RunStartedAt), timeOrNull(s.RunFinishedAt),
 	).Exec(check)
 }
 

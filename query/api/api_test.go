@@ -634,7 +634,13 @@ func (w *world) Sections(ctx context.Context) ([]postgres.SectionCount, error) {
 
 func (w *world) Stats(ctx context.Context) (api.Stats, error) {
 	counts := map[string]int64{"x": 1}
-	return api.Stats{Users: 1, Characters: counts, Sections: counts, Failing: counts, OpenFindings: counts}, w.enter(ctx)
+	took := map[string]api.SectionTook{"assets": {Max: new(2.5)}}
+	return api.Stats{
+		Users: 1, Characters: counts, Sections: counts, Failing: counts, OpenFindings: counts,
+		Settings: map[string]any{"MEMBERAUDIT_APP_NAME": nil, "MUSTER_MAX_MAILS": 250}, OtherSections: took,
+		UpdateStatistics: map[string]api.RingStats{"ring_3": {Sections: took, Max: &api.RunStats{Section: "assets", Character: 7, Duration: 2.5}, Total: api.RingTotal{StartedAt: &moment}}},
+		Consortia:        map[string]api.ConsortiumStats{"acme": {Declared: counts, Observed: counts, Sweeps: 1}}, Events: counts, Projections: []api.ProjectionLag{{Name: "wallet"}},
+	}, w.enter(ctx)
 }
 
 func (w *world) ParkedEvents(ctx context.Context, projection string) ([]runner.Parked, error) {

@@ -183,6 +183,10 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	stats := s.get("/v1/stats").text
 	require.Contains(t, stats, `"journal_entries":2`)
 	require.Contains(t, stats, `"open_findings":{"acme":1}`)
+	require.Contains(t, stats, `"consortia":{"acme":{"declared":{`)
+	require.Contains(t, stats, `"update_statistics":{}`)
+	require.Regexp(t, `"app_totals":{"all_characters_count":\d+,"assets_count":\d+,"contacts_count":\d+,"contracts_count":\d+,"mails_count":\d+,"skill_set_groups_count":\d+,"skill_sets_count":\d+,"users_count":\d+}`, stats)
+	require.Regexp(t, `"events":{"muster.access.v1":\d+,"muster.anvil.v1":[1-9]\d*,"muster.eve.v1":[1-9]\d*}`, stats)
 	s.eventually("/v1/sync", func(b map[string]any) bool {
 		projections, _ := b["projections"].([]any)
 		for _, p := range projections {
