@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -177,7 +178,9 @@ func keyed(events ...event.Event) func(eventlog.Record) bool {
 	}
 }
 
-func folder(t *testing.T) *place.Folder { return place.NewFolder(filepath.Join(t.TempDir(), "backups")) }
+func folder(t *testing.T) *place.Folder {
+	return place.NewFolder(filepath.Join(t.TempDir(), "backups"))
+}
 
 func TestARestoredLogEqualsTheOneThatWasBackedUp(t *testing.T) {
 	from, to, at := newInstallation(t), newInstallation(t), folder(t)
@@ -275,6 +278,23 @@ func TestWhatIsRemovedOrForgottenIsInNoBackup(t *testing.T) {
 	report := later.restore(at, "")
 	require.EqualValues(t, 5, report.LeftOut)
 	require.Equal(t, without(from.log(), keyed(append(append(gone, removed), kept...)...)), later.log())
+}
+
+func TestCopiesOfWhatIsRemovedAreInNoBackup(t *testing.T) {
+	from, to, at := newInstallation(t), newInstallation(t), folder(t)
+	kept, removed, gone := fact(90000001, 1), fact(90000001, 2), fact(90000002, 3)
+	from.append(kept, removed, gone)
+	client, err := kgo.NewClient(kgo.SeedBrokers(from.brokers...))
+	require.NoError(t, err)
+	defer client.Close()
+	for _, e := range []event.Event{kept, removed, gone} {
+		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: event.TopicPoison, Key: []byte(e.Key()), Value: e.Data}).FirstErr())
+	}
+	from.append(tombstone(removed), forget(90000002))
+	from.take(at)
+	to.restore(at, "")
+	require.Equal(t, without(from.log(), keyed(removed, gone)), to.log())
+	require.Len(t, without(to.log(), func(rec eventlog.Record) bool { return rec.Topic != event.TopicPoison }), 1)
 }
 
 func TestARestoreAsksTheLogThatIsStillThere(t *testing.T) {
