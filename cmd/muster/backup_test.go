@@ -152,7 +152,7 @@ func TestPlacesAreFoldersOrBuckets(t *testing.T) {
 // emptyStack is a data folder where nothing was started yet.
 func emptyStack(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
+	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir(), partitions: 12}
 	t.Cleanup(s.requireNothingLeft)
 	port, err := freeport.One(t.Context())
 	require.NoError(t, err)
@@ -170,6 +170,14 @@ func (s *stack) caughtUp() {
 			g, err := watch.control.Live(ctx, b.Name)
 			if err != nil {
 				return err
+			}
+			// A generation that has not begun has no lag yet.
+			checkpoints, err := watch.control.Checkpoints(ctx, g)
+			if err != nil {
+				return err
+			}
+			if len(checkpoints) == 0 {
+				return fmt.Errorf("%s has not begun", b.Name)
 			}
 			lag, err := watch.folder.Lag(ctx, g, b.Topics)
 			if err != nil {
