@@ -51,7 +51,12 @@ type installation struct {
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{t: t, brokers: enginetest.Kafka(t), pool: enginetest.Postgres(t)}
+	return newInstallationOn(t, enginetest.Kafka(t))
+}
+
+func newInstallationOn(t *testing.T, brokers []string) *installation {
+	t.Helper()
+	i := &installation{t: t, brokers: brokers, pool: enginetest.Postgres(t)}
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = partitions
 	require.NoError(t, manifest.Ensure(t.Context(), i.brokers))
@@ -226,6 +231,27 @@ func TestARestoredLogEqualsTheOneThatWasBackedUp(t *testing.T) {
 	var next int64
 	require.NoError(t, to.pool.QueryRow(t.Context(), "SELECT next_offset FROM backup.restored WHERE topic = $1 AND partition = 1", event.TopicEVE).Scan(&next))
 	require.Equal(t, fromEnds[p].End, next)
+}
+
+func TestALogMovesFromTheEmbeddedBrokerToARealOneAndBack(t *testing.T) {
+	from, apache, back := newInstallation(t), newInstallationOn(t, enginetest.RealKafka(t)), newInstallation(t)
+	for c := range int64(5) {
+		from.append(facts(90000001+c, 10)...)
+	}
+	removed := fact(90000003, 8)
+	from.append(removed, tombstone(removed), fact(90000003, 9))
+	there, again := folder(t), folder(t)
+	from.take(there)
+	apache.restore(there, "")
+	want := without(from.log(), keyed(removed))
+	require.Equal(t, want, apache.log())
+	apache.append(fact(90000003, 10))
+	apache.take(again)
+	back.restore(again, "")
+	require.Equal(t, apache.log(), back.log())
+	require.Equal(t, want, without(back.log(), func(rec eventlog.Record) bool {
+		return !slices.ContainsFunc(want, func(w eventlog.Record) bool { return w.Position == rec.Position })
+	}))
 }
 
 func TestABackupHoldsOnlyWhatIsNewAndNeedsTheOneBefore(t *testing.T) {
