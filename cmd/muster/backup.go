@@ -145,6 +145,9 @@ func (c *backupCreate) Run(ctx context.Context, env *environment) error {
 	if err != nil && c.WithSecretKey {
 		return err
 	}
+	if err != nil {
+		env.logger.WarnContext(ctx, "the backup cannot say which secret key its logins need", "error", err)
+	}
 	return env.withStores(ctx, func(s *stores) error {
 		if err := env.migrateAll(ctx, s); err != nil {
 			return err
@@ -182,7 +185,7 @@ func (c *backupCreate) print(env *environment, at backup.Place, m backup.Manifes
 	}
 	switch {
 	case m.SecretKey == nil:
-		fmt.Fprintln(env.stdout, "no secret key is configured here: whoever restores sealed logins needs it")
+		fmt.Fprintln(env.stdout, "no secret key could be read here: whoever restores sealed logins needs it")
 	case m.SecretKey.Sealed == nil:
 		fmt.Fprintf(env.stdout, "the secret key (fingerprint %s) is not in it: without the key the logins cannot be used\n", m.SecretKey.Fingerprint)
 	default:

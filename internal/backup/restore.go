@@ -66,11 +66,10 @@ type RestoreReport struct {
 	ID    string    `json:"id"`
 	CutAt time.Time `json:"cut_at"`
 	// Records is how many were written, Found how many offsets were there from a
-	// restore that was interrupted, Filled how many stand for what compaction had
-	// removed, and LeftOut how many were removed by what came later.
+	// restore that was interrupted, and LeftOut how many records were removed by
+	// what came later.
 	Records int64 `json:"records"`
 	Found   int64 `json:"found"`
-	Filled  int64 `json:"filled"`
 	LeftOut int64 `json:"left_out"`
 	// Rows counts what was put into tables.
 	Rows map[string]int64 `json:"rows"`
@@ -113,7 +112,8 @@ func (b *Backup) Restore(ctx context.Context, c RestoreConfig) (RestoreReport, e
 		RestoreConfig: c, backup: b, since: map[eventlog.Partition]*gone{}, copies: newCopies(),
 		report: RestoreReport{ID: b.newest().ID, CutAt: b.newest().CutAt, Rows: map[string]int64{}},
 	}
-	return r.report, r.run(ctx)
+	err := r.run(ctx)
+	return r.report, err
 }
 
 func (r *restoring) run(ctx context.Context) error {

@@ -126,7 +126,12 @@ func (t *taking) alone(ctx context.Context, do func() error) error {
 	if !mine {
 		return event.Errorf(event.CodeConflict, "another backup is being taken: wait until it has ended")
 	}
-	return do()
+	err = do()
+	// The end of the connection lets go of it, too, but only a moment later.
+	if _, unlockErr := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(hashtextextended('muster backup', 78))"); err == nil && unlockErr != nil {
+		err = fmt.Errorf("letting other backups take their turn: %w", unlockErr)
+	}
+	return err
 }
 
 func (t *taking) run(ctx context.Context) (Manifest, error) {
