@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
@@ -233,8 +234,27 @@ func TestARestoredLogEqualsTheOneThatWasBackedUp(t *testing.T) {
 	require.Equal(t, fromEnds[p].End, next)
 }
 
+// emptyRealKafka is the broker that the tests of this binary share, without what
+// an earlier run has left in the log's topics.
+func emptyRealKafka(t *testing.T) []string {
+	t.Helper()
+	brokers := enginetest.RealKafka(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	require.NoError(t, err)
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	topics := append(event.Topics(), event.TopicPoison)
+	_, err = admin.DeleteTopics(t.Context(), topics...)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		there, err := admin.ListTopics(t.Context())
+		return err == nil && !slices.ContainsFunc(topics, there.Has)
+	}, time.Minute, 50*time.Millisecond)
+	return brokers
+}
+
 func TestALogMovesFromTheEmbeddedBrokerToARealOneAndBack(t *testing.T) {
-	from, apache, back := newInstallation(t), newInstallationOn(t, enginetest.RealKafka(t)), newInstallation(t)
+	from, apache, back := newInstallation(t), newInstallationOn(t, emptyRealKafka(t)), newInstallation(t)
 	for c := range int64(5) {
 		from.append(facts(90000001+c, 10)...)
 	}

@@ -127,10 +127,8 @@ func (t *taking) alone(ctx context.Context, do func() error) error {
 		return event.Errorf(event.CodeConflict, "another backup is being taken: wait until it has ended")
 	}
 	err = do()
-	// The end of the connection lets go of it, too, but only a moment later.
-	if _, unlockErr := conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(hashtextextended('muster backup', 78))"); err == nil && unlockErr != nil {
-		err = fmt.Errorf("letting other backups take their turn: %w", unlockErr)
-	}
+	// The end of the connection lets go of it in any case, but only a moment later.
+	_, _ = conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(hashtextextended('muster backup', 78))")
 	return err
 }
 
