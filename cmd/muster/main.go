@@ -151,6 +151,9 @@ type commandLine struct {
 	Poison  poisonCommand  `cmd:"" help:"List, retry or skip events that could not be applied."`
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
 
+	Backup  backupCommand  `cmd:"" help:"Take the log and what cannot be made anew from it to a folder or a bucket, and check what was taken."`
+	Restore restoreCommand `cmd:"" help:"Bring a backup back into an empty log and an empty database."`
+
 	Engine   engineCommand   `cmd:"" help:"Run one embedded engine alone."`
 	Simulate simulateCommand `cmd:"" help:"Run a stand-in of an outside world, or fill the log with made-up events."`
 
