@@ -87,12 +87,15 @@ func backedUp() []backup.Table {
 		// Access tokens are good for minutes; the sealed refresh tokens are the logins.
 		{Schema: "ingest", Name: "token", As: map[string]string{"access_sealed": "NULL", "access_expires_at": "NULL", "access_verified": "false"}},
 		{Schema: "ingest", Name: "api_token"},
+		{Schema: "ingest", Name: "compliance"},
 		{Schema: "ingest", Name: "forgotten"},
 		{Schema: "ingest", Name: "pause"},
 		{Schema: "ingest", Name: "usage"},
 		{Schema: "ingest", Name: "notice"},
 		{Schema: "ingest", Name: "notice_finding"},
 		{Schema: "ingest", Name: "notice_login"},
+		// Looks that the log may not have yet; they keep their ids.
+		{Schema: "viewlog", Name: "looks", As: map[string]string{"appended_at": "CASE WHEN appended_at < $cut THEN appended_at END"}},
 		// Structures that nobody may see any more cannot be asked for again.
 		{Schema: "universe", Name: "structure"},
 		{Schema: "universe", Name: "structure_seen"},
