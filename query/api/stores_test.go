@@ -72,7 +72,8 @@ func newStores(t *testing.T) *stores {
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
-			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
+			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -173,7 +174,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 4
+		return len(projections) == 6
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 
