@@ -146,6 +146,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerPast()
+	s.registerLedger()
 	s.registerKeeping()
 	s.registerSkillSets()
 	s.registerUniverse()
