@@ -314,7 +314,7 @@ type MarketFigures struct {
 
 // marketSums are sums in hundredths of ISK.
 type marketSums struct {
-	trades, unreadable, bought, sold, known                  int64
+	trades, unreadable, bought, sold, known                   int64
 	boughtValue, soldValue, knownValue, costFIFO, costAverage big.Int
 }
 

@@ -59,7 +59,11 @@ type Config struct {
 	Events    EventIndex
 	Records   Records
 	Explainer Explainer
-	Declarer  Declarer
+	// Facts and FindingTrends are figures over time, Prices what mined ore is worth.
+	Facts         Facts
+	FindingTrends FindingTrends
+	Prices        Prices
+	Declarer      Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -87,6 +91,7 @@ func (c *Config) validate() error {
 		"Keeper":    c.Keeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -151,6 +156,7 @@ func New(config Config) (*Server, error) {
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerFactAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
 	s.registerAnvil()

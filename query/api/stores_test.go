@@ -84,6 +84,8 @@ func newStores(t *testing.T) *stores {
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
+		c.Facts, c.FindingTrends = clickhouse.NewFactReader(conn, generations, clickhouse.DefaultBudget()), clickhouse.NewFindingTrendReader(conn, generations, clickhouse.DefaultBudget())
+		c.Prices = characters
 		index := clickhouse.NewEventIndexReader(conn, generations, control)
 		c.Past = history.New(history.NewIndexed(reader, index), registry)
 		c.Events, c.Records = index, reader
