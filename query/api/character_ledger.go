@@ -65,7 +65,7 @@ type LedgerBreak struct {
 	Expected    *Money        `json:"expected" doc:"The balance that should have been there; of a conflict, the amount."`
 	Found       *Money        `json:"found" doc:"The one that was."`
 	Difference  Money         `json:"difference" doc:"Of a gap, the sum of the entries that are missing."`
-	Readings    int           `json:"readings,omitempty" doc:"Of a balance: how often it was seen so in a row."`
+	Readings    int           `json:"readings" doc:"Of a balance: how often it was seen so in a row; else 0."`
 	Causes      []LedgerCause `json:"causes" nullable:"false"`
 	Words       string        `json:"words" doc:"What is wrong and why."`
 }
