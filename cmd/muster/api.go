@@ -65,8 +65,9 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
 		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
-		Explainer: explain.New(consortia, past),
-		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Explainer: explain.New(consortia, past), Prices: characters,
+		Facts: chviews.NewFactReader(r.clickhouse, generations, chviews.DefaultBudget()), FindingTrends: chviews.NewFindingTrendReader(r.clickhouse, generations, chviews.DefaultBudget()),
+		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -178,6 +178,7 @@ func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outco
 	// What came need not be sent again, and must not be asked for before it
 	// expires. What is kept of a part is not taken over.
 	kept := false
+	a.dropSpoilt()
 	next.PartsComplete = slices.Clone(a.state.PartsComplete)
 	for i, pages := range a.came {
 		if pages != nil {
@@ -236,6 +237,22 @@ func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outco
 		Failure:     failure,
 		Failures:    next.Spell.Failures,
 	}, nil
+}
+
+// dropSpoilt forgets pages that came beside what failed and are no lists where lists are
+// due. Nobody has taken them apart yet: kept, they would be confirmed by their ETags.
+func (a *attempt) dropSpoilt() {
+	for i, pages := range a.came {
+		if !a.section.Parts[i].Route.List {
+			continue
+		}
+		for n, page := range pages {
+			if body := bytes.TrimSpace(page.Body); len(body) > 0 && body[0] != '[' {
+				a.came[i] = slices.Clone(a.came[i])
+				a.came[i][n] = transport.Page{}
+			}
+		}
+	}
 }
 
 // report makes the events of a failure, if it is worth any.

@@ -79,7 +79,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -131,7 +131,7 @@ func (o *organisation) verify(t *testing.T, percent int) verify.Report {
 	}
 	report, err := verify.Run(t.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn), verify.NewFacts(o.conn), verify.NewFindingSteps(o.conn))
 	require.NoError(t, err)
 	return report
 }
@@ -217,6 +217,31 @@ func fill(t *testing.T, o *organisation) {
 	}
 	body := eve.Facts{CharacterID: 5, Section: eve.SectionMails, Day: "2026-11-01", Items: list(t, `[{"mail_id":3,"body":"x"}]`)}
 	o.append(t, event.Character(5), eve.MailChanged{Facts: body})
+	noon := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	traded := eve.Facts{CharacterID: 5, Section: eve.SectionWalletTransactions, Day: "2026-11-01", FetchedAt: noon, Items: list(t, `[{"transaction_id":101,"date":"2026-11-01T11:00:00Z","type_id":34,"quantity":3,"unit_price":5.0900000000000007,"is_buy":true,"location_id":60003760},
+		{"transaction_id":102,"date":"2026-11-01T11:00:00Z","type_id":34,"quantity":0},{"transaction_id":103,"type_id":34}]`)}
+	corrected := traded
+	corrected.Items = list(t, `[{"transaction_id":101,"date":"2026-11-01T11:00:00Z","type_id":34,"quantity":4,"unit_price":5.09,"is_buy":true,"location_id":60003760}]`)
+	mined := eve.Facts{CharacterID: 5, Section: eve.SectionMining, Day: "2026-11-01", FetchedAt: noon, Items: list(t, `[{"date":"2026-11-01","solar_system_id":30000142,"type_id":1230,"quantity":10},{"date":"2026-11-01","solar_system_id":30000142,"type_id":1231,"quantity":7}]`)}
+	more := mined
+	more.Items = list(t, `[{"date":"2026-11-01","solar_system_id":30000142,"type_id":1230,"quantity":25}]`)
+	o.append(t, event.Character(5), eve.TransactionsRecorded{Facts: traded}, eve.TransactionsChanged{Facts: corrected}, eve.MiningRecorded{Facts: mined}, eve.MiningChanged{Facts: more},
+		eve.SectionObserved{CharacterID: 5, Section: eve.SectionDetails, Encoding: eve.EncodingFull, FetchedAt: noon, Value: json.RawMessage(`{"name":"Five","corporation_id":98000001}`)})
+	trained := func(total, level int) json.RawMessage {
+		var skills strings.Builder
+		for i := range 30 {
+			fmt.Fprintf(&skills, `,{"skill_id":%d,"trained_skill_level":%d,"skillpoints_in_skill":%0300d}`, i, level*max(0, 1-i), 0)
+		}
+		return json.RawMessage(fmt.Sprintf(`{"total_sp":%d,"unallocated_sp":1,"skills":[%s]}`, total, strings.ReplaceAll(skills.String()[1:], ":"+strings.Repeat("0", 299), ":1"+strings.Repeat("0", 299))))
+	}
+	learned := eve.Series{}
+	for i, value := range []json.RawMessage{trained(100, 1), trained(120, 1), trained(100, 2)} {
+		e, next, err := eve.Compare("test", learned, eve.Snapshot{CharacterID: 5, Section: eve.SectionSkills, FetchedAt: noon.Add(time.Duration(i) * time.Minute), Value: value})
+		require.NoError(t, err)
+		require.Equal(t, i > 0, strings.Contains(string(e.Data), `"delta"`))
+		require.NoError(t, o.appender.Append(t.Context(), *e))
+		learned = next
+	}
 	group := anvil.ManagedGroup{Name: "g", Email: "g@firecloud.org", IsManagedByApp: true}
 	o.append(t, event.Consortium("c"),
 		anvil.ConsortiumDeclared{ServiceAccount: "app@example.org"}, anvil.GroupDeclared{ManagedGroup: group},
@@ -245,6 +270,8 @@ func TestFoldOfTheLogEqualsTheReadModels(t *testing.T) {
 	require.Positive(t, report.Rows["wallet"])
 	require.EqualValues(t, 4, report.Rows["anvil"])
 	require.Greater(t, report.Rows["event_index"], int64(6000))
+	require.Greater(t, report.Rows["facts"], int64(3+2+3+1))
+	require.EqualValues(t, 1, report.Rows["finding_steps"])
 
 	sample := o.verify(t, 20)
 	require.Empty(t, sample.Differences)
@@ -305,8 +332,19 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	for _, sql := range []string{"UPDATE actor = 'somebody' WHERE stream = 'eve:org' AND type LIKE '%removed%' AND type LIKE '%group%'", "DELETE WHERE stream = 'eve:user:u1' AND type LIKE '%main%'"} {
 		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+index.Namespace+".event_index "+sql+" SETTINGS mutations_sync = 2"))
 	}
+	facts, err := o.control.Live(t.Context(), chviews.FactsName)
+	require.NoError(t, err)
+	steps, err := o.control.Live(t.Context(), chviews.FindingStepsName)
+	require.NoError(t, err)
+	for _, sql := range []string{
+		facts.Namespace + ".transactions UPDATE unit_price = 6 WHERE transaction_id = 101", facts.Namespace + ".transactions DELETE WHERE transaction_id = 102",
+		facts.Namespace + ".mining UPDATE quantity = 8 WHERE type_id = 1231", facts.Namespace + ".affiliations UPDATE corporation_id = 1 WHERE character_id = 5",
+		facts.Namespace + ".skill_points UPDATE total = 121 WHERE total = 120", steps.Namespace + ".finding_steps UPDATE step = 'resolved' WHERE true",
+	} {
+		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+sql+" SETTINGS mutations_sync = 2"))
+	}
 	report := o.verify(t, 100)
-	require.EqualValues(t, 23, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 29, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {
@@ -318,6 +356,9 @@ func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {
 			eve.SectionObserved{CharacterID: id, Section: eve.SectionWallet, Encoding: eve.EncodingFull, FetchedAt: day, Value: json.RawMessage(`5.25`)},
 			eve.SectionFailed{CharacterID: id, Section: eve.SectionMails, Class: eve.FailureToken, Message: "gone", Since: day},
 			eve.CharacterDisabled{CharacterID: id, Reason: "r"},
+			eve.TransactionsRecorded{Facts: eve.Facts{CharacterID: id, Section: eve.SectionWalletTransactions, Day: "2026-10-01", Items: list(t, `[{"transaction_id":1,"date":"2026-10-01T11:00:00Z","type_id":34,"quantity":3,"unit_price":5,"is_buy":true}]`)}},
+			eve.MiningRecorded{Facts: eve.Facts{CharacterID: id, Section: eve.SectionMining, Day: "2026-10-01", Items: list(t, `[{"date":"2026-10-01","solar_system_id":1,"type_id":2,"quantity":10}]`)}},
+			eve.SectionObserved{CharacterID: id, Section: eve.SectionSkills, Encoding: eve.EncodingFull, FetchedAt: day, Value: json.RawMessage(`{"total_sp":5,"skills":[]}`)},
 			eve.JournalRecorded{CharacterID: id, Day: "2026-10-01", FetchedAt: day, Entries: []eve.JournalEntry{
 				{ID: 1, Date: day, RefType: "bounty_prizes", Amount: "5.25", Balance: "5.25"},
 				{ID: 2, Date: day, RefType: "bounty_prizes", Amount: "0.75", Balance: "6.00"},

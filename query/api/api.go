@@ -64,7 +64,7 @@ type Config struct {
 	// Searcher searches in sections of many characters.
 	Searcher Searcher
 	// Figures know what the launcher shows.
-	Figures Figures
+	Figures LauncherFigures
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -83,7 +83,11 @@ type Config struct {
 	Events    EventIndex
 	Records   Records
 	Explainer Explainer
-	Declarer  Declarer
+	// Facts and FindingTrends are figures over time, Prices what mined ore is worth.
+	Facts         Facts
+	FindingTrends FindingTrends
+	Prices        Prices
+	Declarer      Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -121,6 +125,7 @@ func (c *Config) validate() error {
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
+		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
 		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
@@ -202,6 +207,7 @@ func New(config Config) (*Server, error) {
 	s.registerSearch()
 	s.registerLauncher()
 	s.registerPast()
+	s.registerLedger()
 	s.registerKeeping()
 	s.registerSignIn()
 	s.registerTokens()
@@ -210,6 +216,7 @@ func New(config Config) (*Server, error) {
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerFactAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
 	s.registerUsers()

@@ -13,8 +13,8 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
-// Figures know what cards of the launcher show; [postgres.CharacterReader] does.
-type Figures interface {
+// LauncherFigures know what cards of the launcher show; [postgres.CharacterReader] does.
+type LauncherFigures interface {
 	LauncherFigures(ctx context.Context, characters []int64, since time.Time) (map[int64]postgres.LauncherFigures, error)
 }
 

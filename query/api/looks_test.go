@@ -105,7 +105,7 @@ func TestNoDataOfOthersIsShownWithoutBeingNoted(t *testing.T) {
 		}
 		about := strings.Contains(path, "/characters/{id}") || item.Get.OperationID == "get-missing-skills" || strings.HasPrefix(path, "/v1/streams/")
 		list := slices.Contains([]string{"list-characters", "report-skill-sets", "analyse-wallets", "get-export"}, item.Get.OperationID)
-		for _, prefix := range []string{"/v1/finder", "/v1/search/", "/v1/reports/", "/v1/launcher", "/v1/events"} {
+		for _, prefix := range []string{"/v1/finder", "/v1/search/", "/v1/reports/", "/v1/launcher", "/v1/events", "/v1/analytics/"} {
 			list = list || strings.HasPrefix(path, prefix)
 		}
 		target := parameters.Replace(path)

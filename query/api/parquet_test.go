@@ -83,6 +83,10 @@ func TestParquetSaysWhatTheJSONSays(t *testing.T) {
 		if item.Get == nil || item.Get.Responses["200"].Content[parquetType] == nil || strings.Contains(path, "{topic}") {
 			continue
 		}
+		if strings.HasSuffix(path, "/ledger") {
+			// A ledger in order has no breaks.
+			continue
+		}
 		lists++
 		target := parameters.Replace(path)
 		who := ownerAlone(c, item.Get)

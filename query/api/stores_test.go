@@ -86,7 +86,8 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
-			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
+			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -99,6 +100,8 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
 		c.AccessLog, c.Links = characters, characters
 		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
+		c.Facts, c.FindingTrends = clickhouse.NewFactReader(conn, generations, clickhouse.DefaultBudget()), clickhouse.NewFindingTrendReader(conn, generations, clickhouse.DefaultBudget())
+		c.Prices = characters
 		index := clickhouse.NewEventIndexReader(conn, generations, control)
 		c.Past = history.New(history.NewIndexed(reader, index), registry)
 		c.Events, c.Records = index, reader
@@ -194,7 +197,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 4
+		return len(projections) == 6
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 

@@ -474,9 +474,6 @@ func (r *reading) judge(ctx context.Context, paging url.Values, response *http.R
 	case response.StatusCode == http.StatusOK && !validJSON(body):
 		// No lifetime holds for this: it is not what ESI's cache has.
 		return nil, r.malformed(paging, response, body, notJSON(body))
-	case response.StatusCode == http.StatusOK && r.route.List && !isList(body):
-		// Found out now, it is not kept beside what else comes, to be confirmed later.
-		return nil, r.malformed(paging, response, body, "must be a JSON list")
 	}
 	if r.countsRefusals(paging) {
 		r.client.refusals.answered(r.refusalKey())
@@ -509,12 +506,6 @@ func notJSON(body []byte) string {
 	default:
 		return "the answer is no JSON, or cut off"
 	}
-}
-
-// isList tells whether a JSON value is a list.
-func isList(body []byte) bool {
-	trimmed := bytes.TrimSpace(body)
-	return len(trimmed) > 0 && trimmed[0] == '['
 }
 
 // refused turns a status other than 200 and 304 into a failure.
