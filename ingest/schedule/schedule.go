@@ -101,6 +101,7 @@ type Scheduler struct {
 	member *fleet.Member
 	// slots bounds how many syncs run at once in all queues together.
 	slots   chan struct{}
+	working atWork
 	client  *river.Client[pgx.Tx]
 	wake    chan struct{}
 	metrics *metrics
@@ -295,6 +296,7 @@ type syncWorker struct {
 // Work syncs a section and puts the job off until it is due again.
 func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 	s := w.scheduler
+	defer s.working.begin(job.ID)()
 	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
 	if err != nil {
 		return err
@@ -338,6 +340,7 @@ type refreshWorker struct {
 // Work syncs a section once, when its cache has expired.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
 	s := w.scheduler
+	defer s.working.begin(job.ID)()
 	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
 	if err != nil {
 		return err

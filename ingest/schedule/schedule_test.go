@@ -392,6 +392,22 @@ func TestWhatADeadProgramLeftRunningIsTakenOver(t *testing.T) {
 	})
 }
 
+func TestAJobOfWhichNobodyWroteDownWhatBecameOfItRunsAgain(t *testing.T) {
+	r := newRig(t, 1)
+	s := r.scheduler(t)
+	run(t, s)
+	eventually(t, "the job has run", func() bool {
+		var waiting int
+		return r.pool.QueryRow(t.Context(), "SELECT count(*) FROM ingest.river_job WHERE state = 'scheduled' AND cardinality(attempted_by) > 0").Scan(&waiting) == nil && waiting == 1
+	})
+
+	r.exec(t, "UPDATE ingest.river_job SET state = 'running', attempted_at = now() - interval '2 minutes'")
+	_, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+
+	eventually(t, "the job runs again", func() bool { return r.syncer.count(order{1, eve.SectionDetails}) == 2 })
+}
+
 func TestWhatALiveProgramRunsIsLeftToIt(t *testing.T) {
 	r := newRig(t, 1)
 	arrived, proceed := make(chan struct{}), make(chan struct{})

@@ -272,7 +272,12 @@ func (r *Runner) takeOver(ctx context.Context, b Bound) (func(), error) {
 			return nil, err
 		}
 		if lock != nil {
-			return r.keepHold(ctx, b, lock), nil
+			resume := r.keepHold(ctx, b, lock)
+			if err := r.settle(ctx, b); err != nil {
+				resume()
+				return nil, err
+			}
+			return resume, nil
 		}
 		if time.Now().After(deadline) {
 			return nil, errors.Join(r.Control.unhold(ctx, b.Name),
@@ -284,6 +289,20 @@ func (r *Runner) takeOver(ctx context.Context, b Bound) (func(), error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// settle finishes what the owner before was about to write when it let go, so that the
+// rows are those of the position.
+func (r *Runner) settle(ctx context.Context, b Bound) error {
+	g, err := r.Control.Live(ctx, b.Name)
+	switch {
+	case event.CodeOf(err) == event.CodeUnavailable, err == nil && g.Version != b.Version:
+		return nil
+	case err != nil:
+		return err
+	}
+	_, err = r.open(ctx, b, g, false)
+	return err
 }
 
 // keepHold renews a hold until the returned function ends it.
