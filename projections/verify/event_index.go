@@ -9,6 +9,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/runner"
@@ -20,6 +21,9 @@ type EventIndex struct {
 	conn driver.Conn
 	// rows are the events by where they lie.
 	rows map[event.Position]event.Event
+	// forgotten is where and when characters were last forgotten. What lies before may be
+	// gone from the log that is compared, as it is from a backup.
+	forgotten map[event.Stream]event.Recorded
 }
 
 // NewEventIndex is an oracle for the rows behind conn.
@@ -32,7 +36,18 @@ func (o *EventIndex) Projection() string { return "event_index" }
 func (o *EventIndex) Topics() []string { return event.Topics() }
 
 // Begin implements [Oracle].
-func (o *EventIndex) Begin() { o.rows = map[event.Position]event.Event{} }
+func (o *EventIndex) Begin() {
+	o.rows, o.forgotten = map[event.Position]event.Event{}, map[event.Stream]event.Recorded{}
+}
+
+// gone tells whether an event that is not in the log was forgotten.
+func (o *EventIndex) gone(stream event.Stream, at event.Position, occurred time.Time) bool {
+	f, was := o.forgotten[stream]
+	if !was || at.Topic != f.Topic {
+		return was && !occurred.After(f.Time)
+	}
+	return at.Offset < f.Offset
+}
 
 // Apply implements [Oracle]. An envelope is all that it looks at.
 func (o *EventIndex) Apply(e event.Recorded, _ event.Payload) error { return o.ApplyEnvelope(e) }
@@ -45,6 +60,9 @@ func (o *EventIndex) ApplyEnvelope(e event.Recorded) error {
 		// Of the value nothing but its size.
 		kept.TraceParent = strconv.Itoa(len(e.Data))
 		o.rows[e.Position] = kept
+		if e.Type == eve.TypeCharacterForgotten {
+			o.forgotten[e.Stream] = e
+		}
 		return nil
 	}
 	for at, row := range o.rows {
@@ -77,8 +95,11 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 		if !wanted(event.Stream(stream)) {
 			continue
 		}
-		r.Rows[o.Projection()]++
 		place := event.Position{Topic: topic, Partition: at.ID, Offset: offset}
+		if _, there := o.rows[place]; !there && o.gone(event.Stream(stream), place, occurred) {
+			continue
+		}
+		r.Rows[o.Projection()]++
 		seen[place] = true
 		live := event.Event{
 			ID: id, Type: event.Type(kind), Source: source, Stream: event.Stream(stream), Time: occurred.UTC(), Recorded: recorded.UTC(), Actor: actor,
