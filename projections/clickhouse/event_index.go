@@ -29,7 +29,7 @@ const EventIndexName = "event_index"
 func EventIndex() runner.Projection {
 	return runner.Projection{
 		Name:      EventIndexName,
-		Version:   1,
+		Version:   2,
 		Topics:    event.Topics(),
 		Schema:    eventIndexSchema,
 		Envelopes: true,
@@ -93,6 +93,13 @@ func indexable(t time.Time) time.Time {
 	}
 }
 
+// indexableDay is a day as the index holds it. What is no day is the first of 1970.
+func indexableDay(text string) time.Time {
+	// The zero time is before all that can be indexed.
+	day, _ := time.Parse(time.DateOnly, text)
+	return indexable(day)
+}
+
 // columnOf is a column of the events.
 func columnOf[T any](events []runner.Event, value func(*runner.Event) T) []T {
 	column := make([]T, len(events))
@@ -109,7 +116,7 @@ func (b *eventIndexBatch) Inserts() []runner.Insert {
 		{
 			Table: "event_index", Rows: len(b.events),
 			Columns: "stream, log_offset, log_partition, topic, world, event_id, type, stream_version, time, recorded, source, actor, correlation_id, causation_id, " +
-				"character_id, consortium, section, content_hash, size",
+				"character_id, consortium, section, content_hash, day, encoding, base, size",
 			Fill: func(batch driver.Batch) error { return fill(batch, indexColumns(b.events)) },
 		},
 		{
@@ -138,12 +145,16 @@ func placeColumns(events []runner.Event) []any {
 }
 
 func indexColumns(events []runner.Event) []any {
-	sections, hashes := make([]string, len(events)), make([]string, len(events))
+	sections, hashes, encodings := make([]string, len(events)), make([]string, len(events)), make([]string, len(events))
+	days, bases := make([]time.Time, len(events)), make([]uuid.UUID, len(events))
 	for i := range events {
 		e := &events[i]
 		if _, is := e.Stream.CharacterID(); is {
-			section, hash := eve.About(e.Type, e.Data)
-			sections[i], hashes[i] = string(section), hash
+			about := eve.About(e.Type, e.Data)
+			sections[i], hashes[i], encodings[i], bases[i] = string(about.Section), about.ContentHash, string(about.Encoding), about.Base
+			days[i] = indexableDay(about.Day)
+		} else {
+			days[i] = indexableDay("")
 		}
 	}
 	text := func(value func(*runner.Event) string) []string { return columnOf(events, value) }
@@ -164,7 +175,7 @@ func indexColumns(events []runner.Event) []any {
 		text(func(e *runner.Event) string { return e.CausationID }),
 		columnOf(events, func(e *runner.Event) int64 { id, _ := e.Stream.CharacterID(); return id }),
 		text(func(e *runner.Event) string { name, _ := e.Stream.ConsortiumName(); return name }),
-		sections, hashes,
+		sections, hashes, days, encodings, bases,
 		columnOf(events, func(e *runner.Event) uint64 { return uint64(len(e.Data)) }),
 	}
 }

@@ -26,9 +26,11 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 4,
+		Version: 5,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
-		Schema:  charactersSchema + sectionViews(),
+
+		Tombstones: true,
+		Schema:     charactersSchema + sectionViews(),
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
@@ -149,6 +151,7 @@ type charactersBatch struct {
 	lists         table[listKey, listRow]
 	failures      table[sectionKey, failureRow]
 	skillSets     skillSets
+	expired       expiries
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]place
@@ -230,7 +233,11 @@ func (b *charactersBatch) empty() *charactersBatch {
 // Add implements [runner.Batch].
 func (b *charactersBatch) Add(e runner.Event) error {
 	at := placeOf(e)
-	if e.Type == eve.TypeJournalRecorded {
+	switch {
+	case e.IsTombstone():
+		b.expire(e)
+		return nil
+	case e.Type == eve.TypeJournalRecorded:
 		return b.readJournal(e)
 	}
 	switch p := e.Payload.(type) {
@@ -262,6 +269,9 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		return b.observe(e, p)
 	case eve.FactsEvent:
 		return b.record(e, p.Content())
+	case eve.JournalClosed:
+		key := sectionKey{p.CharacterID, eve.SectionWalletJournal}
+		b.recorded.put(key, recordedRow{key, p.ReadAt, at})
 	case eve.SectionFailed:
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, true, p, at})
@@ -350,11 +360,18 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.skillSets.writeRemoved(ctx, tx); err != nil {
 		return err
 	}
+	if err := b.expired.remove(ctx, tx); err != nil {
+		return err
+	}
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
-	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
+	err := send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
 		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets)
+	if err != nil {
+		return err
+	}
+	return b.expired.settle(ctx, tx)
 }
 
 // writeForgotten deletes what came before characters were forgotten.

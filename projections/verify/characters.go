@@ -69,6 +69,9 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	return err
 }
 
+// Expire implements [TombstoneOracle].
+func (o *Characters) Expire(e event.Recorded) { expire(o.model, e) }
+
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
