@@ -41,9 +41,11 @@ func (p Policies) CutOffs(now time.Time) []CutOff {
 
 // Started says that a run of retention has begun.
 type Started struct {
-	RunID    string   `json:"run_id"`
-	Policies Policies `json:"policies"`
-	CutOffs  []CutOff `json:"cut_offs"`
+	RunID string `json:"run_id"`
+	// At is the moment at which the policies were applied, UTC.
+	At       time.Time `json:"at"`
+	Policies Policies  `json:"policies"`
+	CutOffs  []CutOff  `json:"cut_offs"`
 }
 
 // EventType implements [event.Payload].
@@ -52,9 +54,11 @@ func (Started) EventType() event.Type { return TypeStarted }
 // Completed says what a run of retention has done. A run that was interrupted has
 // none; the next one goes on with what it left.
 type Completed struct {
-	RunID    string   `json:"run_id"`
-	Policies Policies `json:"policies"`
-	CutOffs  []CutOff `json:"cut_offs"`
+	RunID string `json:"run_id"`
+	// At is the moment at which the policies were applied, UTC.
+	At       time.Time `json:"at"`
+	Policies Policies  `json:"policies"`
+	CutOffs  []CutOff  `json:"cut_offs"`
 	// Streams is how many streams were looked at, Touched of how many something
 	// went.
 	Streams int `json:"streams"`

@@ -52,10 +52,11 @@ func (x Expired) Tombstone(stream event.Stream, at time.Time) event.Event {
 }
 
 // Expire tells which events of a character's stream may go, in the order of the log.
-// facts are all that the stream has, in that order; of an event that was appended
-// twice the first copy counts.
+// facts are all records that the stream has, in that order, copies included. A
+// tombstone removes all copies of an event, so one goes only if each of them may.
 //
-//   - What lies before the character was last forgotten goes.
+//   - What lies before the character was last forgotten goes, but for what was
+//     observed again since under the same id.
 //   - History goes by the UTC day that it tells of. All events of a record are of one
 //     day, so a record goes as a whole. Of the closings of the journal the last stays.
 //   - Of each section's observations the last never goes. Another one goes if it was
@@ -68,43 +69,46 @@ func (x Expired) Tombstone(stream event.Stream, at time.Time) event.Event {
 // What was told to go and is told again of the rest gives nothing, and time only
 // adds.
 func (p Policies) Expire(facts []Fact, now time.Time) []Expired {
-	facts = firstCopies(facts)
 	begin := 0
 	for i, f := range facts {
 		if f.Type == eve.TypeCharacterForgotten {
 			begin = i
 		}
 	}
-	var expired []Expired
-	for _, f := range facts[:begin] {
-		expired = append(expired, Expired{f, ClassForgotten, p.CutOff(ClassForgotten, now), ReasonForgotten})
-	}
-	facts = facts[begin:]
 	reasons := make([]Reason, len(facts))
-	p.history(facts, now, reasons)
-	p.state(facts, now, reasons)
-	for i, reason := range reasons {
-		if reason == "" {
+	for i := range begin {
+		reasons[i] = ReasonForgotten
+	}
+	p.history(facts[begin:], now, reasons[begin:])
+	p.state(facts[begin:], now, reasons[begin:])
+	done := keptOf(facts, reasons)
+	var expired []Expired
+	for i, f := range facts {
+		if done[f.ID] {
 			continue
 		}
-		class := ClassOf(facts[i].Type)
-		expired = append(expired, Expired{facts[i], class, p.CutOff(class, now), reason})
+		done[f.ID] = true
+		class := ClassOf(f.Type)
+		if reasons[i] == ReasonForgotten {
+			class = ClassForgotten
+		}
+		expired = append(expired, Expired{f, class, p.CutOff(class, now), reasons[i]})
 	}
 	return expired
 }
 
-// firstCopies leaves one copy of each event.
-func firstCopies(facts []Fact) []Fact {
-	seen := make(map[uuid.UUID]struct{}, len(facts))
-	kept := make([]Fact, 0, len(facts))
-	for _, f := range facts {
-		if _, twice := seen[f.ID]; !twice {
-			seen[f.ID] = struct{}{}
-			kept = append(kept, f)
+// keptOf are the events that stay: one of their copies has no reason to go, or a
+// difference that stays names them.
+func keptOf(facts []Fact, reasons []Reason) map[uuid.UUID]bool {
+	kept := map[uuid.UUID]bool{}
+	for i, f := range facts {
+		if reasons[i] == "" {
+			kept[f.ID] = true
 		}
-		if f.Type == eve.TypeCharacterForgotten {
-			// What comes after it begins new chains, whose ids may be the same.
-			clear(seen)
+	}
+	for _, f := range facts {
+		if f.Type == eve.TypeSectionObserved && f.Encoding == eve.EncodingDelta && kept[f.ID] {
+			kept[f.Base] = true
 		}
 	}
 	return kept
@@ -155,17 +159,6 @@ func (p Policies) state(facts []Fact, now time.Time, reasons []Reason) {
 		}
 		last[f.Section] = i
 	}
-	needed := map[uuid.UUID]bool{}
-	for i, f := range facts {
-		if f.Type == eve.TypeSectionObserved && reasons[i] == "" && f.Encoding == eve.EncodingDelta {
-			needed[f.Base] = true
-		}
-	}
-	for i, f := range facts {
-		if f.Type == eve.TypeSectionObserved && needed[f.ID] {
-			reasons[i] = ""
-		}
-	}
 }
 
 // replaced is why an observation goes that another one has replaced.
@@ -179,4 +172,14 @@ func (p Policies) replaced(f, by Fact, cutOff, now time.Time) Reason {
 	default:
 		return ""
 	}
+}
+
+// Aged is what a read model shows of a character that lies before a moment.
+type Aged struct {
+	CharacterID int64
+	// Rows is how many rows there are.
+	Rows int64
+	// Partition and LastOffset are the place of the last event that told one.
+	Partition  int32
+	LastOffset int64
 }

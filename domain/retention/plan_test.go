@@ -115,13 +115,24 @@ func TestWhatLiesBeforeACharacterWasForgottenGoesAtOnce(t *testing.T) {
 	var s stream
 	registered := s.add(eve.TypeCharacterRegistered, eve.Subject{}, ago(3))
 	ship := s.observe(eve.SectionShip, ago(2))
+	s.observe(eve.SectionOnline, ago(2))
 	s.add(eve.TypeCharacterForgotten, eve.Subject{}, ago(1))
-	again := s.facts[1]
-	again.Offset = 3
+	again := s.facts[2]
+	again.Offset = 4
 	s.facts = append(s.facts, again)
 	expired := retention.Policies{}.Expire(s.facts, now)
 	require.Equal(t, map[uuid.UUID]retention.Reason{registered: retention.ReasonForgotten, ship: retention.ReasonForgotten}, gone(expired))
 	require.Len(t, expired, 2)
+}
+
+func TestAnEventStaysWhileOneOfItsCopiesDoes(t *testing.T) {
+	var s stream
+	s.observe(eve.SectionShip, ago(800))
+	replaced := s.observe(eve.SectionShip, ago(700))
+	again := s.facts[0]
+	again.Time, again.Offset = ago(600), 2
+	s.facts = append(s.facts, again)
+	require.Equal(t, map[uuid.UUID]retention.Reason{replaced: retention.ReasonSuperseded}, gone(retention.DefaultPolicies().Expire(s.facts, now)))
 }
 
 func TestOfTheClosingsOfAJournalTheLastStays(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/retention"
@@ -153,4 +154,15 @@ func historySections() []string {
 		names = append(names, string(s))
 	}
 	return names
+}
+
+// RecordsBefore are the characters of which a generation of the characters projection
+// still shows records of the history of UTC days before one, in order of their ids.
+func RecordsBefore(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, day time.Time) ([]retention.Aged, error) {
+	rows, err := pool.Query(ctx, `SELECT character_id, count(*), max(log_partition), max(log_offset) FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.records
+		WHERE section = ANY ($1) AND day < $2::date GROUP BY character_id ORDER BY character_id`, historySections(), day.UTC())
+	if err != nil {
+		return nil, fmt.Errorf("looking for old records: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[retention.Aged])
 }

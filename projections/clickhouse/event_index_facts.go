@@ -1,0 +1,138 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/retention"
+	"github.com/muster-sync/muster/internal/eventlog"
+)
+
+// CharacterStreams are the streams of characters that the index has records of,
+// those of forgotten ones among them, in order of their names.
+func (r *EventIndexReader) CharacterStreams(ctx context.Context) ([]event.Stream, error) {
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.conn.Query(ctx, "SELECT DISTINCT stream FROM "+database+".event_index WHERE startsWith(stream, 'eve:character:') ORDER BY stream")
+	if err != nil {
+		return nil, queryError("listing the streams of characters", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var streams []event.Stream
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, queryError("listing the streams of characters", err)
+		}
+		streams = append(streams, event.Stream(name))
+	}
+	return streams, rows.Err()
+}
+
+// Facts are what retention has to know of all records of a character's stream, in
+// order of the log: also of those before it was forgotten, and of all copies.
+func (r *EventIndexReader) Facts(ctx context.Context, stream event.Stream) ([]retention.Fact, error) {
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{}
+	rows, err := r.conn.Query(ctx, "SELECT event_id, type, section, day, encoding, base, time, log_offset FROM "+database+
+		".event_index FINAL WHERE stream = "+q.text(string(stream))+" AND topic = "+q.text(event.TopicEVE)+" ORDER BY log_offset"+finalByPartition, q.arguments...)
+	if err != nil {
+		return nil, queryError("reading what is recorded of a character", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var facts []retention.Fact
+	for rows.Next() {
+		var (
+			f                       retention.Fact
+			kind, section, encoding string
+			day, at                 time.Time
+		)
+		if err := rows.Scan(&f.ID, &kind, &section, &day, &encoding, &f.Base, &at, &f.Offset); err != nil {
+			return nil, queryError("reading what is recorded of a character", err)
+		}
+		f.Type, f.Section, f.Encoding, f.Time = event.Type(kind), eve.Section(section), eve.Encoding(encoding), at.UTC()
+		if day.Unix() != 0 {
+			f.Day = day.Format(time.DateOnly)
+		}
+		facts = append(facts, f)
+	}
+	return facts, rows.Err()
+}
+
+// CaughtUp tells whether the index has come to the offsets given.
+func (r *EventIndexReader) CaughtUp(ctx context.Context, to map[eventlog.Partition]eventlog.Span) (bool, error) {
+	g, err := r.live.Generation(ctx, EventIndexName)
+	if err != nil {
+		return false, queryError("finding the index of events", err)
+	}
+	checkpoints, err := r.checkpoints.Checkpoints(ctx, g)
+	if err != nil {
+		return false, fmt.Errorf("reading how far the index of events has come: %w", err)
+	}
+	next := map[eventlog.Partition]int64{}
+	for _, c := range checkpoints {
+		next[c.Partition] = c.Next
+	}
+	for at, span := range to {
+		if next[at] < span.End && span.End > span.Start {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Indexed is how many rows the index has of the ids given that lie before an offset
+// of their partition.
+func (r *EventIndexReader) Indexed(ctx context.Context, partition eventlog.Partition, ids []uuid.UUID, before int64) (int64, error) {
+	database, err := r.database(ctx)
+	if err != nil {
+		return 0, err
+	}
+	q := &query{}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	var n uint64
+	sql := "SELECT count() FROM " + database + ".event_index WHERE topic = " + q.text(partition.Topic) + " AND log_partition = " + q.integer(int64(partition.ID)) +
+		" AND log_offset < " + q.integer(before) + " AND toString(event_id) IN " + q.texts(texts)
+	if err := r.conn.QueryRow(ctx, sql, q.arguments...).Scan(&n); err != nil {
+		return 0, queryError("counting what is left in the index of events", err)
+	}
+	return int64(n), nil
+}
+
+// EntriesBefore are the characters whose journals still show entries before a
+// moment, in order of their ids.
+func (r *WalletReader) EntriesBefore(ctx context.Context, before time.Time) ([]retention.Aged, error) {
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{}
+	rows, err := r.conn.Query(ctx, "SELECT character_id, toInt64(count()), any(log_partition), max(log_offset) FROM "+database+
+		".wallet_journal WHERE date < toDateTime("+q.integer(max(0, before.Unix()))+", 'UTC') GROUP BY character_id ORDER BY character_id", q.arguments...)
+	if err != nil {
+		return nil, queryError("looking for old journal entries", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []retention.Aged
+	for rows.Next() {
+		var a retention.Aged
+		if err := rows.Scan(&a.CharacterID, &a.Rows, &a.Partition, &a.LastOffset); err != nil {
+			return nil, queryError("looking for old journal entries", err)
+		}
+		all = append(all, a)
+	}
+	return all, rows.Err()
+}
