@@ -458,7 +458,8 @@ func (w *Worker) settled(ctx context.Context) error {
 	defer until.Stop()
 	for {
 		caughtUp, err := w.Index.CaughtUp(ctx, ends)
-		if err != nil || caughtUp {
+		// An index that is not there yet is on its way.
+		if caughtUp || (err != nil && event.CodeOf(err) != event.CodeUnavailable) {
 			return err
 		}
 		look := time.NewTimer(100 * time.Millisecond)
@@ -468,7 +469,10 @@ func (w *Worker) settled(ctx context.Context) error {
 			return ctx.Err()
 		case <-until.C:
 			look.Stop()
-			return event.Errorf(event.CodeUnavailable, "the index of events is more than %s behind the log: start `muster project`, or wait", patience)
+			if err != nil {
+				return err
+			}
+			return event.Errorf(event.CodeUnavailable, "the index of events did not come to the end of the log within %s: start `muster project`, or wait", patience)
 		case <-look.C:
 		}
 	}
