@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,28 +66,6 @@ func (r *EventIndexReader) Facts(ctx context.Context, stream event.Stream) ([]re
 		facts = append(facts, f)
 	}
 	return facts, rows.Err()
-}
-
-// CaughtUp tells whether the index has come to the offsets given.
-func (r *EventIndexReader) CaughtUp(ctx context.Context, to map[eventlog.Partition]eventlog.Span) (bool, error) {
-	g, err := r.live.Generation(ctx, EventIndexName)
-	if err != nil {
-		return false, queryError("finding the index of events", err)
-	}
-	checkpoints, err := r.checkpoints.Checkpoints(ctx, g)
-	if err != nil {
-		return false, fmt.Errorf("reading how far the index of events has come: %w", err)
-	}
-	next := map[eventlog.Partition]int64{}
-	for _, c := range checkpoints {
-		next[c.Partition] = c.Next
-	}
-	for at, span := range to {
-		if next[at] < span.End && span.End > span.Start {
-			return false, nil
-		}
-	}
-	return true, nil
 }
 
 // Indexed is how many rows the index has of the ids given that lie before an offset

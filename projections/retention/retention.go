@@ -23,6 +23,7 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 // source is that of the events that a run appends.
@@ -35,10 +36,14 @@ type Index interface {
 	CharacterStreams(ctx context.Context) ([]event.Stream, error)
 	// Facts are all records of a stream, in order of the log.
 	Facts(ctx context.Context, stream event.Stream) ([]retention.Fact, error)
-	// CaughtUp tells whether the index has come to the offsets given.
-	CaughtUp(ctx context.Context, to map[eventlog.Partition]eventlog.Span) (bool, error)
 	// Indexed is how many rows it has of the ids that lie before an offset.
 	Indexed(ctx context.Context, partition eventlog.Partition, ids []uuid.UUID, before int64) (int64, error)
+}
+
+// Control knows how far read models have come; [*runner.Control] does.
+type Control interface {
+	Live(ctx context.Context, projection string) (runner.Generation, error)
+	Checkpoints(ctx context.Context, g runner.Generation) ([]runner.Checkpoint, error)
 }
 
 // Log is what is read of the log; [*eventlog.Reader] does.
@@ -78,11 +83,15 @@ type Config struct {
 	Policies retention.Policies
 	Pool     *pgxpool.Pool
 	Index    Index
-	Log      Log
-	Registry *event.Registry
-	Appender Appender
-	Views    []View
-	Copies   []Copies
+	Control  Control
+	// IndexName is the projection behind Index, ViewNames are those behind Views.
+	IndexName string
+	ViewNames []string
+	Log       Log
+	Registry  *event.Registry
+	Appender  Appender
+	Views     []View
+	Copies    []Copies
 	// Compact asks the log for a compaction; nil where it does that by itself.
 	Compact func(context.Context) error
 	// PerSecond bounds the tombstones of a second; 0 is 2000.
@@ -170,7 +179,7 @@ type Planned struct {
 // fails with [event.CodeUnavailable] if the index has not come to the end of the log
 // in good time.
 func (w *Worker) Plan(ctx context.Context, each func(Planned) error) error {
-	if err := w.settled(ctx); err != nil {
+	if err := w.settled(ctx, w.IndexName); err != nil {
 		return err
 	}
 	streams, err := w.Index.CharacterStreams(ctx)
@@ -214,7 +223,7 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	}
 	// What the index does not know yet could be the closing of a journal, or what
 	// replaced an observation.
-	if err := w.settled(ctx); err != nil {
+	if err := w.settled(ctx, w.IndexName); err != nil {
 		return done, err
 	}
 	if err := w.tell(ctx, retention.Started{RunID: done.RunID, At: now, Policies: done.Policies, CutOffs: done.CutOffs}); err != nil {
@@ -448,34 +457,61 @@ func (w *Worker) tell(ctx context.Context, p event.Payload) error {
 // patience is how long is waited for the index to come to the end of the log.
 const patience = time.Minute
 
-// settled waits until the index has come to where the log ends now.
-func (w *Worker) settled(ctx context.Context) error {
+// settled waits until read models have come to where the log ends now.
+func (w *Worker) settled(ctx context.Context, projections ...string) error {
 	ends, err := w.Log.Ends(ctx, event.TopicEVE)
 	if err != nil {
 		return err
 	}
 	until := time.NewTimer(patience)
 	defer until.Stop()
-	for {
-		caughtUp, err := w.Index.CaughtUp(ctx, ends)
-		// An index that is not there yet is on its way.
-		if caughtUp || (err != nil && event.CodeOf(err) != event.CodeUnavailable) {
-			return err
-		}
-		look := time.NewTimer(100 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-			look.Stop()
-			return ctx.Err()
-		case <-until.C:
-			look.Stop()
-			if err != nil {
+	for _, name := range projections {
+		for {
+			caughtUp, err := w.caughtUp(ctx, name, ends)
+			// One that is not there yet is on its way.
+			if err != nil && event.CodeOf(err) != event.CodeUnavailable {
 				return err
 			}
-			return event.Errorf(event.CodeUnavailable, "the index of events did not come to the end of the log within %s: start `muster project`, or wait", patience)
-		case <-look.C:
+			if caughtUp {
+				break
+			}
+			look := time.NewTimer(100 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+				look.Stop()
+				return ctx.Err()
+			case <-until.C:
+				look.Stop()
+				if err != nil {
+					return err
+				}
+				return event.Errorf(event.CodeUnavailable, "projection %q did not come to the end of the log within %s: start `muster project`, or wait", name, patience)
+			case <-look.C:
+			}
 		}
 	}
+	return nil
+}
+
+func (w *Worker) caughtUp(ctx context.Context, projection string, to map[eventlog.Partition]eventlog.Span) (bool, error) {
+	g, err := w.Control.Live(ctx, projection)
+	if err != nil {
+		return false, err
+	}
+	checkpoints, err := w.Control.Checkpoints(ctx, g)
+	if err != nil {
+		return false, err
+	}
+	next := map[eventlog.Partition]int64{}
+	for _, c := range checkpoints {
+		next[c.Partition] = c.Next
+	}
+	for at, span := range to {
+		if next[at] < span.End && span.End > span.Start {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // lock makes this process the only one that runs.
@@ -484,10 +520,11 @@ func (w *Worker) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("becoming the only one to enforce retention: %w", err)
 	}
-	// Closing the session gives the lock back.
 	unlock = func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
+		// The end of the session gives the lock back, too, but a little later.
+		_, _ = conn.Exec(ctx, `SELECT pg_advisory_unlock(hashtextextended('retention', 77))`)
 		_ = conn.Close(ctx)
 	}
 	var got bool

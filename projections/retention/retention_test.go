@@ -177,7 +177,8 @@ func (o *organisation) config(days int) worker.Config {
 	wallet := chviews.NewWalletReader(o.conn, live.New(o.control))
 	return worker.Config{
 		Policies: policies, Pool: o.pool, Log: o.reader, Registry: o.registry, Appender: o.appender,
-		Index: chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
+		Index:   chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
+		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				return pgviews.RecordsBefore(ctx, o.pool, generation(ctx, pgviews.CharactersName), at)
@@ -188,7 +189,6 @@ func (o *organisation) config(days int) worker.Config {
 			o.broker.Compact()
 			return nil
 		},
-		Now: func() time.Time { return o.now },
 	}
 }
 
@@ -368,6 +368,25 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	o.replayed()
 	o.verified()
 
+	// What was searched is certified, each certificate on top of the one before.
+	clean, err := w.Prove(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, clean.Found, "%+v", clean)
+	require.Equal(t, int64(planned), clean.Keys)
+	require.Len(t, clean.Partitions, 3*4)
+	require.Equal(t, done.RunID, clean.RunID)
+	second, err := w.Prove(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, clean.Hash, second.Previous)
+	require.Equal(t, clean.KeysHash, second.KeysHash)
+	backlogs, err := w.Backlogs(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, backlogs)
+	for _, b := range backlogs {
+		require.NotZero(t, b.Tombstones)
+		require.Zero(t, b.Waiting)
+	}
+
 	// There is nothing more to do, and that is recorded, too.
 	again, err := w.Run(t.Context())
 	require.NoError(t, err)
@@ -375,7 +394,7 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	require.Zero(t, again.Touched)
 	all, err := w.Records(t.Context())
 	require.NoError(t, err)
-	require.Len(t, all, 4)
+	require.Len(t, all, 6)
 	require.Equal(t, done.Tombstones, all[1].Payload.(retention.Completed).Tombstones)
 
 	// A read model that shows what it should not is told so.
@@ -456,4 +475,60 @@ func TestAForgottenCharacterGoesFromTheLog(t *testing.T) {
 	require.Equal(t, map[retention.Class]int{retention.ClassForgotten: done.Tombstones[retention.ClassForgotten]}, done.Tombstones)
 	o.verified()
 	o.replayed()
+}
+
+// A search that finds something says where: in the log before it was compacted, and
+// in a read model that holds what it should not.
+func TestWhatIsStillThereIsFound(t *testing.T) {
+	o := newOrganisation(t)
+	o.told(1)
+	config := o.config(360)
+	config.Compact = nil
+	w := worker.New(config)
+	_, err := w.Prove(t.Context())
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
+	done, err := w.Run(t.Context())
+	require.NoError(t, err)
+	o.settle()
+	g, err := o.control.Live(t.Context(), pgviews.CharactersName)
+	require.NoError(t, err)
+	_, err = o.pool.Exec(t.Context(), `INSERT INTO `+g.Namespace+`.records VALUES (1, 'mails', '77', now(), '2020-01-01', '{}', now(), $1, (SELECT max(log_partition) FROM `+g.Namespace+`.records), 0)`, uuid.New())
+	require.NoError(t, err)
+	found, err := w.Prove(t.Context())
+	require.NoError(t, err)
+	removed := int64(done.Tombstones[retention.ClassHistory] + done.Tombstones[retention.ClassState])
+	require.Equal(t, removed+1, found.Found)
+	backlogs, err := w.Backlogs(t.Context())
+	require.NoError(t, err)
+	require.Len(t, backlogs, 1)
+	require.Equal(t, removed, backlogs[0].Waiting)
+	require.NotNil(t, backlogs[0].Oldest)
+	all, err := w.Records(t.Context())
+	require.NoError(t, err)
+	require.False(t, all[len(all)-1].Payload.(retention.Certified).Clean)
+
+	// Compaction and the next run put it right.
+	o.broker.Compact()
+	next, err := w.Run(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, next.Swept)
+	clean, err := w.Prove(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, clean.Found, "%+v", clean)
+	require.Equal(t, found.Hash, clean.Previous)
+
+	// A run that says of itself that it removed more than it did is found out.
+	lie := next
+	lie.RunID, lie.At, lie.Policies.HistoryDays = uuid.NewString(), time.Now(), 7
+	e, err := event.New(uuid.New(), event.Org, "test", time.Now(), lie)
+	require.NoError(t, err)
+	require.NoError(t, o.appender.Append(t.Context(), e))
+	out, err := w.Prove(t.Context())
+	require.NoError(t, err)
+	notExpired := int64(0)
+	for _, p := range out.Partitions {
+		notExpired += p.NotExpired
+	}
+	require.Equal(t, int64(6), notExpired, "of a day of ten days ago five kinds of events, and the amendment of the mail")
+	require.Equal(t, notExpired+4+1, out.Found, "and the rows that came from them")
 }
