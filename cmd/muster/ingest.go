@@ -44,6 +44,8 @@ type worlds struct {
 
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
+
+	Retention retentionSettings `embed:"" prefix:"retention-"`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -175,7 +177,11 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, sync, react, r.sweeps)
+	keep, err := r.newRetention(r.stores, r.appender, r.worlds.Retention)
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, sync, react, r.sweeps, keep.Keep)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is

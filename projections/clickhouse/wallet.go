@@ -104,7 +104,7 @@ type walletBatch struct {
 
 // Add implements [runner.Batch].
 func (b *walletBatch) Add(e runner.Event) error {
-	if e.IsTombstone() {
+	if e.Expiry != nil {
 		b.expire(e)
 		return nil
 	}

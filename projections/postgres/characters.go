@@ -234,7 +234,7 @@ func (b *charactersBatch) empty() *charactersBatch {
 func (b *charactersBatch) Add(e runner.Event) error {
 	at := placeOf(e)
 	switch {
-	case e.IsTombstone():
+	case e.Expiry != nil:
 		b.expire(e)
 		return nil
 	case e.Type == eve.TypeJournalRecorded:
