@@ -44,6 +44,10 @@ func (r *roles) newAPI() (*api.Server, error) {
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	index := chviews.NewEventIndexReader(r.clickhouse, generations, r.control)
+	keep, err := r.retention()
+	if err != nil {
+		return nil, err
+	}
 	past := history.New(history.NewIndexed(r.reader, index), r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: admin,
@@ -52,6 +56,7 @@ func (r *roles) newAPI() (*api.Server, error) {
 		Explainer: explain.New(consortia, past),
 		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
+		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})
 }

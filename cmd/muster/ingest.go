@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	domainanvil "github.com/muster-sync/muster/domain/anvil"
@@ -20,6 +21,7 @@ import (
 	"github.com/muster-sync/muster/internal/command"
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	worker "github.com/muster-sync/muster/projections/retention"
 )
 
 // worlds are the settings of the outside worlds.
@@ -101,6 +103,8 @@ type roles struct {
 	// sweeper is nil when AnVIL cannot be asked; noSweeps says why.
 	sweeper  *anvil.Sweeper
 	noSweeps error
+	// retention is the one worker of this process.
+	retention func() (*worker.Worker, error)
 }
 
 func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles, error) {
@@ -114,6 +118,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 		return nil, err
 	}
 	s.close = append(s.close, func() { _ = r.appender.Close() })
+	r.retention = sync.OnceValues(func() (*worker.Worker, error) { return e.newRetention(s, r.appender, w.Retention) })
 	if r.bus, err = r.newBus(); err != nil {
 		return nil, err
 	}
@@ -169,7 +174,7 @@ func (r *roles) newSweeper(ctx context.Context) (*anvil.Sweeper, error) {
 
 // ingest reads the outside worlds and audits after sweeps, until ctx ends.
 func (r *roles) ingest(ctx context.Context) error {
-	sync, err := r.characterSync(ctx)
+	characters, err := r.characterSync(ctx)
 	if err != nil {
 		return err
 	}
@@ -177,11 +182,11 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keep, err := r.newRetention(r.stores, r.appender, r.worlds.Retention)
+	keep, err := r.retention()
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, sync, react, r.sweeps, keep.Keep)
+	return runAll(ctx, characters, react, r.sweeps, keep.Keep)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is

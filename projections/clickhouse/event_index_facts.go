@@ -35,35 +35,41 @@ func (r *EventIndexReader) CharacterStreams(ctx context.Context) ([]event.Stream
 	return streams, rows.Err()
 }
 
-// Facts are what retention has to know of all records of a character's stream, in
-// order of the log: also of those before it was forgotten, and of all copies.
-func (r *EventIndexReader) Facts(ctx context.Context, stream event.Stream) ([]retention.Fact, error) {
+// Facts are what retention has to know of all records of some streams of characters,
+// of each in order of the log: also of those before it was forgotten, and of all
+// copies.
+func (r *EventIndexReader) Facts(ctx context.Context, streams []event.Stream) (map[event.Stream][]retention.Fact, error) {
 	database, err := r.database(ctx)
 	if err != nil {
 		return nil, err
 	}
+	names := make([]string, len(streams))
+	for i, s := range streams {
+		names[i] = string(s)
+	}
 	q := &query{}
-	rows, err := r.conn.Query(ctx, "SELECT event_id, type, section, day, encoding, base, time, log_offset FROM "+database+
-		".event_index FINAL WHERE stream = "+q.text(string(stream))+" AND topic = "+q.text(event.TopicEVE)+" ORDER BY log_offset"+finalByPartition, q.arguments...)
+	// Without FINAL: a row that is there twice is a copy like others.
+	rows, err := r.conn.Query(ctx, "SELECT stream, event_id, type, section, day, encoding, base, time, log_offset FROM "+database+
+		".event_index WHERE stream IN "+q.texts(names)+" AND topic = "+q.text(event.TopicEVE)+" ORDER BY stream, log_offset", q.arguments...)
 	if err != nil {
-		return nil, queryError("reading what is recorded of a character", err)
+		return nil, queryError("reading what is recorded of characters", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var facts []retention.Fact
+	facts := make(map[event.Stream][]retention.Fact, len(streams))
 	for rows.Next() {
 		var (
-			f                       retention.Fact
-			kind, section, encoding string
-			day, at                 time.Time
+			f                               retention.Fact
+			stream, kind, section, encoding string
+			day, at                         time.Time
 		)
-		if err := rows.Scan(&f.ID, &kind, &section, &day, &encoding, &f.Base, &at, &f.Offset); err != nil {
-			return nil, queryError("reading what is recorded of a character", err)
+		if err := rows.Scan(&stream, &f.ID, &kind, &section, &day, &encoding, &f.Base, &at, &f.Offset); err != nil {
+			return nil, queryError("reading what is recorded of characters", err)
 		}
 		f.Type, f.Section, f.Encoding, f.Time = event.Type(kind), eve.Section(section), eve.Encoding(encoding), at.UTC()
 		if day.Unix() != 0 {
 			f.Day = day.Format(time.DateOnly)
 		}
-		facts = append(facts, f)
+		facts[event.Stream(stream)] = append(facts[event.Stream(stream)], f)
 	}
 	return facts, rows.Err()
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,8 +35,8 @@ const source = "muster/retention"
 type Index interface {
 	// CharacterStreams are all streams of characters.
 	CharacterStreams(ctx context.Context) ([]event.Stream, error)
-	// Facts are all records of a stream, in order of the log.
-	Facts(ctx context.Context, stream event.Stream) ([]retention.Fact, error)
+	// Facts are all records of some streams, of each in order of the log.
+	Facts(ctx context.Context, streams []event.Stream) (map[event.Stream][]retention.Fact, error)
 	// Indexed is how many rows it has of the ids that lie before an offset.
 	Indexed(ctx context.Context, partition eventlog.Partition, ids []uuid.UUID, before int64) (int64, error)
 }
@@ -182,18 +183,32 @@ func (w *Worker) Plan(ctx context.Context, each func(Planned) error) error {
 	if err := w.settled(ctx, w.IndexName); err != nil {
 		return err
 	}
+	now := w.Now()
+	return w.each(ctx, func(stream event.Stream, facts []retention.Fact) error {
+		if expired := w.Policies.Expire(facts, now); len(expired) > 0 {
+			return each(Planned{stream, expired})
+		}
+		return nil
+	})
+}
+
+// streamsAtOnce is how many streams are asked for at once: their facts are held
+// together.
+const streamsAtOnce = 100
+
+// each calls fn with the facts of each character's stream.
+func (w *Worker) each(ctx context.Context, fn func(event.Stream, []retention.Fact) error) error {
 	streams, err := w.Index.CharacterStreams(ctx)
 	if err != nil {
 		return err
 	}
-	now := w.Now()
-	for _, stream := range streams {
-		facts, err := w.Index.Facts(ctx, stream)
+	for some := range slices.Chunk(streams, streamsAtOnce) {
+		facts, err := w.Index.Facts(ctx, some)
 		if err != nil {
 			return err
 		}
-		if expired := w.Policies.Expire(facts, now); len(expired) > 0 {
-			if err := each(Planned{stream, expired}); err != nil {
+		for _, stream := range some {
+			if err := fn(stream, facts[stream]); err != nil {
 				return err
 			}
 		}
@@ -233,14 +248,14 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err != nil {
 		return done, err
 	}
-	streams, err := w.Index.CharacterStreams(ctx)
+	err = w.each(ctx, func(stream event.Stream, facts []retention.Fact) error {
+		if err := w.expire(ctx, stream, facts, now, aged, &done); err != nil {
+			return fmt.Errorf("removing what has expired of %s: %w", stream, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return done, err
-	}
-	for _, stream := range streams {
-		if err := w.expire(ctx, stream, now, aged, &done); err != nil {
-			return done, fmt.Errorf("removing what has expired of %s: %w", stream, err)
-		}
 	}
 	for _, c := range w.Copies {
 		if before := w.Policies.CutOff(retention.ClassHistory, now); !before.IsZero() {
@@ -281,11 +296,7 @@ func (w *Worker) aged(ctx context.Context, now time.Time) (map[event.Stream]bool
 func sweepID() uuid.UUID { return uuid.NewSHA1(event.Namespace, []byte("retention sweep")) }
 
 // expire removes what may go of a stream.
-func (w *Worker) expire(ctx context.Context, stream event.Stream, now time.Time, aged map[event.Stream]bool, done *retention.Completed) error {
-	facts, err := w.Index.Facts(ctx, stream)
-	if err != nil {
-		return err
-	}
+func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retention.Fact, now time.Time, aged map[event.Stream]bool, done *retention.Completed) error {
 	done.Streams++
 	expired := w.Policies.Expire(facts, now)
 	var tombstones []event.Event

@@ -64,6 +64,8 @@ type Config struct {
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
+	// Retention removes what is older than the policies keep.
+	Retention Retention
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
@@ -87,7 +89,8 @@ func (c *Config) validate() error {
 		"Keeper":    c.Keeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
-		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"Retention": c.Retention == nil,
+		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
@@ -157,6 +160,7 @@ func New(config Config) (*Server, error) {
 	s.registerExplain()
 	s.registerEvents()
 	s.registerOperations()
+	s.registerRetention()
 	s.registerProbes()
 	s.registerDocs()
 	s.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{Timeout: headerTimeout}))
