@@ -13,6 +13,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -62,21 +63,50 @@ func (b *eventIndexBatch) Add(e runner.Event) error {
 
 // Removals implements [runner.ClickHouseRemover].
 func (b *eventIndexBatch) Removals() []runner.Removal {
-	// A condition is one statement, and a server takes statements of a bounded
-	// length.
-	const atOnce = 500
 	var removals []runner.Removal
-	for gone := range slices.Chunk(b.gone, atOnce) {
-		conditions := make([]string, len(gone))
-		for i, e := range gone {
-			// A stream's name is written in digits, so that it can be no SQL.
-			conditions[i] = fmt.Sprintf("(stream = unhex('%s') AND log_partition = %d AND log_offset < %d AND event_id = toUUID('%s'))",
-				hex.EncodeToString([]byte(e.Stream)), e.Partition, e.Offset, e.ID)
+	for gone := range slices.Chunk(b.gone, namedAtOnce) {
+		for at, some := range byPartition(gone) {
+			var streams []string
+			for _, e := range some {
+				// A stream's name is written in digits, so that it can be no SQL.
+				if name := "unhex('" + hex.EncodeToString([]byte(e.Stream)) + "')"; !slices.Contains(streams, name) {
+					streams = append(streams, name)
+				}
+			}
+			where := "stream IN (" + strings.Join(streams, ", ") + ") AND " + namedBy(at.ID, some)
+			removals = append(removals, runner.Removal{Table: "event_index", Where: "topic = unhex('" + hex.EncodeToString([]byte(at.Topic)) + "') AND " + where})
+			if at.Topic == event.TopicEVE {
+				removals = append(removals, runner.Removal{Table: "forgotten", Where: where})
+			}
 		}
-		where := strings.Join(conditions, " OR ")
-		removals = append(removals, runner.Removal{Table: "event_index", Where: where}, runner.Removal{Table: "forgotten", Where: where})
 	}
 	return removals
+}
+
+// namedAtOnce is how many tombstones one statement is about: a server takes
+// statements of a bounded length, and each takes its time whatever it removes.
+const namedAtOnce = 2000
+
+// byPartition are tombstones by the partition that they lie in.
+func byPartition(gone []runner.Event) map[eventlog.Partition][]runner.Event {
+	by := map[eventlog.Partition][]runner.Event{}
+	for _, e := range gone {
+		at := eventlog.Partition{Topic: e.Topic, ID: e.Partition}
+		by[at] = append(by[at], e)
+	}
+	return by
+}
+
+// namedBy is the condition of rows of earlier batches that tombstones of one
+// partition name. They all lie before the first of these; what this batch has itself
+// was dropped when the tombstone was met, or was told after it.
+func namedBy(partition int32, gone []runner.Event) string {
+	ids := make([]string, len(gone))
+	first := gone[0].Offset
+	for i, e := range gone {
+		ids[i], first = "'"+e.ID.String()+"'", min(first, e.Offset)
+	}
+	return fmt.Sprintf("log_partition = %d AND log_offset < %d AND event_id IN (%s)", partition, first, strings.Join(ids, ", "))
 }
 
 // indexable is a time as the index holds it: in microseconds, and between years that

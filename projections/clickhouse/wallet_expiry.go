@@ -1,10 +1,11 @@
 package clickhouse
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,12 +30,13 @@ type walletExpiry struct {
 	cutOff    time.Time
 	partition int32
 	offset    int64
+	event     runner.Event
 }
 
 // expiryOf reads a tombstone; false if it is of no character.
 func expiryOf(e runner.Event) (walletExpiry, bool) {
 	id, is := e.Stream.CharacterID()
-	x := walletExpiry{character: id, id: e.ID, policy: retention.Class(e.Expiry.Policy), partition: e.Partition, offset: e.Offset}
+	x := walletExpiry{character: id, id: e.ID, policy: retention.Class(e.Expiry.Policy), partition: e.Partition, offset: e.Offset, event: e}
 	if x.policy == retention.ClassHistory {
 		x.cutOff = e.Expiry.CutOff
 	}
@@ -88,36 +90,60 @@ func rowsWithout(n int, match func(int) bool) []int {
 // expiries are the rows of earlier batches that go. Numbers and ids alone become
 // part of the statements.
 func (b *walletBatch) expiries() []runner.Removal {
-	const atOnce = 500
 	var removals []runner.Removal
-	byID := map[string][]string{}
-	// Of the history of a character the last tombstone of a batch says all.
-	last := map[int64]walletExpiry{}
-	for _, x := range b.expired {
-		condition := fmt.Sprintf("(character_id = %d AND log_partition = %d AND log_offset < %d AND event_id = toUUID('%s'))", x.character, x.partition, x.offset, x.id)
-		for _, table := range x.tables() {
-			byID[table] = append(byID[table], condition)
+	for some := range slices.Chunk(b.expired, namedAtOnce) {
+		// Each table and partition has one statement; cut-offs of a run are the same.
+		type place struct {
+			table     string
+			partition int32
+			cutOff    int64
 		}
-		if before := last[x.character]; !x.cutOff.IsZero() && !x.cutOff.Before(before.cutOff) {
-			last[x.character] = x
+		named := map[place][]runner.Event{}
+		var characters []string
+		for _, x := range some {
+			if id := strconv.FormatInt(x.character, 10); !slices.Contains(characters, id) {
+				characters = append(characters, id)
+			}
+			for _, table := range x.tables() {
+				at := place{table: table, partition: x.partition}
+				named[at] = append(named[at], x.event)
+			}
+		}
+		where := "character_id IN (" + strings.Join(characters, ", ") + ") AND "
+		for at, gone := range named {
+			removals = append(removals, runner.Removal{Table: at.table, Where: where + namedBy(at.partition, gone)})
+		}
+		cut := map[place][]walletExpiry{}
+		for _, x := range some {
+			if !x.cutOff.IsZero() {
+				at := place{"wallet_journal", x.partition, max(0, x.cutOff.Unix())}
+				cut[at] = append(cut[at], x)
+			}
+		}
+		for at, expiries := range cut {
+			removals = append(removals, runner.Removal{Table: at.table, Where: beforeCutOff(at.partition, at.cutOff, expiries)})
 		}
 	}
-	for _, table := range slices.Sorted(maps.Keys(byID)) {
-		for some := range slices.Chunk(byID[table], atOnce) {
-			removals = append(removals, runner.Removal{Table: table, Where: strings.Join(some, " OR ")})
-		}
-	}
-	var conditions []string
-	for _, x := range b.expired {
-		if last[x.character] == x {
-			conditions = append(conditions, fmt.Sprintf("(character_id = %d AND date < toDateTime(%d, 'UTC') AND log_partition = %d AND log_offset < %d)",
-				x.character, max(0, x.cutOff.Unix()), x.partition, x.offset))
-		}
-	}
-	for some := range slices.Chunk(conditions, atOnce) {
-		removals = append(removals, runner.Removal{Table: "wallet_journal", Where: strings.Join(some, " OR ")})
-	}
+	// The same batch gives the same statements.
+	slices.SortFunc(removals, func(a, c runner.Removal) int {
+		return cmp.Or(cmp.Compare(a.Table, c.Table), cmp.Compare(a.Where, c.Where))
+	})
 	return removals
+}
+
+// beforeCutOff is the condition of entries of earlier batches that lie before a
+// cut-off.
+func beforeCutOff(partition int32, cutOff int64, expiries []walletExpiry) string {
+	var characters []string
+	first := expiries[0].offset
+	for _, x := range expiries {
+		first = min(first, x.offset)
+		if id := strconv.FormatInt(x.character, 10); !slices.Contains(characters, id) {
+			characters = append(characters, id)
+		}
+	}
+	return fmt.Sprintf("character_id IN (%s) AND date < toDateTime(%d, 'UTC') AND log_partition = %d AND log_offset < %d",
+		strings.Join(characters, ", "), cutOff, partition, first)
 }
 
 type closingColumns struct {
