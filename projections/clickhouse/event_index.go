@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
-	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -64,18 +64,17 @@ func (b *eventIndexBatch) Add(e runner.Event) error {
 // Removals implements [runner.ClickHouseRemover].
 func (b *eventIndexBatch) Removals() []runner.Removal {
 	var removals []runner.Removal
-	for gone := range slices.Chunk(b.gone, namedAtOnce) {
-		for at, some := range byPartition(gone) {
-			var streams []string
-			for _, e := range some {
+	for _, topic := range event.Topics() {
+		of := slices.DeleteFunc(slices.Clone(b.gone), func(e runner.Event) bool { return e.Topic != topic })
+		for gone := range slices.Chunk(of, namedAtOnce) {
+			names := map[string]bool{}
+			for _, e := range gone {
 				// A stream's name is written in digits, so that it can be no SQL.
-				if name := "unhex('" + hex.EncodeToString([]byte(e.Stream)) + "')"; !slices.Contains(streams, name) {
-					streams = append(streams, name)
-				}
+				names["unhex('"+hex.EncodeToString([]byte(e.Stream))+"')"] = true
 			}
-			where := "stream IN (" + strings.Join(streams, ", ") + ") AND " + namedBy(at.ID, some)
-			removals = append(removals, runner.Removal{Table: "event_index", Where: "topic = unhex('" + hex.EncodeToString([]byte(at.Topic)) + "') AND " + where})
-			if at.Topic == event.TopicEVE {
+			where := "stream IN (" + strings.Join(slices.Sorted(maps.Keys(names)), ", ") + ") AND " + namedBy(gone)
+			removals = append(removals, runner.Removal{Table: "event_index", Where: "topic = '" + topic + "' AND " + where})
+			if topic == event.TopicEVE {
 				removals = append(removals, runner.Removal{Table: "forgotten", Where: where})
 			}
 		}
@@ -87,26 +86,31 @@ func (b *eventIndexBatch) Removals() []runner.Removal {
 // statements of a bounded length, and each takes its time whatever it removes.
 const namedAtOnce = 2000
 
-// byPartition are tombstones by the partition that they lie in.
-func byPartition(gone []runner.Event) map[eventlog.Partition][]runner.Event {
-	by := map[eventlog.Partition][]runner.Event{}
-	for _, e := range gone {
-		at := eventlog.Partition{Topic: e.Topic, ID: e.Partition}
-		by[at] = append(by[at], e)
+// namedBy is the condition of rows of earlier batches that tombstones name.
+func namedBy(gone []runner.Event) string {
+	ids := make([]string, len(gone))
+	for i, e := range gone {
+		ids[i] = "'" + e.ID.String() + "'"
 	}
-	return by
+	return earlier(gone) + " AND event_id IN (" + strings.Join(ids, ", ") + ")"
 }
 
-// namedBy is the condition of rows of earlier batches that tombstones of one
-// partition name. They all lie before the first of these; what this batch has itself
-// was dropped when the tombstone was met, or was told after it.
-func namedBy(partition int32, gone []runner.Event) string {
-	ids := make([]string, len(gone))
-	first := gone[0].Offset
-	for i, e := range gone {
-		ids[i], first = "'"+e.ID.String()+"'", min(first, e.Offset)
+// earlier is the condition of rows of earlier batches, of the partitions of the
+// events, which are of one topic: those lie before the first of the events in their
+// partition. What a batch has itself was dropped when the tombstone was met, or was
+// told after it.
+func earlier(events []runner.Event) string {
+	first := map[int32]int64{}
+	for _, e := range events {
+		if offset, known := first[e.Partition]; !known || e.Offset < offset {
+			first[e.Partition] = e.Offset
+		}
 	}
-	return fmt.Sprintf("log_partition = %d AND log_offset < %d AND event_id IN (%s)", partition, first, strings.Join(ids, ", "))
+	var places []string
+	for _, partition := range slices.Sorted(maps.Keys(first)) {
+		places = append(places, fmt.Sprintf("(log_partition = %d AND log_offset < %d)", partition, first[partition]))
+	}
+	return "(" + strings.Join(places, " OR ") + ")"
 }
 
 // indexable is a time as the index holds it: in microseconds, and between years that

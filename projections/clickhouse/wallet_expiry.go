@@ -1,9 +1,9 @@
 package clickhouse
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,16 +27,14 @@ type walletExpiry struct {
 	id        uuid.UUID
 	policy    retention.Class
 	// cutOff is zero for other policies.
-	cutOff    time.Time
-	partition int32
-	offset    int64
-	event     runner.Event
+	cutOff time.Time
+	event  runner.Event
 }
 
 // expiryOf reads a tombstone; false if it is of no character.
 func expiryOf(e runner.Event) (walletExpiry, bool) {
 	id, is := e.Stream.CharacterID()
-	x := walletExpiry{character: id, id: e.ID, policy: retention.Class(e.Expiry.Policy), partition: e.Partition, offset: e.Offset, event: e}
+	x := walletExpiry{character: id, id: e.ID, policy: retention.Class(e.Expiry.Policy), event: e}
 	if x.policy == retention.ClassHistory {
 		x.cutOff = e.Expiry.CutOff
 	}
@@ -92,58 +90,42 @@ func rowsWithout(n int, match func(int) bool) []int {
 func (b *walletBatch) expiries() []runner.Removal {
 	var removals []runner.Removal
 	for some := range slices.Chunk(b.expired, namedAtOnce) {
-		// Each table and partition has one statement; cut-offs of a run are the same.
-		type place struct {
-			table     string
-			partition int32
-			cutOff    int64
-		}
-		named := map[place][]runner.Event{}
-		var characters []string
+		named, cut := map[string][]runner.Event{}, map[int64][]runner.Event{}
 		for _, x := range some {
-			if id := strconv.FormatInt(x.character, 10); !slices.Contains(characters, id) {
-				characters = append(characters, id)
-			}
 			for _, table := range x.tables() {
-				at := place{table: table, partition: x.partition}
-				named[at] = append(named[at], x.event)
+				named[table] = append(named[table], x.event)
 			}
-		}
-		where := "character_id IN (" + strings.Join(characters, ", ") + ") AND "
-		for at, gone := range named {
-			removals = append(removals, runner.Removal{Table: at.table, Where: where + namedBy(at.partition, gone)})
-		}
-		cut := map[place][]walletExpiry{}
-		for _, x := range some {
 			if !x.cutOff.IsZero() {
-				at := place{"wallet_journal", x.partition, max(0, x.cutOff.Unix())}
-				cut[at] = append(cut[at], x)
+				at := max(0, x.cutOff.Unix())
+				cut[at] = append(cut[at], x.event)
 			}
 		}
-		for at, expiries := range cut {
-			removals = append(removals, runner.Removal{Table: at.table, Where: beforeCutOff(at.partition, at.cutOff, expiries)})
+		for _, table := range slices.Sorted(maps.Keys(named)) {
+			removals = append(removals, runner.Removal{Table: table, Where: charactersOf(named[table]) + " AND " + namedBy(named[table])})
+		}
+		// Those of a run have the same cut-off.
+		for _, at := range slices.Sorted(maps.Keys(cut)) {
+			removals = append(removals, runner.Removal{
+				Table: "wallet_journal", Where: fmt.Sprintf("%s AND date < toDateTime(%d, 'UTC') AND %s", charactersOf(cut[at]), at, earlier(cut[at])),
+			})
 		}
 	}
-	// The same batch gives the same statements.
-	slices.SortFunc(removals, func(a, c runner.Removal) int {
-		return cmp.Or(cmp.Compare(a.Table, c.Table), cmp.Compare(a.Where, c.Where))
-	})
 	return removals
 }
 
-// beforeCutOff is the condition of entries of earlier batches that lie before a
-// cut-off.
-func beforeCutOff(partition int32, cutOff int64, expiries []walletExpiry) string {
-	var characters []string
-	first := expiries[0].offset
-	for _, x := range expiries {
-		first = min(first, x.offset)
-		if id := strconv.FormatInt(x.character, 10); !slices.Contains(characters, id) {
-			characters = append(characters, id)
+// charactersOf is the condition of rows of the characters of events.
+func charactersOf(events []runner.Event) string {
+	ids := map[int64]bool{}
+	for _, e := range events {
+		if id, is := e.Stream.CharacterID(); is {
+			ids[id] = true
 		}
 	}
-	return fmt.Sprintf("character_id IN (%s) AND date < toDateTime(%d, 'UTC') AND log_partition = %d AND log_offset < %d",
-		strings.Join(characters, ", "), cutOff, partition, first)
+	var texts []string
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		texts = append(texts, strconv.FormatInt(id, 10))
+	}
+	return "character_id IN (" + strings.Join(texts, ", ") + ")"
 }
 
 type closingColumns struct {
