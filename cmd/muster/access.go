@@ -8,13 +8,19 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 )
 
-// accessCommand checks the rules of access.
+// accessCommand is about who may see what, and who has seen it.
 type accessCommand struct {
+	Check accessCheck `cmd:"" default:"withargs" help:"Check the rules of access against a file of cases."`
+	Log   accessLog   `cmd:"" help:"List who looked at data of others."`
+}
+
+// accessCheck checks the rules of access.
+type accessCheck struct {
 	Vectors string `help:"File of vectors to check the rules against." type:"existingfile" required:"" placeholder:"FILE"`
 }
 
 // Help implements kong's detailed help.
-func (c *accessCommand) Help() string {
+func (c *accessCheck) Help() string {
 	return `Examples:
   muster access --vectors access.jsonl
 
@@ -24,7 +30,7 @@ Exit status: 0 none differs, 1 some differ, 2 it could not be done.`
 }
 
 // Run implements the subcommand.
-func (c *accessCommand) Run(_ context.Context, env *environment) error {
+func (c *accessCheck) Run(_ context.Context, env *environment) error {
 	return runVectors(env, c.Vectors, access.VectorsOfAccess)
 }
 

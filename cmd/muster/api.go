@@ -18,24 +18,37 @@ import (
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/explain"
 	"github.com/muster-sync/muster/query/export"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
 func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
-	server, err := r.newAPI()
+	looks, err := r.newViewlog()
+	if err != nil {
+		return err
+	}
+	server, err := r.newAPI(looks)
 	if err != nil {
 		return err
 	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
-	return runAll(ctx, r.forward, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI() (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
 	}
 	admin, err := access.NewAdminToken(token)
+	if err != nil {
+		return nil, err
+	}
+	door, err := r.newDoors()
+	if err != nil {
+		return nil, err
+	}
+	sharing, err := r.newSharer()
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +63,16 @@ func (r *roles) newAPI() (*api.Server, error) {
 	}
 	past := history.New(history.NewIndexed(r.reader, index), r.registry)
 	return api.New(api.Config{
-		Version: version, Authenticator: admin,
+		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now), door.tokens},
+		SignIns: door.signIns, Tokens: tokens{door.tokens}, Origin: door.origin, Rate: r.worlds.Door.RateLimit, Burst: r.worlds.Door.RateBurst,
+		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
+		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
-		Explainer: explain.New(consortia, past),
-		Importer:  importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
-		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia),
+		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
+		Explainer: explain.New(consortia, past), Prices: characters,
+		Facts: chviews.NewFactReader(r.clickhouse, generations, chviews.DefaultBudget()), FindingTrends: chviews.NewFindingTrendReader(r.clickhouse, generations, chviews.DefaultBudget()),
+		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
+		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
 		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -24,6 +24,8 @@ type characterCommand struct {
 	Enable   characterEnable   `cmd:"" help:"Switch the sync of a character on again."`
 	Remove   characterRemove   `cmd:"" help:"End the ownership of a character; what is known of it stays."`
 	Forget   characterForget   `cmd:"" help:"Take everything about a character out of Muster."`
+	Share    characterShare    `cmd:"" help:"Share a character of one's own."`
+	Unshare  characterUnshare  `cmd:"" help:"Share a character no more."`
 	List     characterList     `cmd:"" help:"List characters."`
 	Show     characterShow     `cmd:"" help:"Show a character, its login and its sections."`
 	History  characterHistory  `cmd:"" help:"Show what happened to a character, what changed in a section, or how it was at a moment."`

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -95,66 +94,6 @@ func refusal(response *http.Response, data []byte) error {
 		text.WriteString("\n  " + strings.TrimPrefix(e.Location+": "+e.Message, ": "))
 	}
 	return event.Errorf(event.CodeInvalid, "%s", text.String())
-}
-
-// importCommand brings an organisation into a running Muster.
-type importCommand struct {
-	File   string `short:"f" help:"Organisation file." required:"" type:"existingfile" placeholder:"FILE"`
-	Output string `help:"Format: json or table." enum:"json,table" default:"table"`
-}
-
-// Help implements kong's detailed help.
-func (c *importCommand) Help() string {
-	return `Records that break a rule are left out, listed with their line, and written to FILE.rejected.json;
-the others are brought in. It can be repeated: what is so already is left alone.
-
-Example:
-  muster import -f org.json
-
-Exit status: 0 all came in, 1 some records were rejected, 2 it could not be done.`
-}
-
-// importAnswer is what the API says of an import.
-type importAnswer struct {
-	Users      int                `json:"users"`
-	Characters int                `json:"characters"`
-	Unchanged  int                `json:"unchanged"`
-	Rejections []access.Rejection `json:"rejections"`
-}
-
-// Run implements the subcommand.
-func (c *importCommand) Run(ctx context.Context, env *environment) error {
-	data, err := os.ReadFile(c.File)
-	if err != nil {
-		return fmt.Errorf("reading the organisation: %w", err)
-	}
-	api, err := env.settings.client()
-	if err != nil {
-		return err
-	}
-	var answer importAnswer
-	if err := api.do(ctx, http.MethodPost, "/v1/import", data, "application/json", &answer); err != nil {
-		return err
-	}
-	if c.Output == "json" {
-		if err := printJSON(env.stdout, answer); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(env.stdout, "%d users and %d characters are new or changed, %d were so already\n", answer.Users, answer.Characters, answer.Unchanged)
-	}
-	if len(answer.Rejections) == 0 {
-		return nil
-	}
-	kept := c.File + ".rejected.json"
-	for _, r := range answer.Rejections {
-		fmt.Fprintf(env.stderr, "%s:%d: %s: %s\n", c.File, r.Line, r.Record, r.Reason)
-	}
-	if err := writeJSONFile(kept, answer.Rejections); err != nil {
-		return err
-	}
-	fmt.Fprintf(env.stderr, "%d records were rejected, the list is in %s: correct them and import again\n", len(answer.Rejections), kept)
-	return errFindings
 }
 
 // sweepCommand asks AnVIL about a consortium.

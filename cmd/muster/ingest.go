@@ -22,6 +22,7 @@ import (
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	worker "github.com/muster-sync/muster/projections/retention"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // worlds are the settings of the outside worlds.
@@ -34,6 +35,8 @@ type worlds struct {
 	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
 	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
 
+	SectionPermissions bool `name:"section-permissions" env:"MUSTER_SECTION_PERMISSIONS" help:"Let roles be limited to sections of others' characters. Limits that were defined hold also without it."`
+
 	SamURL           string `name:"sam-url" env:"MUSTER_SAM_URL" help:"Where Sam is; default is Terra's." placeholder:"URL"`
 	RawlsURL         string `name:"rawls-url" env:"MUSTER_RAWLS_URL" help:"Where Rawls is; default is Terra's." placeholder:"URL"`
 	AnvilCredentials string `name:"anvil-credentials" env:"MUSTER_ANVIL_CREDENTIALS" help:"Google service-account key file; empty is the application default, none sends no token." placeholder:"FILE"`
@@ -44,8 +47,10 @@ type worlds struct {
 	MaxMails   int                      `env:"MUSTER_MAX_MAILS" default:"250" help:"Headers of mails that are read of each character, rounded up to pages of 50."`
 	Workers    int                      `env:"MUSTER_INGEST_WORKERS" default:"16" help:"Sections that are read at once."`
 
+	Door     doorSettings     `embed:""`
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
+	Sharing  sharingSettings  `embed:""`
 
 	Retention retentionSettings `embed:"" prefix:"retention-"`
 }
@@ -79,6 +84,9 @@ func (e *environment) migrateAll(ctx context.Context, s *stores) error {
 		return err
 	}
 	if err := universe.Migrate(ctx, s.pool); err != nil {
+		return err
+	}
+	if err := viewlog.Migrate(ctx, s.pool); err != nil {
 		return err
 	}
 	_, err := anvil.NewPostgresStore(ctx, s.pool)
@@ -186,7 +194,7 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, characters, react, r.sweeps, keep.Keep)
+	return runAll(ctx, characters, react, r.sweeps, r.endSharings, keep.Keep)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is
@@ -367,6 +375,15 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 	}
 	if err := reactors.Handle("audit", event.TopicAnVIL, auditor.React); err != nil {
 		return nil, err
+	}
+	watcher, err := r.newComplianceWatcher()
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
+		if err := reactors.Handle("compliance", topic, watcher.React); err != nil {
+			return nil, err
+		}
 	}
 	noticer, deliverer, err := r.newNotices()
 	if err != nil {

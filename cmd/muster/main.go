@@ -116,7 +116,10 @@ type commandLine struct {
 	Project projectCommand `cmd:"" help:"Run the projectors: fold the log into the read models."`
 	Serve   serveCommand   `cmd:"" help:"Run the API and the forwarder of commands."`
 
-	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, list and show them."`
+	Character characterCommand `cmd:"" help:"Register characters by EVE's sign-on, update, disable, enable, remove, forget, reset, share, list and show them."`
+
+	User userCommand `cmd:"" help:"List and show users, let them in or not, make them superusers."`
+	Role roleCommand `cmd:"" help:"Define roles, which are groups of permissions, and grant them to users and states."`
 
 	Skillset skillsetCommand `cmd:"" help:"Define what characters need to be able to do, and see who can; import it from fittings and skill plans."`
 
@@ -132,10 +135,14 @@ type commandLine struct {
 	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`
 	Workspace workspaceCommand `cmd:"" help:"Who can come to the workspaces of a consortium, and how."`
 
-	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases."`
+	Token tokenCommand `cmd:"" help:"Issue, list and revoke the tokens that programs use."`
+
+	Access     accessCommand     `cmd:"" help:"Check the rules of who may see what against a file of cases, and list who looked at what."`
 	Compliance complianceCommand `cmd:"" help:"Check the reports of registered characters against a file of cases."`
 
 	Sync syncCommand `cmd:"" help:"How the sync of characters stands, what it costs, and pauses."`
+
+	Stats statsCommand `cmd:"" help:"Numbers of things, and how long reading them takes: Member Audit's memberaudit_stats, and more."`
 
 	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`
 
@@ -146,6 +153,9 @@ type commandLine struct {
 	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
 
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
+
+	Backup  backupCommand  `cmd:"" help:"Take the log and what cannot be made anew from it to a folder or a bucket, and check what was taken."`
+	Restore restoreCommand `cmd:"" help:"Bring a backup back into an empty log and an empty database."`
 
 	Engine   engineCommand   `cmd:"" help:"Run one embedded engine alone."`
 	Simulate simulateCommand `cmd:"" help:"Run a stand-in of an outside world, or fill the log with made-up events."`

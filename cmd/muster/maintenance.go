@@ -161,6 +161,11 @@ func (c *verifyCommand) Run(ctx context.Context, env *environment) error {
 }
 
 func (c *verifyCommand) run(ctx context.Context, env *environment, s *stores) error {
+	return c.compare(ctx, env, s, s.reader)
+}
+
+// compare holds what follows from a log against the live rows.
+func (c *verifyCommand) compare(ctx context.Context, env *environment, s *stores, log verify.Log) error {
 	r := s.folder
 	release, err := holdAll(ctx, r, s.projections())
 	defer release()
@@ -170,9 +175,9 @@ func (c *verifyCommand) run(ctx context.Context, env *environment, s *stores) er
 	bar := newProgress(env.stderr, env.logger, "verify")
 	started := time.Now()
 	report, err := verify.Run(ctx, verify.Config{
-		Pool: s.pool, ClickHouse: s.clickhouse, Log: s.reader, Registry: s.registry, Control: s.control, Percent: c.Percent,
+		Pool: s.pool, ClickHouse: s.clickhouse, Log: log, Registry: s.registry, Control: s.control, Percent: c.Percent,
 		Progress: func(done, total int64) { bar.set("folding", done, total) },
-	}, verify.NewCharacters(s.pool), verify.NewAnVIL(s.pool, s.registry, pgviews.LoadState), verify.NewWallet(s.clickhouse), verify.NewEventIndex(s.clickhouse))
+	}, verify.NewCharacters(s.pool), verify.NewAnVIL(s.pool, s.registry, pgviews.LoadState), verify.NewWallet(s.clickhouse), verify.NewEventIndex(s.clickhouse), verify.NewFacts(s.clickhouse), verify.NewFindingSteps(s.clickhouse))
 	bar.end()
 	if err != nil {
 		return err

@@ -14,6 +14,10 @@ const projectorMemory = 192 << 20
 // come as megabytes, and leave as much garbage.
 const ingestMemory = 176 << 20
 
+// importMemory is what the heap of an import of a dump ought to stay below: the dump
+// goes by, record by record, and leaves garbage of many times the size of what is kept.
+const importMemory = 176 << 20
+
 // limitMemory makes the collector work harder when the heap comes near a size.
 // It is no hard bound, and GOMEMLIMIT goes before it.
 func limitMemory(size int64) {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/ingest/notify"
+	"github.com/muster-sync/muster/projections/live"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
 )
 
 // notices are the settings of what people are told.
@@ -88,7 +90,8 @@ func (r *roles) newNotices() (*notify.Noticer, *notify.Deliverer, error) {
 	}
 	noticer, err := notify.NewNoticer(notify.Config{
 		Pool: r.pool, Registry: r.registry, Channels: deliverer.Names(), TokenErrors: settings.TokenErrors, Findings: threshold, MaxAge: settings.MaxAge,
-		Noted: deliverer.Wake, Registerer: r.metrics, Logger: r.logger,
+		Recipients: pgviews.NewCharacterReader(r.pool, live.New(r.control)).RemovalRecipients,
+		Noted:      deliverer.Wake, Registerer: r.metrics, Logger: r.logger,
 		Look: func(ctx context.Context, character int64) (notify.Standing, bool, error) {
 			all, err := known{r.stores}.Characters(ctx, []int64{character})
 			c, there := all[character]

@@ -65,7 +65,7 @@ func (r *roles) register(ctx context.Context, actor string, org access.Organisat
 	if r.vault != nil {
 		vault = r.vault
 	}
-	result, err := registration.New(r.bus, vault, known{r.stores}, esi.Remember).Import(ctx, actor, org)
+	result, err := r.registrar(vault, esi.Remember).Import(ctx, actor, org)
 	r.wakeSchedule()
 	return result, err
 }

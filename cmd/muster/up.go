@@ -102,6 +102,9 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 			}
 			fmt.Fprintf(env.stdout, "Muster is ready after %s at http://%s\nadministrator's token: %s\n",
 				time.Since(started).Round(100*time.Millisecond), env.settings.Listen, env.settings.adminTokenPath())
+			if d != nil {
+				fmt.Fprintf(env.stdout, "sign in as anybody of the example: http://%s/auth/sign-in\n", env.settings.Listen)
+			}
 			return nil
 		})
 }
@@ -157,6 +160,7 @@ func newDemo(ctx context.Context, env *environment, c *upCommand) (*demo, error)
 	}
 	esiURL, anvilURL := "http://"+d.listener[0].Addr().String(), "http://"+d.listener[1].Addr().String()
 	c.ESIURL, c.SSOURL, c.SSOClientID, c.SSOClientSecret = esiURL, esiURL, "muster-simulated", "simulated-secret"
+	c.Door.SignInClientID, c.Door.SignInClientSecret = "muster-simulated-sign-in", ""
 	c.Contact, c.Downtime = "demo@example.org", false
 	c.SamURL, c.RawlsURL, c.AnvilCredentials = anvilURL, anvilURL, "none"
 	if c.Intervals == nil {

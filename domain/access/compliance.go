@@ -78,8 +78,8 @@ type CorporationCompliance struct {
 	Partly bool `json:"partly"`
 }
 
-// partlyPercent is the share from which a corporation is partly compliant.
-const partlyPercent = 85
+// PartlyPercent is the share from which a corporation is partly compliant.
+const PartlyPercent = 85
 
 // Compliance reports on users of the roster, such as [Roster.ReportUsers] or
 // [Roster.Everybody]; guests and unknown ones are left out. lost tells whether the
@@ -112,18 +112,14 @@ func (r *Roster) Compliance(users []string, lost func(character int64) bool) Com
 	}
 	for _, id := range slices.Sorted(maps.Keys(corporations)) {
 		c := corporations[id]
-		c.rate()
-		report.Corporations = append(report.Corporations, *c)
+		report.Corporations = append(report.Corporations, CorporationOf(id, c.Mains, c.Characters, c.Unregistered))
 	}
 	return report
 }
 
 func (m *member) compliance(lost func(int64) bool) UserCompliance {
 	total := len(m.registered) + len(m.unregistered)
-	row := UserCompliance{
-		User: m.id, Main: m.main, Total: total, Unregistered: len(m.unregistered),
-		Registered: len(m.unregistered) < total, Compliant: m.main != nil && len(m.unregistered) == 0,
-	}
+	row := UserOf(m.id, m.main, total, len(m.unregistered))
 	if m.main == nil {
 		row.Reasons = append(row.Reasons, Reason{Fault: FaultNoMain})
 	}
@@ -143,14 +139,27 @@ func (m *member) compliance(lost func(int64) bool) UserCompliance {
 	return row
 }
 
-// rate judges the counts, with whole numbers alone: 249 of 250 is "99.60" and not
-// compliant, 28 of 33 is "84.84" and not partly.
-func (c *CorporationCompliance) rate() {
-	registered, hundredths := c.Characters-c.Unregistered, 10000
-	if c.Characters > 0 {
-		hundredths = 10000 * registered / c.Characters
+// UserOf is the row of a user who owns so many characters, of which so many are not
+// registered. It has no reasons. Main is nil for none.
+func UserOf(user string, main *int64, total, unregistered int) UserCompliance {
+	return UserCompliance{
+		User: user, Main: main, Total: total, Unregistered: unregistered,
+		Registered: unregistered < total, Compliant: main != nil && unregistered == 0,
+	}
+}
+
+// CorporationOf is the row of a corporation with the mains of so many users, who own so
+// many characters, of which so many are not registered. It is judged with whole numbers
+// alone: 249 of 250 is "99.60" and not compliant, 28 of 33 is "84.84" and not partly.
+// (Member Audit rounds, and takes 249 of 250 for all of them.)
+func CorporationOf(corporation int64, mains, characters, unregistered int) CorporationCompliance {
+	c := CorporationCompliance{CorporationID: corporation, Mains: mains, Characters: characters, Unregistered: unregistered}
+	registered, hundredths := characters-unregistered, 10000
+	if characters > 0 {
+		hundredths = 10000 * registered / characters
 	}
 	c.Percent = fmt.Sprintf("%d.%02d", hundredths/100, hundredths%100)
-	c.Compliant = c.Unregistered == 0
-	c.Partly = !c.Compliant && 100*registered >= partlyPercent*c.Characters
+	c.Compliant = unregistered == 0
+	c.Partly = !c.Compliant && 100*registered >= PartlyPercent*characters
+	return c
 }

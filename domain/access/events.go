@@ -4,13 +4,26 @@
 // It is pure: it knows nothing of Kafka, SQL or HTTP.
 package access
 
-import "github.com/muster-sync/muster/domain/event"
+import (
+	"time"
+
+	"github.com/muster-sync/muster/domain/event"
+)
 
 // Types of the events of this domain.
 const (
 	TypeUserRegistered event.Type = "muster.access.user.registered.v1"
 	TypeMainSet        event.Type = "muster.access.main.set.v1"
 	TypeListed         event.Type = "muster.access.characters.listed.v1"
+	TypeTokenIssued    event.Type = "muster.access.token.issued.v1"
+	TypeTokenRevoked   event.Type = "muster.access.token.revoked.v1"
+	TypeDataViewed     event.Type = "muster.access.data.viewed.v1"
+	TypeRoleDefined    event.Type = "muster.access.role.defined.v1"
+	TypeRoleRemoved    event.Type = "muster.access.role.removed.v1"
+	TypeRoleGranted    event.Type = "muster.access.role.granted.v1"
+	TypeRoleRevoked    event.Type = "muster.access.role.revoked.v1"
+	// TypeComplianceChanged is no decision but what follows from the others.
+	TypeComplianceChanged event.Type = "muster.access.compliance.changed.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -18,6 +31,14 @@ func Register(r *event.Registry) {
 	event.Register[UserRegistered](r)
 	event.Register[MainSet](r)
 	event.Register[CharactersListed](r)
+	event.Register[TokenIssued](r)
+	event.Register[TokenRevoked](r)
+	event.Register[DataViewed](r)
+	event.Register[RoleDefined](r)
+	event.Register[RoleRemoved](r)
+	event.Register[RoleGranted](r)
+	event.Register[RoleRevoked](r)
+	event.Register[ComplianceChanged](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was
@@ -66,3 +87,25 @@ type ListedCharacter struct {
 	// AllianceID is zero for none.
 	AllianceID int64 `json:"alliance_id,omitempty"`
 }
+
+// ComplianceChanged says that a user has become compliant, or is so no more, or that
+// reports consider him from now on, or no more; see [Roster.Compliance]. It is an
+// observation of the organisation, made so that its history can be drawn.
+type ComplianceChanged struct {
+	UserID string `json:"user_id"`
+	// Considered: he holds [BasicAccess] and is no guest. One who is not considered is
+	// not compliant either.
+	Considered bool `json:"considered"`
+	Compliant  bool `json:"compliant"`
+	// Total counts the characters he owns, Unregistered those of them that are not
+	// registered.
+	Total        int `json:"total"`
+	Unregistered int `json:"unregistered"`
+	// Reasons are what there is to be put right.
+	Reasons []Reason `json:"reasons,omitempty"`
+	// Since is the time of the event that it follows from, UTC.
+	Since time.Time `json:"since"`
+}
+
+// EventType implements [event.Payload].
+func (ComplianceChanged) EventType() event.Type { return TypeComplianceChanged }

@@ -18,6 +18,8 @@ import (
 
 var writeGolden = flag.Bool("write-golden", false, "write golden files that are missing; those that are there are never changed")
 
+var roleID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad9")
+
 // samples are values of the current version of each type, every field set.
 func samples() map[string]event.Payload {
 	return map[string]event.Payload{
@@ -31,6 +33,37 @@ func samples() map[string]event.Payload {
 			{CharacterID: 90000002, Name: "Alt", CorporationID: 98000001, AllianceID: 99000001},
 		}},
 		string(access.TypeListed) + ".none": access.CharactersListed{UserID: "ada"},
+		string(access.TypeTokenIssued): access.TokenIssued{
+			TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), Name: "night export", UserID: "ada", IssuedBy: "user:ada", IssuedByUser: "ada",
+			Scope: []access.Action{access.ActionReadCharacters}, ExpiresAt: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
+		},
+		string(access.TypeTokenIssued) + ".least": access.TokenIssued{
+			TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), IssuedBy: "token:admin", ExpiresAt: time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC),
+		},
+		string(access.TypeTokenRevoked):            access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01"), UserID: "ada"},
+		string(access.TypeTokenRevoked) + ".least": access.TokenRevoked{TokenID: uuid.MustParse("0192f0c1-2f0a-7e11-8c55-0d4b6f2d9a01")},
+		string(access.TypeDataViewed): access.DataViewed{
+			ViewerID: "link:0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1", ViewerUserID: "bob", OwnerID: "ada", CharacterID: 90000001, Section: "wallet-journal", Way: access.ByLink,
+			LinkID: new(uuid.MustParse("0b3cbb39-6a2f-5b0c-8e6a-9bd1bfb6a3f1")), FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 4, 59, 0, time.UTC), Count: 3,
+		},
+		string(access.TypeDataViewed) + ".least": access.DataViewed{
+			ViewerID: "token:admin", Section: "list-characters", Way: access.ByToken,
+			FirstAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), LastAt: time.Date(2026, 9, 1, 10, 0, 0, 0, time.UTC), Count: 1, Rows: 250,
+		},
+		string(access.TypeRoleDefined): access.RoleDefined{RoleID: roleID, Role: access.Role{
+			Name: "Recruiter", Description: "Looks at applicants.", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"},
+		}},
+		string(access.TypeRoleDefined) + ".least": access.RoleDefined{RoleID: roleID, Role: access.Role{Name: "Nothing"}},
+		string(access.TypeRoleRemoved):            access.RoleRemoved{RoleID: roleID, Name: "Recruiter", Reason: "nobody recruits"},
+		string(access.TypeRoleRemoved) + ".least": access.RoleRemoved{RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeRoleGranted):            access.RoleGranted{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeRoleRevoked):            access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter", Reason: "has left"},
+		string(access.TypeRoleRevoked) + ".least": access.RoleRevoked{UserID: "ada", RoleID: roleID, Name: "Recruiter"},
+		string(access.TypeComplianceChanged): access.ComplianceChanged{
+			UserID: "ada", Considered: true, Total: 3, Unregistered: 1, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC),
+			Reasons: []access.Reason{{Fault: access.FaultNoMain}, {CharacterID: 90000002, Fault: access.FaultNeverRegistered}},
+		},
+		string(access.TypeComplianceChanged) + ".none": access.ComplianceChanged{UserID: "ada", Compliant: false, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
 	}
 }
 

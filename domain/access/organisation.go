@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -43,6 +44,10 @@ type OrganisationCharacter struct {
 	Registered    bool    `json:"registered"`
 	Shared        bool    `json:"shared"`
 	Owner         *string `json:"owner"`
+
+	// SharedUntil is when the sharing ends; nil for never. No file says so: what an
+	// import shares has no end.
+	SharedUntil *time.Time `json:"-"`
 
 	RefreshToken string   `json:"refresh_token,omitempty"`
 	OwnerHash    string   `json:"owner_hash,omitempty"`

@@ -1,13 +1,18 @@
 package access
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
-// Permission is one of the permissions of Member Audit 1.9.4, without the name of
-// its application. A user has what was given to him, through his groups or through
-// his state; names that are none of these give nothing.
+// Permission is one of the permissions of Member Audit, without the name of its
+// application, or one of Muster's own. A user has what was given to him, through his
+// groups, through his state or through a role; names that are none of these give
+// nothing.
 type Permission string
 
-// The ten permissions.
+// The permissions: the ten of Member Audit 1.9.4, the two of its later versions, and
+// one of Muster.
 const (
 	// BasicAccess: register characters, and open those one may open. Who holds it
 	// counts as one of the organisation in reports.
@@ -31,13 +36,22 @@ const (
 	ViewSameAlliance Permission = "view_same_alliance"
 	// ViewEverything: there are no bounds.
 	ViewEverything Permission = "view_everything"
+	// NotifiedOnRemoval: be told when a character of one's scope is removed (Member
+	// Audit 2.4).
+	NotifiedOnRemoval Permission = "notified_on_character_removal"
+	// ViewSkillSets: see how the characters of others that one may open stand to the
+	// skill sets (Member Audit 2.9).
+	ViewSkillSets Permission = "view_skill_sets"
+	// ScopedExportsAccess: take out what one may open (Muster).
+	ScopedExportsAccess Permission = "scoped_exports_access"
 )
 
-// Permissions lists the ten permissions.
+// Permissions lists all permissions.
 func Permissions() []Permission {
 	return []Permission{
 		BasicAccess, ShareCharacters, FinderAccess, ReportsAccess, CharactersAccess, ExportsAccess,
 		ViewSharedCharacters, ViewSameCorporation, ViewSameAlliance, ViewEverything,
+		NotifiedOnRemoval, ViewSkillSets, ScopedExportsAccess,
 	}
 }
 
@@ -46,8 +60,29 @@ type Grants struct {
 	// Superuser holds every permission.
 	Superuser bool
 	// Active is false for somebody who may do nothing at all.
-	Active      bool
+	Active bool
+	// Permissions are all that he was given, by whatever way.
 	Permissions []string
+	// Limited are the permissions that he holds only through roles that limit what is
+	// seen of others to some sections, with the names of these. Empty for most.
+	Limited map[Permission][]string
+}
+
+// For is what counts of the grants for a section of characters: a permission that is
+// limited to other sections does not. The empty name is that of no section, for what is
+// about several of them at once.
+func (g Grants) For(section string) Grants {
+	if len(g.Limited) == 0 || g.Superuser {
+		return g
+	}
+	left := Grants{Active: g.Active, Permissions: []string{}}
+	for _, p := range g.Permissions {
+		sections, limited := g.Limited[Permission(p)]
+		if !limited || slices.Contains(sections, section) {
+			left.Permissions = append(left.Permissions, p)
+		}
+	}
+	return left
 }
 
 // Holds tells whether he holds a permission; whether he is active plays no part.
@@ -114,6 +149,9 @@ type View struct {
 	Scope Scope
 	// Shared opens the shared characters whose owners hold [ShareCharacters].
 	Shared bool
+	// At is the moment as of which Shared is asked, for sharings that end some time.
+	// The zero value is now.
+	At time.Time
 }
 
 // ViewOf is what the user with these grants may open in the viewer. His own grants
@@ -149,6 +187,39 @@ func ListViewOf(user string, g Grants, home Home) View {
 		return FinderViewOf(user, g, home)
 	case g.Can(BasicAccess):
 		return View{Owner: user}
+	default:
+		return View{}
+	}
+}
+
+// RemovalViewOf is of which characters he is told when they are removed: his own, and
+// those of his scope (Member Audit 2.4). [CharactersAccess] is not asked for, and to
+// share a character plays no part.
+func RemovalViewOf(user string, g Grants, home Home) View {
+	switch {
+	case !g.Can(NotifiedOnRemoval):
+		return View{}
+	case g.Can(ViewEverything):
+		return View{Everything: true}
+	default:
+		return View{Owner: user, Scope: ScopeOf(g, home)}
+	}
+}
+
+// Tells tells whether somebody of whom such a view is hears of a character: owner is
+// who had it last, home where the owner's main is.
+func (v View) Tells(owner string, home Home) bool {
+	return v.Everything || v.Owner != "" && owner == v.Owner || v.Scope.Contains(home)
+}
+
+// ExportViewOf is of which characters he may take out a section, as a view: everything
+// with [ExportsAccess], what he may open with [ScopedExportsAccess].
+func ExportViewOf(user string, g Grants, home Home) View {
+	switch {
+	case g.Can(ExportsAccess):
+		return View{Everything: true}
+	case g.Can(ScopedExportsAccess):
+		return ViewOf(user, g, home)
 	default:
 		return View{}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
+	"time"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -12,13 +14,30 @@ import (
 type Principal struct {
 	// ID names him in events and logs, such as "token:admin". It holds no secret.
 	ID string
-	// UserID is the user of the organisation who he is; empty for a program. A user may
-	// read characters, as far as his [View] goes, also if he is a superuser: one who
-	// was deactivated sees nothing.
+	// UserID is the user of the organisation who he is; empty for a program. What a user
+	// may do follows from his [Grants] alone, see [ReachOf]: one who was deactivated may
+	// do nothing.
 	UserID string
-	// Superuser may do everything.
+	// Superuser may do everything. Of a user it says nothing.
 	Superuser bool
+	// TokenID is the id of the token that he holds; empty for a person who has signed
+	// in, and for the administrator.
+	TokenID string
+	// Scope bounds what his token may be used for; nil does not. Who is neither a user
+	// nor a superuser may do what is in it and nothing else: he is a program.
+	Scope []Action
+	// Expires is when what he has proved himself with ends; zero for never.
+	Expires time.Time
+	// Link is the link by which he has come; nil for one who has a token. It bounds
+	// him to what it shows.
+	Link *Link
 }
+
+// UserPrincipal is a user of the organisation who acts for himself.
+func UserPrincipal(user string) Principal { return Principal{ID: "user:" + user, UserID: user} }
+
+// program tells whether he is a program with a token of its own.
+func (p Principal) program() bool { return p.TokenID != "" && p.UserID == "" }
 
 // Action is something that a principal may or may not do.
 type Action string
@@ -27,9 +46,13 @@ type Action string
 const (
 	// ActionReadCharacters: see characters and their sections.
 	ActionReadCharacters Action = "characters.read"
+	// ActionReadAccessLog: see who looked at data; users see it of their own.
+	ActionReadAccessLog Action = "access-log.read"
 	// ActionReadAnalytics: see figures over time of the whole organisation.
 	ActionReadAnalytics Action = "analytics.read"
-	// ActionExport: take whole collections of all characters out as files.
+	// ActionReadReports: see reports on users and their characters.
+	ActionReadReports Action = "reports.read"
+	// ActionExport: take whole collections of characters out as files.
 	ActionExport Action = "exports.read"
 	// ActionImport: bring in users, mains, characters and their logins.
 	ActionImport Action = "organisation.import"
@@ -48,6 +71,14 @@ const (
 	ActionRemoveCharacter Action = "characters.remove"
 	// ActionForgetCharacter: take everything about a character out of Muster.
 	ActionForgetCharacter Action = "characters.forget"
+	// ActionShareCharacter: let others who may open shared characters open it.
+	ActionShareCharacter Action = "characters.share"
+	// ActionUnshareCharacter: take that back.
+	ActionUnshareCharacter Action = "characters.unshare"
+	// ActionReadUsers: see users, their permissions and where these come from, and roles.
+	ActionReadUsers Action = "users.read"
+	// ActionManageUsers: define and remove roles, grant and revoke them, and change users.
+	ActionManageUsers Action = "users.change"
 	// ActionDefineSkillSets: define and remove skill sets and their groups, and see those
 	// that are not visible to members.
 	ActionDefineSkillSets Action = "skill-sets.define"
@@ -63,26 +94,44 @@ const (
 	ActionReadOperations Action = "operations.read"
 	// ActionOperate: retry or skip events that could not be applied.
 	ActionOperate Action = "operations.change"
+	// ActionReadSelf: see who one is and what one may do. Everybody may who has proved
+	// who he is, whatever his token is for.
+	ActionReadSelf Action = "me.read"
+	// ActionManageTokens: issue, see and revoke tokens; a user's are his own.
+	ActionManageTokens Action = "tokens.manage"
 )
 
 // Actions lists every action that is guarded.
 func Actions() []Action {
 	return []Action{
-		ActionReadCharacters, ActionReadAnalytics, ActionExport, ActionImport,
+		ActionReadCharacters, ActionReadAccessLog, ActionReadAnalytics, ActionReadReports, ActionExport, ActionImport,
 		ActionRegisterCharacter, ActionUpdateCharacter, ActionResetCharacter, ActionDisableCharacter, ActionEnableCharacter,
-		ActionRemoveCharacter, ActionForgetCharacter, ActionDefineSkillSets, ActionReadAnvil,
-		ActionDeclare, ActionSweep, ActionReadEvents, ActionReadOperations, ActionOperate,
+		ActionRemoveCharacter, ActionForgetCharacter, ActionShareCharacter, ActionUnshareCharacter, ActionReadUsers, ActionManageUsers, ActionDefineSkillSets, ActionReadAnvil,
+		ActionDeclare, ActionSweep, ActionReadEvents, ActionReadOperations, ActionOperate, ActionReadSelf, ActionManageTokens,
 	}
 }
 
-// Authorize tells whether somebody may do something: nil if he may, else an
+// outOfScope is why a token may not be used for an action; nil if it may.
+func (p Principal) outOfScope(a Action) error {
+	if p.Scope == nil || slices.Contains(p.Scope, a) {
+		return nil
+	}
+	return event.Errorf(event.CodeForbidden, "%s may not do %q: its token is not for that, or who has issued it may not do it himself any more", p.ID, a)
+}
+
+// Authorize tells whether a program, or somebody with a link, may do something: nil if it may, else an
 // error with [event.CodeUnauthenticated] for nobody and [event.CodeForbidden]
-// for everybody else. Which characters a user may read is for his [View] to say.
+// for everybody else. Users are not asked here, where nobody knows what they were
+// given, but by [AuthorizeUser].
 func Authorize(p Principal, action Action) error {
 	switch {
 	case p.ID == "":
 		return event.Errorf(event.CodeUnauthenticated, "%s needs a bearer token: send the header \"Authorization: Bearer <token>\"", action)
-	case p.Superuser, p.UserID != "" && action == ActionReadCharacters:
+	case action == ActionReadSelf && p.Link == nil:
+		return nil
+	case p.outOfScope(action) != nil:
+		return p.outOfScope(action)
+	case p.Link != nil && action == ActionReadCharacters, p.Link == nil && p.UserID == "" && (p.Superuser || p.program() && p.Scope != nil):
 		return nil
 	default:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: ask an administrator", p.ID, action)

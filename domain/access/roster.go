@@ -3,6 +3,7 @@ package access
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -51,8 +52,15 @@ type figure struct {
 // NewRoster makes the roster of an organisation. What breaks its rules (see
 // [ReadOrganisation]) gives nobody more: a main that is not among the characters is
 // nowhere, and a character whose owner is not among the users is nobody's, without
-// being an orphan.
-func NewRoster(org Organisation) *Roster {
+// being an orphan. A sharing that ends some time gives nothing: whether it has ended
+// is for [NewRosterAt] to say.
+func NewRoster(org Organisation) *Roster { return newRoster(org, nil) }
+
+// NewRosterAt is [NewRoster] as of a moment: a sharing holds until the moment at which
+// it ends, and no longer.
+func NewRosterAt(org Organisation, at time.Time) *Roster { return newRoster(org, &at) }
+
+func newRoster(org Organisation, at *time.Time) *Roster {
 	r := &Roster{
 		users: make(map[string]*member, len(org.Users)), characters: make(map[int64]*figure, len(org.Characters)),
 		inCorporation: map[int64][]*member{}, inAlliance: map[int64][]*member{},
@@ -71,7 +79,7 @@ func NewRoster(org Organisation) *Roster {
 			home.AllianceID = *c.AllianceID
 		}
 		homes[c.ID] = home
-		r.add(c)
+		r.add(c, at)
 	}
 	slices.Sort(r.registered)
 	slices.Sort(r.orphans)
@@ -96,8 +104,8 @@ func NewRoster(org Organisation) *Roster {
 	return r
 }
 
-func (r *Roster) add(c OrganisationCharacter) {
-	f := &figure{registered: c.Registered, shared: c.Shared}
+func (r *Roster) add(c OrganisationCharacter, at *time.Time) {
+	f := &figure{registered: c.Registered, shared: c.Shared && (c.SharedUntil == nil || at != nil && at.Before(*c.SharedUntil))}
 	r.characters[c.ID] = f
 	if c.Owner != nil {
 		f.owner = r.users[*c.Owner]
@@ -188,15 +196,11 @@ func (r *Roster) MayOpen(user string, character int64) bool {
 		return false
 	}
 	m := r.member(user)
-	v := ViewOf(user, m.Grants, m.home)
-	switch {
-	case v.Everything:
-		return true
-	case f.owner == nil:
-		return false
-	default:
-		return f.owner.id == v.Owner || v.Scope.Contains(f.owner.home) || v.Shared && f.lent()
+	subject := Subject{Shared: f.lent()}
+	if f.owner != nil {
+		subject.Owner, subject.Home = f.owner.id, f.owner.home
 	}
+	return ViewOf(user, m.Grants, m.home).Way(subject) != ""
 }
 
 // AccessibleUsers lists the ids of the users whom reports may show to a user, guests

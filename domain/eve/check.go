@@ -2,6 +2,7 @@ package eve
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -159,12 +160,32 @@ func Check(s Section, value []byte) error {
 // CheckRecord tells whether an item can be a record of a section as ESI lists it.
 // It fails with [event.CodeInvalid].
 func CheckRecord(s Section, item []byte) error {
+	if err := checkJSON(item); err != nil {
+		return event.Errorf(event.CodeInvalid, "section %s: %w", s, err)
+	}
+	return checkRecord(s, item)
+}
+
+// RecordsOf are the records of a page that lists them, parts of it, each checked as of
+// [CheckRecord]. It fails with [event.CodeInvalid] for what is no list of records.
+func RecordsOf(s Section, page []byte) ([]json.RawMessage, error) {
+	records, err := Elements(page)
+	if err != nil {
+		return nil, event.Errorf(event.CodeInvalid, "section %s: %w", s, err)
+	}
+	for n, record := range records {
+		if err := checkRecord(s, record); err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "record %d: %w", n+1, err)
+		}
+	}
+	return records, nil
+}
+
+// checkRecord checks an item that is valid JSON.
+func checkRecord(s Section, item []byte) error {
 	shape, ok := ShapeOf(s)
 	if !ok || shape.Records == nil {
 		return event.Errorf(event.CodeInvalid, "section %q has no records", s)
-	}
-	if err := checkJSON(item); err != nil {
-		return event.Errorf(event.CodeInvalid, "section %s: %w", s, err)
 	}
 	key, members, err := keyOf(shape.Records.Key, bytes.TrimSpace(item), nil)
 	if err == nil {

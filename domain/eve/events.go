@@ -21,7 +21,7 @@ const (
 	TypeCharacterDisabled   event.Type = "muster.eve.character.disabled.v1"
 	TypeCharacterEnabled    event.Type = "muster.eve.character.enabled.v1"
 	TypeCharacterForgotten  event.Type = "muster.eve.character.forgotten.v1"
-	TypeCharacterShared     event.Type = "muster.eve.character.shared.v1"
+	TypeCharacterShared     event.Type = "muster.eve.character.shared.v2"
 	TypeCharacterUnshared   event.Type = "muster.eve.character.unshared.v1"
 	TypeSectionObserved     event.Type = "muster.eve.section.observed.v1"
 	TypeSectionFailed       event.Type = "muster.eve.section.failed.v1"
@@ -47,6 +47,7 @@ func Register(r *event.Registry) {
 	event.Register[JournalClosed](r)
 	registerFacts(r)
 	registerSkillSets(r)
+	registerSharing(r)
 }
 
 // Section names a part of a character that is observed on its own, as in paths
@@ -157,10 +158,12 @@ type CharacterForgotten struct {
 func (CharacterForgotten) EventType() event.Type { return TypeCharacterForgotten }
 
 // CharacterShared says that its owner has marked a character as shared. It holds for
-// as long as he owns it: another owner has not shared it.
+// as long as he owns it, and until it ends: another owner has not shared it.
 type CharacterShared struct {
 	CharacterID int64  `json:"character_id"`
 	UserID      string `json:"user_id"`
+	// Until is the moment at which the sharing has ended, UTC; nil for none.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // EventType implements [event.Payload].

@@ -35,6 +35,12 @@ type Character struct {
 	// SharedBy is the owner who has shared it; empty for none. See
 	// [Character.Shared].
 	SharedBy string
+	// SharedUntil is when the sharing ends; nil for never.
+	SharedUntil *time.Time
+	// Links are the links that were issued and neither revoked nor ended with an
+	// ownership, by their ids. Another owner
+	// ends them too, see [LinkIssued].
+	Links    map[uuid.UUID]LinkIssued
 	Sections map[Section]SectionState
 	// Records has the fields of each record, by section and natural key.
 	Records map[Section]map[string]map[string]json.RawMessage
@@ -131,7 +137,8 @@ func (m *Model) Apply(e event.Event, p event.Payload) error {
 	return nil
 }
 
-// Shared tells whether the character's present owner has shared it.
+// Shared tells whether the character's present owner has shared it, be it for a time
+// that is over.
 func (c *Character) Shared() bool { return c.SharedBy != "" && c.SharedBy == c.UserID }
 
 func (c *Character) apply(e event.Event, p event.Payload) error {
@@ -146,15 +153,23 @@ func (c *Character) apply(e event.Event, p event.Payload) error {
 		c.Registered, c.Orphaned = true, false
 		c.UserID, c.OwnerHash, c.Scopes = p.UserID, p.OwnerHash, p.Scopes
 	case CharacterOrphaned:
-		c.Orphaned, c.UserID, c.SharedBy = true, "", ""
+		c.Orphaned, c.UserID, c.SharedBy, c.SharedUntil = true, "", "", nil
+		clear(c.Links)
 	case CharacterDisabled:
 		c.Disabled = true
 	case CharacterEnabled:
 		c.Disabled = false
 	case CharacterShared:
-		c.SharedBy = p.UserID
+		c.SharedBy, c.SharedUntil = p.UserID, p.Until
 	case CharacterUnshared:
-		c.SharedBy = ""
+		c.SharedBy, c.SharedUntil = "", nil
+	case LinkIssued:
+		if c.Links == nil {
+			c.Links = map[uuid.UUID]LinkIssued{}
+		}
+		c.Links[p.LinkID] = p
+	case LinkRevoked:
+		delete(c.Links, p.LinkID)
 	case SectionFailed:
 		c.Failing[p.Section] = p
 	case SectionRecovered:

@@ -31,7 +31,12 @@ func examples() []event.Payload {
 		eve.CharacterDisabled{CharacterID: pilot, Reason: "asked for"},
 		eve.CharacterEnabled{CharacterID: pilot, Reason: "asked for"},
 		eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for"},
-		eve.CharacterShared{CharacterID: pilot, UserID: "u1"},
+		eve.CharacterShared{CharacterID: pilot, UserID: "u1", Until: &since},
+		eve.LinkIssued{
+			CharacterID: pilot, LinkID: base, UserID: "u1", SecretHash: "00112233445566778899aabbccddeeff", Sections: []eve.Section{eve.SectionSkills, eve.SectionWallet},
+			Note: "for the recruiter", ExpiresAt: since,
+		},
+		eve.LinkRevoked{CharacterID: pilot, LinkID: base, Reason: "asked for"},
 		eve.CharacterUnshared{CharacterID: pilot, Reason: "asked for"},
 		eve.TransactionsRecorded{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"date":"2026-08-31T10:00:00Z","unit_price":243877.49999999997,"unheard_of":[1.50]}`)},
 		eve.TransactionsChanged{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"is_personal":true}`)},

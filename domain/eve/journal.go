@@ -1,11 +1,10 @@
 package eve
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,21 +78,16 @@ func newEntries(pages [][]byte, known *KnownEntries) ([]JournalEntry, error) {
 	var entries []JournalEntry
 	seen := map[int64]bool{}
 	for i, page := range pages {
-		var raws []json.RawMessage
-		if trimmed := bytes.TrimSpace(page); len(trimmed) == 0 || trimmed[0] != '[' {
-			return nil, badPage(i, errors.New("must be a JSON list"))
-		}
-		if err := json.Unmarshal(page, &raws); err != nil {
+		raws, err := Elements(page)
+		if err != nil {
 			return nil, badPage(i, err)
 		}
 		for n, raw := range raws {
-			var head struct {
-				ID int64 `json:"id"`
-			}
-			if err := json.Unmarshal(raw, &head); err != nil {
+			id, err := entryID(raw)
+			if err != nil {
 				return nil, badPage(i, fmt.Errorf("entry %d: %w", n+1, err))
 			}
-			if seen[head.ID] || known.Has(head.ID) {
+			if seen[id] || known.Has(id) {
 				continue
 			}
 			entry, err := DecodeJournalEntry(raw)
@@ -114,6 +108,21 @@ func newEntries(pages [][]byte, known *KnownEntries) ([]JournalEntry, error) {
 		return 1
 	})
 	return entries, nil
+}
+
+// entryID is the id of an entry. Most entries of a page are known, so that it is all
+// that is read of them.
+func entryID(entry []byte) (int64, error) {
+	if id, err := strconv.ParseInt(string(fieldOf(entry, "id")), 10, 64); err == nil {
+		return id, nil
+	}
+	var head struct {
+		ID int64 `json:"id"`
+	}
+	if err := json.Unmarshal(entry, &head); err != nil {
+		return 0, err //nolint:wrapcheck // The caller says which entry.
+	}
+	return head.ID, nil
 }
 
 // PageError says which page of a reading cannot be read.

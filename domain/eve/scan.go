@@ -3,6 +3,7 @@ package eve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"slices"
 )
 
@@ -86,6 +87,51 @@ func appendElements(to [][]byte, list []byte) [][]byte {
 			return to
 		}
 		to = append(to, list[i:end])
+		i = end
+	}
+}
+
+// Elements are the elements of a JSON list, parts of it. It fails for what is no JSON
+// list.
+func Elements(list []byte) ([]json.RawMessage, error) {
+	if i := skipSpace(list, 0); i >= len(list) || list[i] != '[' || !json.Valid(list) {
+		return nil, errors.New("must be a JSON list")
+	}
+	parts := appendElements(nil, list)
+	elements := make([]json.RawMessage, len(parts))
+	for i, part := range parts {
+		elements[i] = part
+	}
+	return elements, nil
+}
+
+// fieldOf is the value of a field of an object that is valid JSON, the last one of that
+// name; nil if there is none or if it is no object.
+func fieldOf(object []byte, name string) (value []byte) {
+	i := skipSpace(object, 0)
+	if i >= len(object) || object[i] != '{' {
+		return nil
+	}
+	for i++; ; {
+		i = skipSpace(object, i)
+		if i < len(object) && object[i] == ',' {
+			i++
+			continue
+		}
+		if i >= len(object) || object[i] != '"' {
+			return value
+		}
+		end := skipText(object, i)
+		named := string(nameOf(object[i:end])) == name
+		i = skipSpace(object, end)
+		if i >= len(object) || object[i] != ':' {
+			return value
+		}
+		i = skipSpace(object, i+1)
+		end = skipValue(object, i)
+		if named {
+			value = object[i:end]
+		}
 		i = end
 	}
 }

@@ -64,7 +64,7 @@ func TestValidateNamesTheRuleThatIsBroken(t *testing.T) {
 	}
 	const about = `event muster.eve.ship.painted.v3 of "eve:character:90000001"`
 	f(func(e *event.Event) { e.ID = uuid.Nil }, about+" has no id: give it one with ObservationID or a random UUID")
-	f(func(e *event.Event) { e.Stream = "eve:ship:1" }, `stream "eve:ship:1": must be eve:character:<id>, eve:user:<id>, eve:org or anvil:<consortium>`)
+	f(func(e *event.Event) { e.Stream = "eve:ship:1" }, `stream "eve:ship:1": must be eve:character:<id>, eve:user:<id>, eve:org, eve:roles or anvil:<consortium>`)
 	f(func(e *event.Event) { e.Type = "painted" }, `event type "painted": must be muster.<world>.<thing>.<happened>.v<N>`)
 	f(func(e *event.Event) { e.Time = time.Time{} }, about+" has no time: set when the fact held")
 	f(func(e *event.Event) { e.Recorded = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, about+" has a time outside of the years 0 to 9999: it could not be written")

@@ -12,6 +12,11 @@ type Stream string
 // Org is the stream of facts about the EVE organisation as a whole.
 const Org Stream = "eve:org"
 
+// Roles is the stream of the roles that users may hold. It is not that of the
+// organisation because its events lie in another topic, and the decisions of a stream
+// are in order only within one.
+const Roles Stream = "eve:roles"
+
 const (
 	characterPrefix  = "eve:character:"
 	userPrefix       = "eve:user:"
@@ -71,10 +76,10 @@ func (s Stream) Validate() error {
 	if name, ok := s.ConsortiumName(); ok && name != "" {
 		return nil
 	}
-	if s == Org {
+	if s == Org || s == Roles {
 		return nil
 	}
-	return Errorf(CodeInvalid, "stream %q: must be eve:character:<id>, eve:user:<id>, eve:org or anvil:<consortium>", string(s))
+	return Errorf(CodeInvalid, "stream %q: must be eve:character:<id>, eve:user:<id>, eve:org, eve:roles or anvil:<consortium>", string(s))
 }
 
 // ParseKey splits a record key into its stream and the text of the event's id.

@@ -27,16 +27,26 @@ type attempt struct {
 	prior [][]transport.Page
 
 	reading Reading
+	// began is when the first of the answers was asked for.
+	began time.Time
 	// came are the pages to be kept of each part; nil leaves those that are kept.
 	came [][]transport.Page
 	// expires is when the last of the answers expires.
 	expires time.Time
 }
 
+// readWithin is read in a bounded time.
+func (a *attempt) readWithin(ctx context.Context, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return a.read(ctx)
+}
+
 // read asks for all parts, one after the other. What came is kept even if a later
 // part fails: it must not be asked for again before it expires.
 func (a *attempt) read(ctx context.Context) error {
-	a.reading = Reading{CharacterID: a.character, Series: a.state.Series, Cursor: a.state.Cursor, FetchedAt: a.syncer.config.Now().UTC()}
+	a.began = a.syncer.config.Now().UTC()
+	a.reading = Reading{CharacterID: a.character, Series: a.state.Series, Cursor: a.state.Cursor, FetchedAt: a.began}
 	a.came = make([][]transport.Page, len(a.section.Parts))
 	for i := range a.section.Parts {
 		if err := a.readPart(ctx, i); err != nil {
@@ -124,6 +134,7 @@ func (a *attempt) answered(ctx context.Context) (Outcome, error) {
 	next := a.state
 	next.ValidatedAt, next.NotBefore = a.reading.FetchedAt, a.expires
 	next.PartsComplete = a.complete()
+	next.RunStartedAt, next.RunFinishedAt = a.began, a.syncer.config.Now().UTC()
 	var changes Changes
 	if !a.reading.unchanged() || a.reading.Extra != nil {
 		var err error
@@ -167,6 +178,7 @@ func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outco
 	// What came need not be sent again, and must not be asked for before it
 	// expires. What is kept of a part is not taken over.
 	kept := false
+	a.dropSpoilt()
 	next.PartsComplete = slices.Clone(a.state.PartsComplete)
 	for i, pages := range a.came {
 		if pages != nil {
@@ -227,6 +239,22 @@ func (a *attempt) failed(ctx context.Context, failure *transport.Failure) (Outco
 	}, nil
 }
 
+// dropSpoilt forgets pages that came beside what failed and are no lists where lists are
+// due. Nobody has taken them apart yet: kept, they would be confirmed by their ETags.
+func (a *attempt) dropSpoilt() {
+	for i, pages := range a.came {
+		if !a.section.Parts[i].Route.List {
+			continue
+		}
+		for n, page := range pages {
+			if body := bytes.TrimSpace(page.Body); len(body) > 0 && body[0] != '[' {
+				a.came[i] = slices.Clone(a.came[i])
+				a.came[i][n] = transport.Page{}
+			}
+		}
+	}
+}
+
 // report makes the events of a failure, if it is worth any.
 func (a *attempt) report(next *state, failure *transport.Failure, now time.Time) (events []event.Event, orphaned bool, err error) {
 	reported, err := next.report(a.character, a.section.Name, now)
@@ -275,7 +303,7 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 		if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
 			return err
 		}
-		err := s.config.Appender.Append(ctx, events...)
+		err := s.door.Append(ctx, events...)
 		if event.CodeOf(err) == event.CodeInvalid {
 			if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
 				return err
@@ -283,10 +311,22 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 			a.state.revision++
 		}
 		if err != nil {
-			return fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err)
+			return errors.Join(fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err), a.keepPages(ctx, t.parts))
+		}
+		if t.next.Spell == nil {
+			t.next.RunFinishedAt = s.config.Now().UTC()
 		}
 	}
 	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
+}
+
+// keepPages keeps what has come although the log does not have it yet, also if the
+// program is about to stop: the append is made again, and ESI is only asked whether
+// something has changed since.
+func (a *attempt) keepPages(ctx context.Context, parts [][]transport.Page) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	return a.syncer.store.keepPages(ctx, a.character, a.section, a.state.revision, parts)
 }
 
 // besideParts stands for an answer that was asked for beside the parts.

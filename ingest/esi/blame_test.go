@@ -67,6 +67,27 @@ func TestAnAnswerThatCannotBeReadSpoilsNoOther(t *testing.T) {
 	}
 }
 
+func TestASpoiltAnswerBesideAFailureIsNotConfirmedLater(t *testing.T) {
+	r := newRig(t)
+	lists := r.world.Serve(path("/mail/lists"), time.Hour, `{"odd":true}`)
+	r.world.Serve(path("/mail/labels"), time.Hour, `{"total_unread_count":0}`)
+	r.world.Handle(path("/mail"), statusHandler(http.StatusInternalServerError))
+	failed := r.sync(t, eve.SectionMails)
+	require.Equal(t, eve.FailureServer, failed.Failure.Class, "the mails are what failed")
+
+	lists.Set(`[]`)
+	r.world.Serve(path("/mail"), 30*time.Second, `[]`)
+	r.world.Clock.Advance(time.Hour)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionMails).Result)
+
+	last := func(rest string) int {
+		requests := r.world.Requests(path(rest))
+		return requests[len(requests)-1].Status
+	}
+	require.Equal(t, http.StatusOK, last("/mail/lists"), "asked for without the ETag of what was no list")
+	require.Equal(t, http.StatusNotModified, last("/mail/labels"), "what was good is only confirmed")
+}
+
 func TestNamesThatCannotBeReadSpoilNoAssets(t *testing.T) {
 	r := newRig(t)
 	r.world.Serve(path("/assets"), time.Hour, "["+asset(1, 60003760, "")+"]")

@@ -213,23 +213,68 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	if _, ok := s.sections[name]; !ok {
 		return FollowOutcome{}, event.Errorf(event.CodeNotFound, "section %q is not synced by this Muster", name)
 	}
-	next, err := s.store.nextFollowUps(ctx, character, name, followAtOnce+1)
+	next, held, err := s.store.nextFollowUps(ctx, character, name, followAtOnce+1)
+	if err == nil && held != nil {
+		err = s.release(ctx, character, name, held)
+	}
 	if err != nil {
 		return FollowOutcome{}, err
 	}
+	outcome, done, events, broken := s.followAll(ctx, character, name, next[:min(len(next), followAtOnce)])
+	if broken != nil && ctx.Err() != nil {
+		// What came before it must not be asked for again, also if the program is
+		// about to stop.
+		finishing, finished := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+		defer finished()
+		ctx = finishing
+	}
+	held = nil
+	if len(events) > 0 {
+		if err := s.door.Append(ctx, events...); err != nil {
+			broken = errors.Join(broken, fmt.Errorf("appending what was fetched apart for section %s of character %d: %w", name, character, err))
+			if event.CodeOf(err) == event.CodeInvalid {
+				return outcome, broken
+			}
+			held = &pending{Events: events}
+			finishing, finished := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+			defer finished()
+			ctx = finishing
+		}
+	}
+	outcome.Events = len(events)
+	s.events.WithLabelValues(string(name)).Add(float64(len(events)))
+	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done, next[len(done):], held); err != nil {
+		return outcome, errors.Join(broken, err)
+	}
+	if broken != nil {
+		return outcome, broken
+	}
+	if f := outcome.Failure; f != nil && f.Deferred && f.RetryAt.After(outcome.NextAt) {
+		outcome.NextAt = f.RetryAt
+	}
+	return outcome, nil
+}
+
+// followAll fetches what is due of follow-ups, one after the other, until one of them
+// fails in a way that the others would, too.
+func (s *Syncer) followAll(ctx context.Context, character int64, name eve.Section, next []followUp) (FollowOutcome, []followed, []event.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.ReadWithin)
+	defer cancel()
 	now := s.config.Now()
 	var outcome FollowOutcome
 	var events []event.Event
 	var done []followed
-	var broken error
-	for _, f := range next[:min(len(next), followAtOnce)] {
+	for _, f := range next {
 		if f.due.After(now) {
+			break
+		}
+		if s.door.closed() {
+			outcome.Failure = s.door.held(character, name, s.config.Now())
 			break
 		}
 		result, e, failure, err := s.follow(ctx, character, name, f)
 		if err != nil {
-			broken = err
-			break
+			return outcome, done, events, err
 		}
 		if failure != nil {
 			outcome.Failure = failure
@@ -246,30 +291,20 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 			events = append(events, *e)
 		}
 	}
-	if broken != nil {
-		// What came before it must not be asked for again, also if the program is
-		// about to stop.
-		finishing, finished := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
-		defer finished()
-		ctx = finishing
+	return outcome, done, events, nil
+}
+
+// release appends what the log did not take when it was fetched.
+func (s *Syncer) release(ctx context.Context, character int64, name eve.Section, held *pending) error {
+	err := s.door.Append(ctx, held.Events...)
+	switch {
+	case event.CodeOf(err) == event.CodeInvalid:
+		// The log will never take them.
+		s.config.Logger.ErrorContext(ctx, "the log refuses what was fetched apart earlier; it is dropped", "character", character, "section", string(name), "error", err)
+	case err != nil:
+		return fmt.Errorf("appending what was fetched apart earlier for section %s of character %d: %w", name, character, err)
 	}
-	if len(events) > 0 {
-		if err := s.config.Appender.Append(ctx, events...); err != nil {
-			return outcome, fmt.Errorf("appending what was fetched apart for section %s of character %d: %w", name, character, err)
-		}
-	}
-	outcome.Events = len(events)
-	s.events.WithLabelValues(string(name)).Add(float64(len(events)))
-	if outcome.NextAt, err = s.store.followedUp(ctx, character, name, done, next[len(done):]); err != nil {
-		return outcome, errors.Join(broken, err)
-	}
-	if broken != nil {
-		return outcome, broken
-	}
-	if f := outcome.Failure; f != nil && f.Deferred && f.RetryAt.After(outcome.NextAt) {
-		outcome.NextAt = f.RetryAt
-	}
-	return outcome, nil
+	return s.store.released(ctx, character, name)
 }
 
 // follow fetches one follow-up.
@@ -338,25 +373,20 @@ func (s *Syncer) fetch(ctx context.Context, kind followKind, f followUp, request
 		return transport.Answer{}, event.Errorf(event.CodeInvalid, "asking ESI: %w", err)
 	}
 	for {
-		var mine bool
-		result := s.flights.DoChan(path, func() (any, error) {
-			mine = true
+		answer, mine, err := s.answers.do(ctx, path, func() (transport.Answer, error) {
 			return s.fetchShared(ctx, path, request, func(answer transport.Answer) bool {
 				_, err := kind.item(f, answer.Pages[0].Body)
 				return err == nil
 			})
 		})
-		select {
-		case r := <-result:
-			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				// The call that was joined was given up, this one was not.
-				continue
-			}
-			answer, _ := r.Val.(transport.Answer)
-			return answer, r.Err
-		case <-ctx.Done():
-			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, context.Cause(ctx))
+		switch {
+		case ctx.Err() != nil && !mine:
+			return transport.Answer{}, fmt.Errorf("asking ESI for %s: %w", path, err)
+		case !mine && errors.Is(err, context.Canceled):
+			// The call that was joined was given up, this one was not.
+			continue
 		}
+		return answer, err
 	}
 }
 

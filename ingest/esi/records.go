@@ -62,17 +62,9 @@ func elements(name eve.Section, r Reading, part int) ([]json.RawMessage, error) 
 			// It did not change, so that what it lists is known.
 			continue
 		}
-		var records []json.RawMessage
-		if _, err := elementsOf(page.Body); err != nil {
+		records, err := eve.RecordsOf(name, page.Body)
+		if err != nil {
 			return nil, badPart(part, eve.BadPage(i+1, err))
-		}
-		if err := json.Unmarshal(page.Body, &records); err != nil {
-			return nil, badPart(part, eve.BadPage(i+1, err))
-		}
-		for n, record := range records {
-			if err := eve.CheckRecord(name, record); err != nil {
-				return nil, badPart(part, eve.BadPage(i+1, fmt.Errorf("record %d: %w", n+1, err)))
-			}
 		}
 		all = append(all, records...)
 	}

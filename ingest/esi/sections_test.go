@@ -389,6 +389,29 @@ func TestWhatWasFetchedApartBeforeTheProgramStopsIsNotAskedForAgain(t *testing.T
 	}
 }
 
+func TestWhatWasFetchedApartWhileTheLogIsAwayIsNotAskedForAgain(t *testing.T) {
+	r := newRig(t)
+	r.mailbox(t, 2)
+	r.sync(t, eve.SectionMails)
+	r.world.Serve(path("/mail/1"), 30*time.Second, `{"body":"one"}`)
+	r.world.Serve(path("/mail/2"), 30*time.Second, `{"body":"two"}`)
+	_, err := r.syncer.FollowUp(r.away(t), pilot, eve.SectionMails)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, r.record(t, eve.SectionMails, "1")["body"])
+	r.log.before = nil
+
+	require.True(t, r.follow(t, eve.SectionMails).NextAt.IsZero())
+
+	require.Equal(t, `"one"`, r.record(t, eve.SectionMails, "1")["body"])
+	require.Equal(t, `"two"`, r.record(t, eve.SectionMails, "2")["body"])
+	for _, id := range []string{"1", "2"} {
+		require.Len(t, r.world.Requests(path("/mail/"+id)), 1)
+	}
+	events := len(r.log.types())
+	r.follow(t, eve.SectionMails)
+	require.Len(t, r.log.types(), events, "they are appended once")
+}
+
 func TestABodyThatESIDoesNotHaveIsToldOnlyAfterItSaidSoOftenEnough(t *testing.T) {
 	r := newRig(t)
 	r.mailbox(t, 1)

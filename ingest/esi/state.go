@@ -19,6 +19,9 @@ type state struct {
 	// FetchedAt is when content last came, ChangedAt when it last was new,
 	// ValidatedAt when ESI last confirmed it.
 	FetchedAt, ChangedAt, ValidatedAt time.Time
+	// RunStartedAt and RunFinishedAt are the bounds of the last reading that succeeded:
+	// from the first request until the log had what was new.
+	RunStartedAt, RunFinishedAt time.Time
 	// NotBefore is the earliest moment of the next request.
 	NotBefore time.Time
 	// Spell is the spell of failures the section is in; nil if it is in none.

@@ -49,7 +49,7 @@ func (s store) load(ctx context.Context, character int64, section Section) (stat
 	batch.Queue(`
 		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
-		       last_spell_id, parts_complete, pending
+		       last_spell_id, parts_complete, run_started_at, run_finished_at, pending
 		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section.Name),
 	).QueryRow(func(row pgx.Row) error {
 		err := st.scan(row)
@@ -104,17 +104,19 @@ func (s *state) scan(row pgx.Row) error {
 		fetched, changed, validated, notUntil *time.Time
 		class                                 *string
 		since, failedAt                       *time.Time
+		runStarted, runFinished               *time.Time
 		sp                                    spell
 		begun                                 []byte
 	)
 	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &baseID, &baseAt, &s.Series.Base.Keys, &s.Cursor, &fetched, &changed, &validated, &notUntil,
-		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &begun)
+		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &runStarted, &runFinished, &begun)
 	if err != nil {
 		return err //nolint:wrapcheck // The caller says what was read.
 	}
 	s.Series.LastID, s.LastSpellID = orNil(lastID), orNil(spellID)
 	s.Series.Base.ID, s.Series.Base.At = orNil(baseID), orZero(baseAt)
 	s.FetchedAt, s.ChangedAt, s.ValidatedAt, s.NotBefore = orZero(fetched), orZero(changed), orZero(validated), orZero(notUntil)
+	s.RunStartedAt, s.RunFinishedAt = orZero(runStarted), orZero(runFinished)
 	if class != nil {
 		sp.Class, sp.Since, sp.LastAt = eve.FailureClass(*class), orZero(since), orZero(failedAt)
 		s.Spell = &sp
@@ -198,32 +200,66 @@ func queueFollowUps(batch *pgx.Batch, character int64, section eve.Section, add,
 }
 
 // nextFollowUps are the follow-ups of a section that come next, the longest due
-// first; some may not be due yet.
-func (s store) nextFollowUps(ctx context.Context, character int64, section eve.Section, most int) ([]followUp, error) {
-	rows, err := s.pool.Query(ctx, `
+// first; some may not be due yet. held are the events of earlier ones that the log did
+// not take; nil if it has all.
+func (s store) nextFollowUps(ctx context.Context, character int64, section eve.Section, most int) (due []followUp, held *pending, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(`
 		SELECT kind, item_id, extra, moment, once, etag, content_hash, last_event_id, failures, class, since, due_at FROM ingest.follow_up
-		WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`' ORDER BY due_at, moment DESC, item_id DESC LIMIT $3`, character, string(section), most)
-	if err != nil {
-		return nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
-	}
-	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (followUp, error) {
-		var f followUp
-		var last *uuid.UUID
-		var since *time.Time
-		err := row.Scan(&f.Kind, &f.ItemID, &f.Extra, &f.Moment, &f.Once, &f.etag, &f.contentHash, &last, &f.failures, &f.class, &since, &f.due)
-		f.Moment, f.lastEventID, f.since = f.Moment.UTC(), orNil(last), orZero(since)
-		return f, err
+		WHERE character_id = $1 AND section = $2 AND due_at < '`+dormant+`' ORDER BY due_at, moment DESC, item_id DESC LIMIT $3`, character, string(section), most,
+	).Query(func(rows pgx.Rows) (err error) {
+		due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (followUp, error) {
+			var f followUp
+			var last *uuid.UUID
+			var since *time.Time
+			err := row.Scan(&f.Kind, &f.ItemID, &f.Extra, &f.Moment, &f.Once, &f.etag, &f.contentHash, &last, &f.failures, &f.class, &since, &f.due)
+			f.Moment, f.lastEventID, f.since = f.Moment.UTC(), orNil(last), orZero(since)
+			return f, err
+		})
+		return err //nolint:wrapcheck // Wrapped below.
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
+	batch.Queue(`SELECT events FROM ingest.held_append WHERE character_id = $1 AND section = $2`, character, string(section)).
+		QueryRow(func(row pgx.Row) error {
+			var stored []byte
+			err := row.Scan(&stored)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			if err == nil {
+				held, err = decodePending(stored)
+			}
+			return err //nolint:wrapcheck // Wrapped below.
+		})
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, nil, fmt.Errorf("reading the follow-ups of section %s of character %d: %w", section, character, err)
 	}
-	return due, nil
+	return due, held, nil
+}
+
+// released tells that the log has the events that were held back.
+func (s store) released(ctx context.Context, character int64, section eve.Section) error {
+	if _, err := s.pool.Exec(ctx, `DELETE FROM ingest.held_append WHERE character_id = $1 AND section = $2`, character, string(section)); err != nil {
+		return fmt.Errorf("dropping events of section %s of character %d that were held back: %w", section, character, err)
+	}
+	return nil
 }
 
 // followedUp writes down what became of follow-ups, and tells when the next one of
-// the section is due; zero if there is none. waiting are those that were not tried.
-func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed, waiting []followUp) (time.Time, error) {
+// the section is due; zero if there is none. waiting are those that were not tried,
+// held the events of those done which the log did not take; nil if it has them.
+func (s store) followedUp(ctx context.Context, character int64, section eve.Section, done []followed, waiting []followUp, held *pending) (time.Time, error) {
 	batch := &pgx.Batch{}
+	if held != nil {
+		encoded, err := held.encode()
+		if err != nil {
+			return time.Time{}, err
+		}
+		// Those that were held back before are in the log: nothing is fetched else.
+		batch.Queue(`
+			INSERT INTO ingest.held_append AS h (character_id, section, events)
+			SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
+			ON CONFLICT (character_id, section) DO UPDATE SET events = $3`, character, string(section), encoded)
+	}
 	var next *time.Time
 	consider := func(due time.Time) {
 		if due.Before(dormantAt()) && (next == nil || due.Before(*next)) {
@@ -320,6 +356,32 @@ func (s store) commit(ctx context.Context, character int64, section Section, rev
 	return nil
 }
 
+// keepPages keeps the pages of parts without taking them over, unless another program
+// was faster.
+func (s store) keepPages(ctx context.Context, character int64, section Section, revision int64, parts [][]transport.Page) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var ours bool
+		err := tx.QueryRow(ctx, `
+			SELECT count(*) > 0 FROM (SELECT FROM ingest.section_state WHERE character_id = $1 AND section = $2 AND revision = $3 FOR UPDATE) AS ours`,
+			character, string(section.Name), revision).Scan(&ours)
+		if err != nil || !ours {
+			return err //nolint:wrapcheck // Wrapped below.
+		}
+		batch := &pgx.Batch{}
+		for i, pages := range parts {
+			section.queuePages(batch, character, i, pages, false)
+		}
+		if batch.Len() == 0 {
+			return nil
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		return fmt.Errorf("keeping the pages of section %s of character %d: %w", section.Name, character, err)
+	}
+	return nil
+}
+
 func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64, check func(pgconn.CommandTag) error) {
 	var sp spell
 	var class *string
@@ -336,19 +398,20 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
 		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
 		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
-		    base_id, base_at, base_keys, pending)
-		SELECT $1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::timestamptz, $20, $21, $22, $23, NULL
+		    base_id, base_at, base_keys, run_started_at, run_finished_at, pending)
+		SELECT $1, $2, $3 + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::timestamptz, $20, $21, $22, $23, $24::timestamptz, $25::timestamptz, NULL
 		WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
 		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, content_hash = $4, last_event_id = $5,
 		    cursor = $6, fetched_at = $7, changed_at = $8, validated_at = $9, not_before = $10, failure_class = $11,
 		    failure_status = $12, failure_message = $13, failing_since = $14, failures = $15, failure_reported = $16,
 		    failure_known = $17, last_spell_id = $18, failed_at = $19, parts_complete = $20,
-		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END, pending = NULL
+		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END,
+		    run_started_at = $24, run_finished_at = $25, pending = NULL
 		WHERE s.revision = $3`,
 		character, string(section), revision, s.Series.ContentHash, orNull(s.Series.LastID), s.Cursor,
 		timeOrNull(s.FetchedAt), timeOrNull(s.ChangedAt), timeOrNull(s.ValidatedAt), timeOrNull(s.NotBefore),
 		class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(s.LastSpellID), failedAt, complete,
-		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys,
+		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys, timeOrNull(s.RunStartedAt), timeOrNull(s.RunFinishedAt),
 	).Exec(check)
 }
 
@@ -453,7 +516,7 @@ func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO ingest.forgotten (character_id, at) VALUES ($1, now()) ON CONFLICT (character_id) DO UPDATE SET at = now()`, character); err != nil {
 		return fmt.Errorf("forgetting character %d: %w", character, err)
 	}
-	for _, table := range []string{"section_state", "page_etag", "follow_up", "quarantine", "pause", "presence"} {
+	for _, table := range []string{"section_state", "page_etag", "follow_up", "held_append", "quarantine", "pause", "presence"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM ingest."+table+" WHERE character_id = $1", character); err != nil {
 			return fmt.Errorf("forgetting character %d in %s: %w", character, table, err)
 		}

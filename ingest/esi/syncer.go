@@ -14,7 +14,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
@@ -50,6 +49,9 @@ type Config struct {
 	Logger     *slog.Logger
 	// Options say how sections are read.
 	Options Options
+	// ReadWithin bounds how long ESI is asked in one sync: 50 s. That the log is waited
+	// for comes on top.
+	ReadWithin time.Duration
 	// Now is the clock: time.Now.
 	Now func() time.Time
 }
@@ -95,13 +97,15 @@ type Outcome struct {
 type Syncer struct {
 	config   Config
 	store    store
+	door     *door
 	sections map[eve.Section]Section
 	kinds    map[string]followKind
 	// heavy bounds how many long readings are in memory at once, line how many may
 	// wait for that beside them.
 	heavy   chan struct{}
 	line    chan struct{}
-	flights singleflight.Group
+	syncs   flights[Outcome]
+	answers flights[transport.Answer]
 	results *prometheus.CounterVec
 	events  *prometheus.CounterVec
 }
@@ -117,11 +121,15 @@ func NewSyncer(config Config) (*Syncer, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	if config.ReadWithin == 0 {
+		config.ReadWithin = readWithin
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Syncer{
 		config:   config,
+		door:     newDoor(config.Appender),
 		store:    store{pool: config.Relaxed, durable: config.Pool, pruned: &atomic.Int64{}},
 		sections: map[eve.Section]Section{},
 		kinds:    followKinds(),
@@ -148,6 +156,8 @@ func NewSyncer(config Config) (*Syncer, error) {
 }
 
 const (
+	// readWithin is how long ESI is asked in one sync.
+	readWithin = 50 * time.Second
 	// heavyAtOnce is how many sections with long answers are read at once.
 	heavyAtOnce = 3
 	// heavyInLine is how many more may wait for that; the others come back later, so
@@ -179,28 +189,19 @@ func (s *Syncer) join(ctx context.Context, character int64, name eve.Section, sp
 	}
 	key := strconv.FormatInt(character, 10) + "/" + string(name)
 	for {
-		var mine bool
-		result := s.flights.DoChan(key, func() (any, error) {
-			mine = true
-			return s.sync(ctx, character, section, spare)
-		})
-		select {
-		case r := <-result:
-			if r.Err != nil && !mine && ctx.Err() == nil && errors.Is(r.Err, context.Canceled) {
-				// The call that was joined was given up, this one was not.
-				continue
-			}
-			outcome, _ := r.Val.(Outcome)
-			if r.Err == nil && !mine && !spare && outcome.Result == Spared {
-				continue
-			}
-			if r.Err == nil && mine {
-				s.count(name, outcome)
-			}
-			return outcome, r.Err
-		case <-ctx.Done():
-			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", name, character, context.Cause(ctx))
+		outcome, mine, err := s.syncs.do(ctx, key, func() (Outcome, error) { return s.sync(ctx, character, section, spare) })
+		switch {
+		case ctx.Err() != nil && !mine:
+			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", name, character, err)
+		case !mine && errors.Is(err, context.Canceled):
+			// The call that was joined was given up, this one was not.
+			continue
+		case !mine && err == nil && !spare && outcome.Result == Spared:
+			continue
+		case mine && err == nil:
+			s.count(name, outcome)
 		}
+		return outcome, err
 	}
 }
 
@@ -255,8 +256,12 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 			return Outcome{Result: Spared, ValidatedAt: st.ValidatedAt, NotBefore: next}, nil
 		}
 	}
+	if s.door.closed() {
+		held := s.door.held(character, section.Name, s.config.Now())
+		return Outcome{Result: Deferred, ValidatedAt: st.ValidatedAt, NotBefore: held.RetryAt, Failure: held, Events: resumed}, nil
+	}
 	a := &attempt{syncer: s, character: character, section: section, state: st, prior: prior}
-	err = a.read(ctx)
+	err = a.readWithin(ctx, s.config.ReadWithin)
 	var failure *transport.Failure
 	switch {
 	case errors.As(err, &failure):
@@ -277,13 +282,14 @@ func (s *Syncer) tooLong(character int64, section Section) Outcome {
 	}}
 }
 
-// resume finishes an append that was begun before a crash. The pages of its
-// reading are gone, so that the next one asks for all of them.
+// resume finishes an append that was begun before. After a crash the pages of its
+// reading are gone, so that the next one asks for all of them; when the log was away
+// they were kept, and are taken over once ESI confirms them.
 func (s *Syncer) resume(ctx context.Context, character int64, section Section, st state) (state, error) {
 	s.config.Logger.InfoContext(ctx, "finishing an append that was begun earlier", "character", character, "section", string(section.Name), "events", len(st.pending.Events))
 	t := taken{next: st.pending.Next, followUps: st.pending.FollowUps, settled: st.pending.Settled}
 	t.next.PartsComplete = nil
-	err := s.config.Appender.Append(ctx, st.pending.Events...)
+	err := s.door.Append(ctx, st.pending.Events...)
 	if event.CodeOf(err) == event.CodeInvalid {
 		// The log will never take them: the section is read anew.
 		s.config.Logger.ErrorContext(ctx, "the log refuses an append that was begun earlier; it is dropped",

@@ -290,6 +290,51 @@ func TestStateIsNotTakenOverBeforeTheLogHasTheEvents(t *testing.T) {
 	require.Empty(t, hash)
 }
 
+// away has the log take nothing, and ends the context at the first try.
+func (r *rig) away(t *testing.T) context.Context {
+	ctx, stop := context.WithCancel(t.Context())
+	r.log.before = func() error {
+		stop()
+		return event.Errorf(event.CodeUnavailable, "no broker answers")
+	}
+	return ctx
+}
+
+func TestWhatWasReadWhileTheLogIsAwayIsNotAskedForAgain(t *testing.T) {
+	r := newRig(t)
+	r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+	_, err := r.syncer.Sync(r.away(t), pilot, eve.SectionWallet)
+	require.ErrorIs(t, err, context.Canceled)
+	r.log.before = nil
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionWallet).Result)
+	require.Equal(t, []event.Type{eve.TypeSectionObserved}, r.log.types())
+	r.world.Clock.Advance(2 * time.Minute)
+
+	require.Equal(t, esi.Unchanged, r.sync(t, eve.SectionWallet).Result)
+
+	requests := r.world.Requests(path("/wallet"))
+	require.Len(t, requests, 2)
+	require.Equal(t, 304, requests[1].Status)
+	require.Len(t, r.log.types(), 1)
+}
+
+func TestNothingIsReadWhileTheLogIsAway(t *testing.T) {
+	r := newRig(t)
+	r.world.Serve(path("/wallet"), 2*time.Minute, `1`)
+	r.world.Serve(path("/location"), 5*time.Second, `{"solar_system_id":30000142}`)
+	_, err := r.syncer.Sync(r.away(t), pilot, eve.SectionWallet)
+	require.ErrorIs(t, err, context.Canceled)
+
+	outcome := r.sync(t, eve.SectionLocation)
+
+	require.Equal(t, esi.Deferred, outcome.Result)
+	require.Contains(t, outcome.Failure.Message, "the log takes no events")
+	require.Empty(t, r.world.Requests(path("/location")))
+	r.log.before = nil
+	r.sync(t, eve.SectionWallet)
+	require.Equal(t, esi.Changed, r.sync(t, eve.SectionLocation).Result)
+}
+
 func TestWhatTheLogRefusesForGoodIsPutAside(t *testing.T) {
 	refuse := func(r *rig) {
 		r.log.before = func() error {

@@ -52,6 +52,9 @@ type Notice struct {
 	// CharacterName and UserID are as of the notice; empty if they are not known.
 	CharacterName string `json:"character_name,omitempty"`
 	UserID        string `json:"user_id,omitempty"`
+	// Recipients are the ids of the users whom it concerns beside the owner: of a removal
+	// those who may be told of it.
+	Recipients []string `json:"recipients,omitempty"`
 	// Consortium and Findings are of notices about findings alone.
 	Consortium string       `json:"consortium,omitempty"`
 	Findings   *FindingNews `json:"findings,omitempty"`
@@ -83,6 +86,9 @@ func (n Notice) Text() string {
 	owner, remedy := "", ""
 	if n.UserID != "" {
 		owner = "\nUser: " + n.UserID
+	}
+	if len(n.Recipients) > 0 {
+		owner += "\nFor: " + strings.Join(n.Recipients, ", ")
 	}
 	switch n.Kind {
 	case KindTokenError:
@@ -124,6 +130,9 @@ type Config struct {
 	Registry *event.Registry
 	// Look tells how a character stands; false if it is not known.
 	Look func(ctx context.Context, character int64) (Standing, bool, error)
+	// Recipients tells which users are to hear that a character was removed; nil names
+	// nobody.
+	Recipients func(ctx context.Context, character int64) ([]string, error)
 	// Channels are the names of the channels that each notice goes to.
 	Channels []string
 	// TokenErrors tells of lost logins, too.
@@ -231,7 +240,7 @@ func (n *Noticer) react(ctx context.Context, tx pgx.Tx, e event.Recorded, charac
 		_, err := tx.Exec(ctx, "DELETE FROM ingest.notice_login WHERE character_id = $1", character)
 		return false, err
 	case eve.CharacterOrphaned:
-		return n.note(ctx, tx, e, Notice{Kind: KindRemoved, CharacterID: character, Reason: p.Reason})
+		return n.removed(ctx, tx, e, character, p)
 	case eve.CharacterDisabled:
 		return n.note(ctx, tx, e, Notice{Kind: KindDisabled, CharacterID: character, Reason: p.Reason})
 	case eve.SectionFailed:
@@ -242,6 +251,18 @@ func (n *Noticer) react(ctx context.Context, tx pgx.Tx, e event.Recorded, charac
 	default:
 		return false, nil
 	}
+}
+
+// removed tells of a character without an owner, and whom it concerns.
+func (n *Noticer) removed(ctx context.Context, tx pgx.Tx, e event.Recorded, character int64, p eve.CharacterOrphaned) (bool, error) {
+	notice := Notice{Kind: KindRemoved, CharacterID: character, Reason: p.Reason}
+	if n.config.Recipients != nil {
+		var err error
+		if notice.Recipients, err = n.config.Recipients(ctx, character); err != nil {
+			return false, fmt.Errorf("looking up who is told that character %d was removed: %w", character, err)
+		}
+	}
+	return n.note(ctx, tx, e, notice)
 }
 
 // loginLost tells of a lost login once until the character is registered again:

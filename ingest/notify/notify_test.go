@@ -513,3 +513,22 @@ func TestForgettingIsPartOfTheCallersTransaction(t *testing.T) {
 	}), undone)
 	require.Len(t, r.told(), 1)
 }
+
+// Who is to hear of a removal is asked when it happens, and stands in the notice.
+func TestANoticeOfARemovalNamesWhomItConcerns(t *testing.T) {
+	var asked []int64
+	r := newRig(t, func(c *notify.Config, _ *notify.DelivererConfig) {
+		c.Recipients = func(_ context.Context, character int64) ([]string, error) {
+			asked = append(asked, character)
+			return []string{"auditor", "ceo"}, nil
+		}
+	})
+	r.say(eve.CharacterDisabled{CharacterID: pilot, Reason: "asked"})
+	require.Empty(t, asked)
+	r.say(eve.CharacterOrphaned{CharacterID: pilot, Reason: "sold"})
+	require.Equal(t, []int64{pilot, pilot}, asked)
+	require.Equal(t, []notify.Kind{notify.KindDisabled, notify.KindRemoved}, r.told())
+	require.Empty(t, r.fake.sent[0].Recipients)
+	require.Equal(t, []string{"auditor", "ceo"}, r.fake.sent[1].Recipients)
+	require.Contains(t, r.fake.sent[1].Text(), "\nFor: auditor, ceo\n")
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -46,7 +47,9 @@ type View interface {
 // KnownUser is a user as the read model has him.
 type KnownUser struct {
 	access.UserRegistered
-	Main *int64
+	// Granted are all his permissions, those of his roles included.
+	Granted []string
+	Main    *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
 	// Listed are the characters that he was last said to own without their being
@@ -63,8 +66,10 @@ type KnownCharacter struct {
 	Scopes    []string
 	// Disabled tells that it is not synced though it may have an owner.
 	Disabled bool
-	// Shared tells that its present owner has shared it.
-	Shared bool
+	// Shared tells that its present owner has shared it, be it for a time that is over
+	// by now; SharedUntil is when that ends, nil for never.
+	Shared      bool
+	SharedUntil *time.Time
 }
 
 // Registrar registers organisations. It is safe for concurrent use.
@@ -72,14 +77,31 @@ type Registrar struct {
 	bus   Bus
 	vault Vault
 	view  View
-	anew  func(ctx context.Context, tx pgx.Tx, characters ...int64) error
+	anew  Anew
+	// deactivated is nil if nobody wants to know.
+	deactivated Deactivated
 }
 
+// Anew is told, within the transaction of the decision, of characters that were not
+// known before.
+type Anew func(ctx context.Context, tx pgx.Tx, characters ...int64) error
+
+// Deactivated is told, within the transaction of the decision, of users who are not
+// active any more.
+type Deactivated func(ctx context.Context, tx pgx.Tx, users ...string) error
+
 // New is a registrar. Without a vault (nil) characters are registered but their
-// logins are refused. anew is told, within the transaction of the decision, of
-// characters that were not known before: [esi.Remember] is.
-func New(bus Bus, vault Vault, view View, anew func(ctx context.Context, tx pgx.Tx, characters ...int64) error) *Registrar {
+// logins are refused. anew is told of characters that were not known before:
+// [esi.Remember] is.
+func New(bus Bus, vault Vault, view View, anew Anew) *Registrar {
 	return &Registrar{bus: bus, vault: vault, view: view, anew: anew}
+}
+
+// OnDeactivation is a registrar that tells of users who are not active any more.
+func (r *Registrar) OnDeactivation(told Deactivated) *Registrar {
+	with := *r
+	with.deactivated = told
+	return &with
 }
 
 // Result is what an import came to. What was as the file says already is not
@@ -186,19 +208,23 @@ func (w *work) users(ctx context.Context, part []access.OrganisationUser) error 
 		streams[i], ids[i] = event.User(u.ID), u.ID
 	}
 	var users, mains int
-	err := w.decide(ctx, streams, func(ctx context.Context, _ pgx.Tx, _ map[event.Stream]int64) ([]command.Decision, error) {
+	err := w.decide(ctx, streams, func(ctx context.Context, tx pgx.Tx, _ map[event.Stream]int64) ([]command.Decision, error) {
 		known, err := w.view.Users(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
 		users, mains = 0, 0
 		var decisions []command.Decision
+		var gone []string
 		for i, u := range part {
 			d := command.Decision{Stream: streams[i]}
 			before, there := known[u.ID]
 			wanted := access.UserRegistered{UserID: u.ID, Name: u.Name, Superuser: u.Superuser, Active: u.Active, State: u.State, Permissions: u.Permissions}
 			if !there || !sameUser(before.UserRegistered, wanted) {
 				d.Events = append(d.Events, wanted)
+			}
+			if before.Active && !wanted.Active {
+				gone = append(gone, u.ID)
 			}
 			if list := w.listed[u.ID]; !slices.Equal(before.Listed, list) {
 				d.Events = append(d.Events, access.CharactersListed{UserID: u.ID, Characters: list})
@@ -210,6 +236,11 @@ func (w *work) users(ctx context.Context, part []access.OrganisationUser) error 
 				d.Events, mains = append(d.Events, access.MainSet{UserID: u.ID, CharacterID: u.Main}), mains+1
 			}
 			decisions = append(decisions, d)
+		}
+		if len(gone) > 0 && w.deactivated != nil {
+			if err := w.deactivated(ctx, tx, gone...); err != nil {
+				return nil, err
+			}
 		}
 		return decisions, nil
 	})

@@ -36,10 +36,11 @@ type world struct {
 	versions   map[event.Stream]int64
 	users      map[string]registration.KnownUser
 	characters map[int64]registration.KnownCharacter
+	links      map[uuid.UUID]eve.LinkIssued
 }
 
 func newWorld() *world {
-	return &world{versions: map[event.Stream]int64{}, users: map[string]registration.KnownUser{}, characters: map[int64]registration.KnownCharacter{}}
+	return &world{versions: map[event.Stream]int64{}, users: map[string]registration.KnownUser{}, characters: map[int64]registration.KnownCharacter{}, links: map[uuid.UUID]eve.LinkIssued{}}
 }
 
 // apply folds a fact into the views, as the read model does.
@@ -63,12 +64,16 @@ func (w *world) apply(stream event.Stream, actor string, p event.Payload) {
 		w.users[p.UserID] = u
 	case eve.CharacterShared:
 		c := w.characters[p.CharacterID]
-		c.Shared = true
+		c.Shared, c.SharedUntil = true, p.Until
 		w.characters[p.CharacterID] = c
 	case eve.CharacterUnshared:
 		c := w.characters[p.CharacterID]
-		c.Shared = false
+		c.Shared, c.SharedUntil = false, nil
 		w.characters[p.CharacterID] = c
+	case eve.LinkIssued:
+		w.links[p.LinkID] = p
+	case eve.LinkRevoked:
+		delete(w.links, p.LinkID)
 	case eve.CharacterRegistered:
 		w.characters[p.CharacterID] = registration.KnownCharacter{UserID: p.UserID, OwnerHash: p.OwnerHash, Scopes: p.Scopes}
 	case eve.CharacterReclaimed:
@@ -107,6 +112,7 @@ func (w *world) Users(_ context.Context, ids []string) (map[string]registration.
 	known := map[string]registration.KnownUser{}
 	for _, id := range ids {
 		if u, ok := w.users[id]; ok {
+			u.Granted = u.Permissions
 			known[id] = u
 		}
 	}
@@ -425,6 +431,31 @@ func TestLoginsWithoutAnApplicationAreRefused(t *testing.T) {
 	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
 	require.EqualError(t, err, "the organisation brings logins, but this Muster has no EVE application to use them with: set MUSTER_SSO_CLIENT_ID, or leave refresh_token out")
 	require.Len(t, b.payloads, before)
+}
+
+func TestWhoIsDeactivatedIsToldOfOnceAndWithTheDecision(t *testing.T) {
+	b := newBench()
+	var told []string
+	var fail error
+	b.registrar = b.registrar.OnDeactivation(func(_ context.Context, _ pgx.Tx, users ...string) error {
+		told = append(told, users...)
+		return fail
+	})
+	bob := access.OrganisationUser{ID: "bob", Active: true}
+	b.bring(t, access.Organisation{Users: []access.OrganisationUser{ada(), bob, {ID: "cy"}}})
+	require.Empty(t, told, "nobody was active before")
+	bob.Active = false
+	org := access.Organisation{Users: []access.OrganisationUser{ada(), bob, {ID: "cy"}}}
+	fail = errors.New("not now")
+	_, err := b.registrar.Import(t.Context(), "x", org)
+	require.ErrorContains(t, err, "not now")
+	require.True(t, b.users["bob"].Active, "it is decided together or not at all")
+	fail, told = nil, nil
+	b.bring(t, org)
+	require.Equal(t, []string{"bob", "bob"}, told, "a decision runs twice here")
+	told = nil
+	b.bring(t, org)
+	require.Empty(t, told)
 }
 
 func TestWhatFailsIsNotCounted(t *testing.T) {

@@ -37,7 +37,7 @@ func (s *Scheduler) perQueue() int { return max(4, s.config.Workers/2) }
 
 // runTimeout bounds how long a job may be in work, that it waits for a slot
 // included.
-func (s *Scheduler) runTimeout() time.Duration { return 6 * s.config.JobTimeout }
+func (s *Scheduler) runTimeout() time.Duration { return 2 * s.config.JobTimeout }
 
 // Take begins to work a shard's queue.
 func (s *Scheduler) Take(ctx context.Context, shard int) error {

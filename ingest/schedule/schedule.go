@@ -66,7 +66,7 @@ type Config struct {
 	// SweepEvery is how often new, forgotten and stranded characters are looked
 	// for: 15 s.
 	SweepEvery time.Duration
-	// JobTimeout bounds one sync: 50 s.
+	// JobTimeout bounds one sync, with the time that the log is waited for: 3 min.
 	JobTimeout time.Duration
 	// StopTimeout is how long running syncs may take to end: 10 s.
 	StopTimeout time.Duration
@@ -80,7 +80,7 @@ func (c *Config) setDefaults() {
 		c.SweepEvery = 15 * time.Second
 	}
 	if c.JobTimeout == 0 {
-		c.JobTimeout = 50 * time.Second
+		c.JobTimeout = 3 * time.Minute
 	}
 	if c.StopTimeout == 0 {
 		c.StopTimeout = 10 * time.Second

@@ -52,7 +52,7 @@ type Config struct {
 	KafkaPartitions int
 	// KafkaSyncWrites waits for the disk at each batch appended to the log.
 	KafkaSyncWrites bool
-	// KafkaCompactEvery is the pause between two runs of the log cleaner; 0 is an hour.
+	// KafkaCompactEvery is the pause between two runs of the log cleaner; 0 is a day.
 	KafkaCompactEvery time.Duration
 	// ClickHouseCommand is the program that serves libchdb; see ClickHouseChild.
 	ClickHouseCommand []string

@@ -117,7 +117,7 @@ type change struct {
 //
 // It fails with [event.CodeInvalid] for a range, interval or dimension that
 // cannot be, or if the answer would have more than [MaxBuckets] periods or
-// [MaxFigures] figures, and with [event.CodeUnavailable] if the projection or
+// [MaxFigures] figures or go over the [DefaultBudget], and with [event.CodeUnavailable] if the projection or
 // ClickHouse is not there.
 func (r *WalletReader) Analyse(ctx context.Context, q WalletQuery) ([]WalletFigures, error) {
 	if q.Zone == nil {
@@ -140,19 +140,20 @@ func (r *WalletReader) Analyse(ctx context.Context, q WalletQuery) ([]WalletFigu
 		return nil, err
 	}
 	a := analysis{WalletQuery: q, bounds: bounds, database: database}
+	ctx = r.budget.within(ctx)
 
 	var flows []sums
 	parameters := &query{}
 	sql := a.flowsSQL(parameters)
 	if err := r.conn.Select(ctx, &flows, sql, parameters.arguments...); err != nil {
-		return nil, queryError("summing up wallet journals", err)
+		return nil, r.budget.error("summing up wallet journals", err)
 	}
 	var changes []change
 	if a.hasBalance() {
 		parameters = &query{}
 		sql = a.balancesSQL(parameters)
 		if err := r.conn.Select(ctx, &changes, sql, parameters.arguments...); err != nil {
-			return nil, queryError("reading closing balances", err)
+			return nil, r.budget.error("reading closing balances", err)
 		}
 	}
 	return a.figures(flows, changes)

@@ -35,8 +35,8 @@ func EventIndex() runner.Projection {
 		Schema:    eventIndexSchema,
 		Envelopes: true,
 		Tables: []runner.Table{
-			{Name: "event_index", Key: "stream, log_offset", Replacing: true},
-			{Name: "forgotten", Key: "stream, log_offset", Replacing: true},
+			{Name: "event_index", Key: "stream, topic, log_offset", Replacing: true},
+			{Name: "forgotten", Key: "stream, topic, log_offset", Replacing: true},
 		},
 		NewBatch: func() runner.Batch { return &eventIndexBatch{} },
 	}
@@ -72,11 +72,8 @@ func (b *eventIndexBatch) Removals() []runner.Removal {
 				// A stream's name is written in digits, so that it can be no SQL.
 				names["unhex('"+hex.EncodeToString([]byte(e.Stream))+"')"] = true
 			}
-			where := "stream IN (" + strings.Join(slices.Sorted(maps.Keys(names)), ", ") + ") AND " + namedBy(gone)
-			removals = append(removals, runner.Removal{Table: "event_index", Where: "topic = '" + topic + "' AND " + where})
-			if topic == event.TopicEVE {
-				removals = append(removals, runner.Removal{Table: "forgotten", Where: where})
-			}
+			where := "topic = '" + topic + "' AND stream IN (" + strings.Join(slices.Sorted(maps.Keys(names)), ", ") + ") AND " + namedBy(gone)
+			removals = append(removals, runner.Removal{Table: "event_index", Where: where}, runner.Removal{Table: "forgotten", Where: where})
 		}
 	}
 	return removals
@@ -154,7 +151,7 @@ func (b *eventIndexBatch) Inserts() []runner.Insert {
 			Fill: func(batch driver.Batch) error { return fill(batch, indexColumns(b.events)) },
 		},
 		{
-			Table: "forgotten", Rows: len(forgotten), Columns: "stream, log_offset, log_partition, event_id",
+			Table: "forgotten", Rows: len(forgotten), Columns: "stream, topic, log_offset, log_partition, time, event_id",
 			Fill: func(batch driver.Batch) error { return fill(batch, placeColumns(forgotten)) },
 		},
 	}
@@ -172,8 +169,10 @@ func fill(batch driver.Batch, columns []any) error {
 func placeColumns(events []runner.Event) []any {
 	return []any{
 		columnOf(events, func(e *runner.Event) string { return string(e.Stream) }),
+		columnOf(events, func(e *runner.Event) string { return e.Topic }),
 		columnOf(events, func(e *runner.Event) int64 { return e.Offset }),
 		columnOf(events, func(e *runner.Event) int32 { return e.Partition }),
+		columnOf(events, func(e *runner.Event) time.Time { return indexable(e.Time) }),
 		columnOf(events, func(e *runner.Event) uuid.UUID { return e.ID }),
 	}
 }

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS {database}.event_index
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(time)
-ORDER BY (stream, log_offset)
+ORDER BY (stream, topic, log_offset)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- Of each character, where it was forgotten: what lies before that is told no
@@ -40,10 +40,12 @@ SETTINGS non_replicated_deduplication_window = 10000;
 CREATE TABLE IF NOT EXISTS {database}.forgotten
 (
     stream        String,
+    topic         LowCardinality(String),
     log_offset    Int64,
     log_partition Int32,
+    time          DateTime64(6, 'UTC'),
     event_id      UUID
 )
 ENGINE = ReplacingMergeTree
-ORDER BY (stream, log_offset)
+ORDER BY (stream, topic, log_offset)
 SETTINGS non_replicated_deduplication_window = 10000;

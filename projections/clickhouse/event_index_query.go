@@ -74,12 +74,14 @@ type EventCursor struct {
 	// Micros is the event's time in microseconds since 1970.
 	Micros int64  `json:"t"`
 	Stream string `json:"s"`
+	// Topic is that of the event: a stream may lie in two, each with offsets of its own.
+	Topic  string `json:"k"`
 	Offset int64  `json:"o"`
 }
 
 // Cursor is the place of the event in a list.
 func (e IndexedEvent) Cursor() EventCursor {
-	return EventCursor{Micros: e.Time.UnixMicro(), Stream: e.Stream, Offset: e.Offset}
+	return EventCursor{Micros: e.Time.UnixMicro(), Stream: e.Stream, Topic: e.Topic, Offset: e.Offset}
 }
 
 // EventFilter says which events to list. Zero fields do not filter.
@@ -99,7 +101,8 @@ type EventFilter struct {
 	// OldestFirst lists in the order of time and, of one stream, of the log;
 	// otherwise it is the other way round.
 	OldestFirst bool
-	// LogOrder lists in the order of the log, which is only one within a stream.
+	// LogOrder lists in the order of the log, which is only one within a stream and a
+	// topic; of a stream that lies in two it lists one after the other.
 	LogOrder bool
 	// After is the last event of the page before; nil for the first page.
 	After *EventCursor
@@ -114,8 +117,8 @@ const indexedColumns = `stream, log_offset, log_partition, topic, world, event_i
 // copies but the first among the rows that the conditions leave.
 func told(database, where string) string {
 	return fmt.Sprintf(`(SELECT %[2]s FROM (SELECT %[2]s FROM %[1]s.event_index FINAL WHERE %[3]s) AS i
-		LEFT ANY JOIN (SELECT stream, max(log_offset) AS cut FROM %[1]s.forgotten GROUP BY stream) AS f USING (stream)
-		WHERE log_offset >= f.cut ORDER BY stream, log_offset LIMIT 1 BY stream, event_id)`, database, indexedColumns, where)
+		LEFT ANY JOIN (SELECT stream, argMax(topic, log_offset) AS cut_topic, max(log_offset) AS cut, argMax(time, log_offset) AS cut_time FROM %[1]s.forgotten GROUP BY stream) AS f USING (stream)
+		WHERE if(topic = f.cut_topic, log_offset >= f.cut, time >= f.cut_time) ORDER BY stream, topic, log_offset LIMIT 1 BY stream, topic, event_id)`, database, indexedColumns, where)
 }
 
 func (q *query) text(v string) string { return q.add("String", v) }
@@ -165,13 +168,13 @@ func (f EventFilter) conditions(q *query) []string {
 			than = ">"
 		}
 		if f.LogOrder {
-			add("log_offset " + than + " " + q.integer(c.Offset))
+			add("(topic, log_offset) " + than + " (" + q.text(c.Topic) + ", " + q.integer(c.Offset) + ")")
 			return where
 		}
 		// The first condition has whole months passed over.
 		at := q.micros(c.Micros)
 		add("time " + than + "= " + at)
-		add(fmt.Sprintf("(time, stream, log_offset) %s (%s, %s, %s)", than, at, q.text(c.Stream), q.integer(c.Offset)))
+		add(fmt.Sprintf("(time, stream, topic, log_offset) %s (%s, %s, %s, %s)", than, at, q.text(c.Stream), q.text(c.Topic), q.integer(c.Offset)))
 	}
 	return where
 }
@@ -189,9 +192,9 @@ func (r *EventIndexReader) Events(ctx context.Context, filter EventFilter) ([]In
 	if filter.OldestFirst {
 		direction = "ASC"
 	}
-	order := "time " + direction + ", stream " + direction + ", "
+	order := "time " + direction + ", stream " + direction + ", topic " + direction + ", "
 	if filter.LogOrder {
-		order = ""
+		order = "topic " + direction + ", "
 	}
 	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY %slog_offset %s LIMIT %s`+finalByPartition,
 		indexedColumns, told(database, strings.Join(filter.conditions(q), " AND ")), order, direction, q.integer(int64(filter.Limit)))
@@ -217,7 +220,7 @@ func (r *EventIndexReader) Event(ctx context.Context, id uuid.UUID) (IndexedEven
 		return IndexedEvent{}, err
 	}
 	q := &query{}
-	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY stream, log_offset LIMIT 1`+finalByPartition, indexedColumns, told(database, "event_id = "+q.add("UUID", id.String())))
+	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY stream, topic, log_offset LIMIT 1`+finalByPartition, indexedColumns, told(database, "event_id = "+q.add("UUID", id.String())))
 	events, err := r.selectEvents(ctx, "finding an event", sql, q)
 	if err != nil {
 		return IndexedEvent{}, err
@@ -239,7 +242,8 @@ type StreamSummary struct {
 	// First and Last are the earliest and the latest time of an event, UTC.
 	First time.Time `ch:"first"`
 	Last  time.Time `ch:"last"`
-	Topic string    `ch:"in_topic"`
+	// Topic is that of the last event.
+	Topic string `ch:"in_topic"`
 	// Partition is where the stream lies, LastOffset the place of its last event.
 	Partition  int32 `ch:"partition"`
 	LastOffset int64 `ch:"last_offset"`
@@ -255,8 +259,8 @@ func (r *EventIndexReader) Stream(ctx context.Context, stream event.Stream) (Str
 		return StreamSummary{}, err
 	}
 	q := &query{}
-	sql := fmt.Sprintf(`SELECT count() AS events, sum(size) AS bytes, max(stream_version) AS head, min(time) AS first, max(time) AS last, any(topic) AS in_topic,
-			any(log_partition) AS partition, max(log_offset) AS last_offset, sumMap(map(toString(type), toUInt64(1))) AS types
+	sql := fmt.Sprintf(`SELECT count() AS events, sum(size) AS bytes, max(stream_version) AS head, min(time) AS first, max(time) AS last, argMax(topic, (time, log_offset)) AS in_topic,
+			argMax(log_partition, (time, log_offset)) AS partition, argMax(log_offset, (time, log_offset)) AS last_offset, sumMap(map(toString(type), toUInt64(1))) AS types
 		FROM %s`+finalByPartition, told(database, "stream = "+q.text(string(stream))))
 	var s StreamSummary
 	if err := r.conn.QueryRow(ctx, sql, q.arguments...).ScanStruct(&s); err != nil {

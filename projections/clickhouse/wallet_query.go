@@ -64,11 +64,13 @@ func (j JournalEntry) Cursor() JournalCursor { return JournalCursor{Date: j.Date
 type WalletReader struct {
 	conn driver.Conn
 	live *live.Generations
+	// budget holds figures; pages of a journal are small.
+	budget Budget
 }
 
 // NewWalletReader reads the projection [WalletName] behind the connection.
 func NewWalletReader(conn driver.Conn, generations *live.Generations) *WalletReader {
-	return &WalletReader{conn: conn, live: generations}
+	return &WalletReader{conn: conn, live: generations, budget: DefaultBudget()}
 }
 
 // finalByPartition has FINAL look for copies of a row within a partition only:

@@ -329,6 +329,12 @@ func TestQuestionsThatCannotBeAnsweredAreRefused(t *testing.T) {
 	f(func(q *clickhouse.WalletQuery) {
 		q.GroupBy, q.Interval, q.To = []clickhouse.Dimension{clickhouse.ByRefType}, clickhouse.Hour, q.From.Add(9000*time.Hour)
 	}, "figures")
+
+	small := clickhouse.DefaultBudget()
+	small.Rows = 10
+	_, err := w.reader.Within(small).Analyse(t.Context(), clickhouse.WalletQuery{From: utc(t, "2026-01-01T00:00:00Z"), To: utc(t, "2026-02-01T00:00:00Z"), Interval: clickhouse.Day})
+	require.Equal(t, event.CodeInvalid, event.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, "reads more than 10 rows: choose a shorter range")
 }
 
 // fact is what happened to a character at some second.

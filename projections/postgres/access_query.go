@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,13 +18,30 @@ type Viewer struct {
 	access.Grants
 	// Home is where his main is; zero without one.
 	Home access.Home
+	// At is the moment at which he asks, when some sharings are over; zero for now.
+	At time.Time
 }
 
 // View is what he may open.
-func (v Viewer) View() access.View { return access.ViewOf(v.UserID, v.Grants, v.Home) }
+func (v Viewer) View() access.View { return v.asked(access.ViewOf(v.UserID, v.Grants, v.Home)) }
 
 // FinderView is what the finder lists for him.
-func (v Viewer) FinderView() access.View { return access.FinderViewOf(v.UserID, v.Grants, v.Home) }
+func (v Viewer) FinderView() access.View {
+	return v.asked(access.FinderViewOf(v.UserID, v.Grants, v.Home))
+}
+
+// ListView is what lists of characters show him.
+func (v Viewer) ListView() access.View {
+	return v.asked(access.ListViewOf(v.UserID, v.Grants, v.Home))
+}
+
+// asked is a view as of the moment of the request, where that matters.
+func (v Viewer) asked(view access.View) access.View {
+	if view.Shared {
+		view.At = v.At
+	}
+	return view
+}
 
 // Audience is whom reports may show to him.
 func (v Viewer) Audience() access.Audience { return access.AudienceOf(v.UserID, v.Grants, v.Home) }
@@ -37,16 +55,50 @@ func (r *CharacterReader) Viewer(ctx context.Context, user string) (Viewer, erro
 	if err != nil {
 		return v, err
 	}
-	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT u.superuser, u.active, u.permissions, coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0)
-		FROM %[1]s.users u LEFT JOIN %[1]s.homes h USING (user_id) WHERE u.user_id = $1`, schema), user).
-		Scan(&v.Superuser, &v.Active, &v.Permissions, &v.Home.CorporationID, &v.Home.AllianceID)
+	var given []string
+	var holdings []access.Holding
+	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT g.superuser, g.active, g.permissions, u.permissions, `+holdingsJSON+`, coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0)
+		FROM %[1]s.grants g JOIN %[1]s.users u USING (user_id) LEFT JOIN %[1]s.homes h USING (user_id) WHERE u.user_id = $1`, schema), user).
+		Scan(&v.Superuser, &v.Active, &v.Permissions, &given, &holdings, &v.Home.CorporationID, &v.Home.AllianceID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return v, nil
 	}
 	if err != nil {
 		return v, queryError("reading what a user may do", err)
 	}
+	v.Limited = access.LimitsOf(given, holdings)
 	return v, nil
+}
+
+// For is the viewer as far as a section of characters goes, see [access.Grants.For].
+func (v Viewer) For(section string) Viewer {
+	v.Grants = v.Grants.For(section)
+	return v
+}
+
+// ExportView is of which characters he may take something out.
+func (v Viewer) ExportView() access.View {
+	return v.asked(access.ExportViewOf(v.UserID, v.Grants, v.Home))
+}
+
+// Opened lists the ids of the registered characters of a view, ascending. It fails with
+// [event.CodeUnavailable] if the projection or the database is not there.
+func (r *CharacterReader) Opened(ctx context.Context, view access.View) ([]int64, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var q conditions
+	q.view(schema, view)
+	rows, err := r.pool.Query(ctx, `SELECT c.character_id FROM `+schema+`.characters c`+q.clause()+` ORDER BY c.character_id`, q.args...)
+	if err != nil {
+		return nil, queryError("listing the characters that may be opened", err)
+	}
+	ids, err := pgx.AppendRows([]int64{}, rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, queryError("listing the characters that may be opened", err)
+	}
+	return ids, nil
 }
 
 // view takes what a character c must meet to be opened. Each way to come to
@@ -70,9 +122,9 @@ func (c *conditions) view(schema string, v access.View) {
 		branches, args = append(branches, scoped+`h.corporation_id = ?`), append(args, v.Scope.CorporationID)
 	}
 	if v.Shared {
-		branches = append(branches, `SELECT w.character_id FROM %[1]s.sharings s JOIN %[1]s.owners w USING (character_id, user_id) JOIN %[1]s.users u USING (user_id)
-			WHERE s.shared AND (u.superuser OR ? = ANY(u.permissions))`)
-		args = append(args, string(access.ShareCharacters))
+		branches = append(branches, `SELECT w.character_id FROM %[1]s.sharings s JOIN %[1]s.owners w USING (character_id, user_id) JOIN %[1]s.grants u USING (user_id)
+			WHERE s.shared AND (s.until IS NULL OR s.until > coalesce(?::timestamptz, now())) AND (u.superuser OR ? = ANY(u.permissions))`)
+		args = append(args, optionalMoment(v.At), string(access.ShareCharacters))
 	}
 	if len(branches) == 0 {
 		c.add("false")
@@ -81,6 +133,14 @@ func (c *conditions) view(schema string, v access.View) {
 	// The row of the last owner stays when a character becomes an orphan.
 	c.add("NOT c.orphaned")
 	c.add("c.character_id IN ("+fmt.Sprintf(strings.Join(branches, "\n\t\tUNION "), schema)+")", args...)
+}
+
+// optionalMoment is a moment as a parameter; nil for the zero value.
+func optionalMoment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // MayOpen tells whether a character is among those of a view. It fails with
@@ -98,116 +158,6 @@ func (r *CharacterReader) MayOpen(ctx context.Context, view access.View, charact
 	return may, nil
 }
 
-// FinderRow is a character as the finder lists it, with its owner's main.
-type FinderRow struct {
-	Character
-
-	Shared bool
-	// State is the owner's; empty for an orphan.
-	State string
-	// Main is the owner's; nil for none. It need not be registered.
-	Main *Main
-}
-
-// Main is a main and where it is.
-type Main struct {
-	CharacterID int64
-	// Name is empty, CorporationID and AllianceID are zero if they are not known.
-	Name                      string
-	CorporationID, AllianceID int64
-}
-
-// IsMain tells whether the character is its owner's main.
-func (f FinderRow) IsMain() bool { return f.Main != nil && f.Main.CharacterID == f.CharacterID }
-
-// FinderFilter says which characters the finder lists. Zero fields do not filter.
-type FinderFilter struct {
-	CharacterFilter
-
-	// Search is a part of the name of the character or of its owner's main; case
-	// does not matter.
-	Search string
-	// MainCorporationID and MainAllianceID say where the main is.
-	MainCorporationID, MainAllianceID int64
-	// State is the owner's.
-	State string
-	// IsMain lists mains only, or all but mains.
-	IsMain *bool
-}
-
-// Finder lists characters with the mains of their owners, at most filter.Limit. Whom
-// it is for is in filter.View, see [access.FinderViewOf]. It fails with
-// [event.CodeUnavailable] if the projection or the database is not there.
-func (r *CharacterReader) Finder(ctx context.Context, filter FinderFilter) ([]FinderRow, error) {
-	schema, err := r.schema(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sql, args := finderSQL(schema, filter)
-	rows, err := r.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, queryError("finding characters", err)
-	}
-	list, err := pgx.CollectRows(rows, scanFinderRow)
-	if err != nil {
-		return nil, queryError("finding characters", err)
-	}
-	return list, nil
-}
-
-// finderSQL first takes the characters, and what is beside them of these alone: a
-// join of so many tables in one level is more than Postgres puts in order. Only if it
-// is asked for by what is beside them, that is looked up before the page is cut.
-func finderSQL(schema string, filter FinderFilter) (string, []any) {
-	var q conditions
-	q.characters(schema, filter.CharacterFilter)
-	inner := q.clause()
-	q.where = nil
-	if filter.Search != "" {
-		pattern := "%" + escapeLike(filter.Search) + "%"
-		q.add(`(c.name ILIKE ? OR h.name ILIKE ?)`, pattern, pattern)
-	}
-	if filter.MainCorporationID != 0 {
-		q.add(`h.corporation_id = ?`, filter.MainCorporationID)
-	}
-	if filter.MainAllianceID != 0 {
-		q.add(`h.alliance_id = ?`, filter.MainAllianceID)
-	}
-	if filter.State != "" {
-		q.add(`u.state = ?`, filter.State)
-	}
-	if filter.IsMain != nil {
-		q.add(`(m.character_id IS NOT DISTINCT FROM c.character_id) = ?`, *filter.IsMain)
-	}
-	order := orderOf(filter.CharacterFilter)
-	_, limit := q.sql(filter.Limit)
-	if len(q.where) == 0 {
-		inner += order + limit
-	} else {
-		// Keeps the characters a level of their own.
-		inner += " OFFSET 0"
-	}
-	return fmt.Sprintf(`SELECT `+characterColumns+`, c.shared, coalesce(u.state, ''), m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0)
-	FROM (SELECT c.* FROM %[1]s.characters c%[2]s) c
-	LEFT JOIN %[1]s.users u ON u.user_id = c.user_id
-	LEFT JOIN %[1]s.mains m ON m.user_id = c.user_id
-	LEFT JOIN LATERAL (SELECT h.name, h.corporation_id, h.alliance_id FROM %[1]s.homes h WHERE h.user_id = c.user_id LIMIT 1) h ON true`, schema, inner) +
-		q.clause() + order + limit, q.args
-}
-
-func scanFinderRow(row pgx.CollectableRow) (FinderRow, error) {
-	var f FinderRow
-	var main Main
-	var id *int64
-	var err error
-	f.Character, err = scanCharacterAnd(row, &f.Shared, &f.State, &id, &main.Name, &main.CorporationID, &main.AllianceID)
-	if id != nil {
-		main.CharacterID = *id
-		f.Main = &main
-	}
-	return f, err
-}
-
 // AccessibleUsers lists the ids of the users of an audience, in byte order, as
 // [access.Roster.AccessibleUsers] does. It fails with [event.CodeUnavailable] if the
 // projection or the database is not there.
@@ -216,7 +166,7 @@ func (r *CharacterReader) AccessibleUsers(ctx context.Context, a access.Audience
 	if err != nil {
 		return nil, err
 	}
-	sql, args := `SELECT u.user_id FROM %[1]s.users u LEFT JOIN %[1]s.homes h USING (user_id) WHERE (u.superuser OR $1 = ANY(u.permissions))`, []any{string(access.BasicAccess)}
+	sql, args := `SELECT u.user_id FROM %[1]s.grants u LEFT JOIN %[1]s.homes h USING (user_id) WHERE (u.superuser OR $1 = ANY(u.permissions))`, []any{string(access.BasicAccess)}
 	switch {
 	case a.User != "":
 		return []string{a.User}, nil

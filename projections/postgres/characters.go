@@ -20,13 +20,13 @@ var charactersSchema string
 // CharactersName is the name of the projection of users and characters.
 const CharactersName = "characters"
 
-// Characters is the projection of users, characters and their sections, and of
-// skill sets, as they are now.
+// Characters is the projection of users and their roles, characters and their sections,
+// and of skill sets, as they are now.
 func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 5,
+		Version: 6,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 
 		Tombstones: true,
@@ -34,11 +34,17 @@ func Characters() runner.Projection {
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
+			{Name: "role_definitions", Key: "role_id"},
+			{Name: "role_grants", Key: "user_id, role_id"},
 			{Name: "listings", Key: "user_id"},
 			{Name: "listed", Key: "user_id, character_id"},
 			{Name: "owners", Key: "character_id"},
 			{Name: "registrations", Key: "character_id"},
 			{Name: "sharings", Key: "character_id"},
+			{Name: "links", Key: "link_id"},
+			{Name: "departures", Key: "character_id"},
+			{Name: "looks", Key: "event_id"},
+			{Name: "forgettings", Key: "character_id"},
 			{Name: "orphans", Key: "character_id"},
 			{Name: "switches", Key: "character_id"},
 			{Name: "identities", Key: "character_id"},
@@ -70,15 +76,11 @@ type mainRow struct {
 	place
 }
 
-type listingRow struct {
-	access.CharactersListed
-	place
-}
-
 type sharingRow struct {
 	id     int64
 	shared bool
 	userID string
+	until  *time.Time
 	place
 }
 
@@ -142,6 +144,8 @@ type charactersBatch struct {
 	owners        table[int64, ownerRow]
 	registrations table[int64, registrationRow]
 	sharings      table[int64, sharingRow]
+	links         links
+	looks         looks
 	orphans       table[int64, flagRow]
 	switches      table[int64, flagRow]
 	identities    table[int64, registrationRow]
@@ -152,6 +156,7 @@ type charactersBatch struct {
 	failures      table[sectionKey, failureRow]
 	skillSets     skillSets
 	expired       expiries
+	roles         roles
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]place
@@ -196,7 +201,10 @@ func newCharactersShape() *charactersBatch {
 		sharings: newTable[int64]("sharings", byCharacter, func(r *sharingRow) place { return r.place },
 			col("character_id", "bigint[]", func(r *sharingRow) int64 { return r.id }),
 			col("shared", "boolean[]", func(r *sharingRow) bool { return r.shared }),
-			col("user_id", "text[]", func(r *sharingRow) string { return r.userID })),
+			col("user_id", "text[]", func(r *sharingRow) string { return r.userID }),
+			col("until", "timestamptz[]", func(r *sharingRow) *time.Time { return r.until })),
+		links:    newLinks(),
+		looks:    newLooks(),
 		orphans:  flags("orphans", "orphaned"),
 		switches: flags("switches", "disabled"),
 		sections: newObservations(),
@@ -217,15 +225,16 @@ func newCharactersShape() *charactersBatch {
 			col("message", "text[]", func(r *failureRow) string { return r.Message }),
 			col("since", "timestamptz[]", func(r *failureRow) time.Time { return r.Since })),
 		skillSets: newSkillSets(),
+		roles:     newRoles(),
 	}
 }
 
 func (b *charactersBatch) empty() *charactersBatch {
 	return &charactersBatch{
-		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
+		users: b.users.empty(), mains: b.mains.empty(), listings: b.listings.empty(), sharings: b.sharings.empty(), links: b.links.empty(), looks: b.looks.empty(), owners: b.owners.empty(), registrations: b.registrations.empty(),
 		orphans: b.orphans.empty(), switches: b.switches.empty(), identities: b.identities.empty(),
 		sections: b.sections.empty(), records: newFacts(b.sections.shapes), recorded: b.recorded.empty(), lists: b.lists.empty(), failures: b.failures.empty(),
-		skillSets: b.skillSets.empty(),
+		skillSets: b.skillSets.empty(), roles: b.roles.empty(),
 		forgotten: map[int64]place{},
 	}
 }
@@ -246,7 +255,7 @@ func (b *charactersBatch) Add(e runner.Event) error {
 	case access.MainSet:
 		b.mains.put(p.UserID, mainRow{p, at})
 	case access.CharactersListed:
-		b.listings.put(p.UserID, listingRow{p, at})
+		b.listings.add(p, e.Time, at)
 	case eve.CharacterRegistered:
 		b.registrations.put(p.CharacterID, registrationRow{p.CharacterID, p.Name, p.CorporationID, p.AllianceID, at})
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
@@ -254,17 +263,25 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		b.own(p.CharacterID, p.UserID, p.OwnerHash, p.Scopes, e)
 	case eve.CharacterOrphaned:
 		b.orphans.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", nil, at})
+		b.links.depart(p.CharacterID, at)
 	case eve.CharacterShared:
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, true, p.UserID, at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, true, p.UserID, p.Until, at})
 	case eve.CharacterUnshared:
-		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", at})
+		b.sharings.put(p.CharacterID, sharingRow{p.CharacterID, false, "", nil, at})
+	case eve.LinkIssued:
+		b.links.issue(p, e.Time, at)
+	case eve.LinkRevoked:
+		b.links.revoke(p, at)
+	case access.DataViewed:
+		b.looks.add(p, at)
 	case eve.CharacterDisabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, true, p.Reason, e.Time, at})
 	case eve.CharacterEnabled:
 		b.switches.put(p.CharacterID, flagRow{p.CharacterID, false, p.Reason, e.Time, at})
 	case eve.CharacterForgotten:
 		b.forget(p.CharacterID, at)
+		b.looks.forget(p.CharacterID, e.Time, at)
 	case eve.SectionObserved:
 		return b.observe(e, p)
 	case eve.FactsEvent:
@@ -279,7 +296,9 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, false, eve.SectionFailed{Since: p.Since}, at})
 	default:
-		b.skillSets.add(e)
+		if !b.roles.add(e) {
+			b.skillSets.add(e)
+		}
 	}
 	return nil
 }
@@ -314,6 +333,7 @@ func (b *charactersBatch) forget(id int64, at place) {
 	b.owners.drop(of)
 	b.registrations.drop(of)
 	b.sharings.drop(of)
+	b.links.drop(id)
 	b.orphans.drop(of)
 	b.switches.drop(of)
 	b.identities.drop(of)
@@ -366,8 +386,8 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
-	err := send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.orphans, &b.switches, &b.identities,
-		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets)
+	err := send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.links, &b.looks, &b.orphans, &b.switches, &b.identities,
+		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets, &b.roles)
 	if err != nil {
 		return err
 	}
@@ -385,7 +405,7 @@ func (b *charactersBatch) writeForgotten(ctx context.Context, tx pgx.Tx) error {
 	}
 	batch := &pgx.Batch{}
 	for _, name := range []string{
-		"owners", "registrations", "sharings", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
+		"owners", "registrations", "sharings", "links", "departures", "orphans", "switches", "identities", "sections", "items", "changes", "misfits", "records", "recorded", "mailing_list_names", "failures",
 	} {
 		batch.Queue("DELETE FROM "+name+` t USING unnest($1::bigint[], $2::bigint[]) AS f(character_id, log_offset)
 			WHERE t.character_id = f.character_id AND t.log_offset < f.log_offset`, ids, offsets)

@@ -9,6 +9,58 @@ CREATE TABLE users (
     log_partition integer NOT NULL,
     log_offset    bigint NOT NULL
 );
+-- Reports list users in byte order of their ids, whatever the database's own order is.
+CREATE INDEX users_order ON users (user_id COLLATE "C");
+
+-- Roles. A row stays when its role is removed, so that nothing older brings it back.
+CREATE TABLE role_definitions (
+    role_id       uuid PRIMARY KEY,
+    name          text NOT NULL,
+    description   text NOT NULL,
+    permissions   text[] NOT NULL,
+    -- Those whose users all hold it.
+    states        text[] NOT NULL,
+    -- The only sections of others' characters that it opens; empty for all.
+    sections      text[] NOT NULL,
+    removed       boolean NOT NULL,
+    defined_at    timestamptz NOT NULL,
+    defined_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Whether a user was granted a role. The role need not be there any more.
+CREATE TABLE role_grants (
+    user_id       text NOT NULL,
+    role_id       uuid NOT NULL,
+    granted       boolean NOT NULL,
+    granted_at    timestamptz NOT NULL,
+    granted_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (user_id, role_id)
+);
+CREATE INDEX role_grants_role ON role_grants (role_id);
+
+CREATE VIEW access_roles AS
+SELECT role_id, name, description, permissions, states, sections, defined_at, defined_by FROM role_definitions WHERE NOT removed;
+
+-- The roles that users hold, and the state through which; empty for one that was granted.
+CREATE VIEW holdings AS
+SELECT g.user_id, '' AS state, r.role_id, r.name, r.permissions, r.sections, g.granted_at, g.granted_by
+FROM role_grants g JOIN access_roles r USING (role_id) WHERE g.granted
+UNION ALL
+SELECT u.user_id, u.state, r.role_id, r.name, r.permissions, r.sections, r.defined_at, r.defined_by
+FROM users u JOIN access_roles r ON u.state = ANY (r.states);
+
+-- What users were given in all: by the application that they come from, by roles, and by
+-- roles of their states. Permissions are asked for here and nowhere else.
+CREATE VIEW grants AS
+SELECT u.user_id, u.name, u.superuser, u.active, u.state,
+       u.permissions || ARRAY(SELECT unnest(h.permissions) FROM holdings h WHERE h.user_id = u.user_id) AS permissions
+FROM users u;
 
 CREATE TABLE mains (
     user_id       text PRIMARY KEY,
@@ -35,13 +87,17 @@ CREATE TABLE listed (
     name           text NOT NULL,
     corporation_id bigint NOT NULL,
     alliance_id    bigint NOT NULL,
+    -- Since when it has been on all of the user's lists.
+    since          timestamptz NOT NULL,
     event_id       uuid NOT NULL,
     log_partition  integer NOT NULL,
     log_offset     bigint NOT NULL,
     PRIMARY KEY (user_id, character_id)
 );
+CREATE INDEX listed_character ON listed (character_id);
 CREATE INDEX listed_corporation ON listed (corporation_id);
 CREATE INDEX listed_alliance ON listed (alliance_id);
+CREATE INDEX listed_name ON listed (lower(name) COLLATE "C");
 
 CREATE TABLE owners (
     character_id   bigint PRIMARY KEY,
@@ -68,12 +124,75 @@ CREATE TABLE registrations (
 
 CREATE INDEX registrations_corporation ON registrations (corporation_id);
 CREATE INDEX registrations_alliance ON registrations (alliance_id);
+CREATE INDEX registrations_name ON registrations (lower(name) COLLATE "C");
 
 -- Who has shared a character. It counts while he owns it.
 CREATE TABLE sharings (
     character_id  bigint PRIMARY KEY,
     shared        boolean NOT NULL,
     user_id       text NOT NULL,
+    -- When it ends; null for never.
+    until         timestamptz,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Links that owners have given away. One that was revoked has no secret any more.
+CREATE TABLE links (
+    link_id       uuid PRIMARY KEY,
+    character_id  bigint NOT NULL,
+    user_id       text NOT NULL,
+    secret_hash   text COLLATE "C" NOT NULL,
+    -- Those that it shows; empty for all.
+    sections      text[] NOT NULL,
+    note          text NOT NULL,
+    expires_at    timestamptz NOT NULL,
+    issued_at     timestamptz NOT NULL,
+    revoked       boolean NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+CREATE INDEX links_character ON links (character_id);
+CREATE INDEX links_secret ON links (secret_hash) WHERE NOT revoked;
+
+-- When the ownership of a character last ended: links from before show nothing.
+CREATE TABLE departures (
+    character_id  bigint PRIMARY KEY,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
+
+-- Who looked at data of others. character_id is zero for a list.
+CREATE TABLE looks (
+    event_id       uuid PRIMARY KEY,
+    viewer_id      text COLLATE "C" NOT NULL,
+    viewer_user_id text COLLATE "C" NOT NULL,
+    owner_id       text COLLATE "C" NOT NULL,
+    character_id   bigint NOT NULL,
+    section        text COLLATE "C" NOT NULL,
+    way            text NOT NULL,
+    link_id        uuid,
+    first_at       timestamptz NOT NULL,
+    last_at        timestamptz NOT NULL,
+    count          bigint NOT NULL,
+    rows           bigint NOT NULL,
+    log_partition  integer NOT NULL,
+    log_offset     bigint NOT NULL
+);
+CREATE INDEX looks_recent ON looks (last_at DESC, event_id DESC);
+CREATE INDEX looks_owner ON looks (owner_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_viewer ON looks (viewer_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_viewer_user ON looks (viewer_user_id, last_at DESC, event_id DESC);
+CREATE INDEX looks_character ON looks (character_id, last_at DESC, event_id DESC);
+
+-- When characters were forgotten: looks come from another topic, whose offsets do not
+-- compare, so their moments say which are from before.
+CREATE TABLE forgettings (
+    character_id  bigint PRIMARY KEY,
+    forgotten_at  timestamptz NOT NULL,
     event_id      uuid NOT NULL,
     log_partition integer NOT NULL,
     log_offset    bigint NOT NULL
@@ -113,6 +232,7 @@ CREATE TABLE identities (
 
 CREATE INDEX identities_corporation ON identities (corporation_id);
 CREATE INDEX identities_alliance ON identities (alliance_id);
+CREATE INDEX identities_name ON identities (lower(name) COLLATE "C");
 
 -- A number of a JSON object; null for what is none that fits into 64 bits. Unlike a
 -- cast it cannot fail, so that an index on it cannot stop the projection.
@@ -138,6 +258,8 @@ CREATE TABLE sections (
     log_offset    bigint NOT NULL,
     PRIMARY KEY (character_id, section)
 );
+CREATE INDEX sections_ship_type ON sections (number_of(value, 'ship_type_id')) WHERE section = 'ship';
+CREATE INDEX sections_system ON sections (number_of(value, 'solar_system_id')) WHERE section = 'location';
 
 -- The elements of the lists of the last full observation.
 CREATE TABLE items (
@@ -156,6 +278,10 @@ CREATE INDEX items_asset_type ON items (number_of(value, 'type_id')) WHERE secti
 CREATE INDEX items_blueprint_type ON items (number_of(value, 'type_id')) WHERE section = 'blueprints';
 CREATE INDEX items_skill ON items (number_of(value, 'skill_id')) WHERE section = 'skills';
 CREATE INDEX items_contact ON items (number_of(value, 'contact_id')) WHERE section = 'contacts';
+CREATE INDEX items_asset_location ON items (number_of(value, 'location_id')) WHERE section = 'assets';
+CREATE INDEX items_standing ON items (number_of(value, 'from_id')) WHERE section = 'standings';
+CREATE INDEX items_clone_location ON items (number_of(value, 'location_id')) WHERE section = 'clones';
+CREATE INDEX items_implant ON items (key) WHERE section = 'implants';
 
 -- How the present lists differ from the last full observation: what the last
 -- difference added or changed, and what is gone.
@@ -171,6 +297,11 @@ CREATE TABLE changes (
 );
 CREATE UNIQUE INDEX changes_key ON changes (character_id, section, list, length(key), key);
 CREATE INDEX changes_asset_type ON changes (number_of(value, 'type_id')) WHERE section = 'assets';
+CREATE INDEX changes_asset_location ON changes (number_of(value, 'location_id')) WHERE section = 'assets';
+CREATE INDEX changes_skill ON changes (number_of(value, 'skill_id')) WHERE section = 'skills';
+CREATE INDEX changes_contact ON changes (number_of(value, 'contact_id')) WHERE section = 'contacts';
+CREATE INDEX changes_standing ON changes (number_of(value, 'from_id')) WHERE section = 'standings';
+CREATE INDEX changes_implant ON changes (key) WHERE section = 'implants';
 
 -- Differences that do not refer to the full observation that is here, each the
 -- last observation of its section. They are not applied; the next full one brings
@@ -204,6 +335,9 @@ CREATE TABLE records (
 );
 CREATE INDEX records_at ON records (character_id, section, at, length(key), key);
 CREATE INDEX records_everywhere ON records (key, section);
+-- For pages of what all characters have of one section, the newest first.
+CREATE INDEX records_latest ON records (section, at, character_id, length(key), key);
+CREATE INDEX records_mail_from ON records (number_of(value, 'from'), at) WHERE section = 'mails';
 
 -- When facts of a section were last told. Those of the wallet's journal lie in
 -- ClickHouse.
@@ -302,6 +436,8 @@ SELECT r.character_id,
        coalesce(o.orphaned, false) AS orphaned,
        coalesce(s.disabled, false) AS disabled,
        coalesce(h.shared AND h.user_id = w.user_id AND NOT coalesce(o.orphaned, false), false) AS shared,
+       -- When the sharing ends; it is still called shared after that, until that is told.
+       h.until AS shared_until,
        w.scopes,
        w.since AS registered_at
 FROM registrations r
@@ -310,6 +446,14 @@ LEFT JOIN identities d USING (character_id)
 LEFT JOIN orphans o USING (character_id)
 LEFT JOIN switches s USING (character_id)
 LEFT JOIN sharings h USING (character_id);
+
+-- The characters that users own and that are not registered. One that is registered,
+-- by whomever, is what its own stream says; of one that was, and is nobody's any more,
+-- the list counts again.
+CREATE VIEW unregistered AS
+SELECT l.user_id, l.character_id, l.name, l.corporation_id, l.alliance_id, l.since
+FROM listed l
+WHERE NOT EXISTS (SELECT FROM registrations r LEFT JOIN orphans o USING (character_id) WHERE r.character_id = l.character_id AND NOT coalesce(o.orphaned, false));
 
 -- Where mains are, whether they are registered or not: each source only knows what
 -- the better ones before it do not. Every branch can be entered by user, by

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 )
 
@@ -44,9 +45,11 @@ type ContractFilter struct {
 	CorporationID int64
 	// From is inclusive, To exclusive; they are about when a contract was issued.
 	From, To time.Time
+	// View is whose contracts may be told; nil tells all.
+	View *access.View
 }
 
-func (f ContractFilter) conditions() conditions {
+func (f ContractFilter) conditions(schema string) conditions {
 	c := conditions{where: []string{"true"}}
 	if f.CharacterID != 0 {
 		c.add(`k.character_id = ?`, f.CharacterID)
@@ -60,6 +63,13 @@ func (f ContractFilter) conditions() conditions {
 	if !f.To.IsZero() {
 		c.add(`k.date_issued < ?`, f.To)
 	}
+	if f.View != nil && !f.View.Everything {
+		// Its arguments are numbered behind those that are there.
+		v := conditions{args: c.args}
+		v.view(schema, *f.View)
+		c.args = v.args
+		c.add(`k.character_id IN (SELECT c.character_id FROM ` + schema + `.characters c` + v.clause() + `)`)
+	}
 	return c
 }
 
@@ -71,7 +81,7 @@ func (r *CharacterReader) EachContract(ctx context.Context, filter ContractFilte
 	if err != nil {
 		return err
 	}
-	c := filter.conditions()
+	c := filter.conditions(schema)
 	where, _ := c.sql(0)
 	var k Contract
 	var reward, collateral, price, buyout *string
@@ -104,7 +114,7 @@ func (r *CharacterReader) EachContractItem(ctx context.Context, filter ContractF
 	if err != nil {
 		return err
 	}
-	c := filter.conditions()
+	c := filter.conditions(schema)
 	where, _ := c.sql(0)
 	var i ContractItem
 	return r.each(ctx, "reading the items of contracts", `SELECT k.character_id, k.contract_id, coalesce(i.record_id, 0), coalesce(i.type_id, 0), i.quantity, i.raw_quantity, i.is_included, i.is_singleton

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/postgres"
@@ -61,6 +62,10 @@ func TestContractsOfAllCharactersAreReadByDateOfIssue(t *testing.T) {
 	require.Equal(t, []string{"5/8", "3/7"}, collect(postgres.ContractFilter{From: first}))
 	require.Equal(t, []string{"3/8"}, collect(postgres.ContractFilter{From: second, To: first}))
 	require.Empty(t, collect(postgres.ContractFilter{CharacterID: 5, CorporationID: 10}))
+	require.Equal(t, []string{"5/8", "3/7"}, collect(postgres.ContractFilter{From: first, View: &access.View{Owner: "u1"}}))
+	require.Equal(t, []string{"3/8", "5/8", "3/7"}, collect(postgres.ContractFilter{View: &access.View{Everything: true}}))
+	require.Empty(t, collect(postgres.ContractFilter{From: second, View: &access.View{Owner: "u2", Shared: true}}))
+	require.Empty(t, collect(postgres.ContractFilter{View: &access.View{}}))
 
 	var items []postgres.ContractItem
 	require.NoError(t, reader.EachContractItem(t.Context(), postgres.ContractFilter{}, func(i postgres.ContractItem) error {

@@ -1,8 +1,11 @@
 package postgres
 
-// FinderSQL and CharactersSQL are what the readers ask, for tests of how Postgres
-// answers.
+// What the readers ask, for tests of how Postgres answers.
 var (
-	FinderSQL     = finderSQL
-	CharactersSQL = charactersSQL
+	FinderSQL                   = finderSQL
+	CharactersSQL               = charactersSQL
+	SearchSQL                   = searchSQL
+	SearchRecordsSQL            = searchRecordsSQL
+	ComplianceOfUsersSQL        = complianceOfUsersSQL
+	ComplianceOfCorporationsSQL = complianceOfCorporationsSQL
 )

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,7 +16,9 @@ import (
 // KnownUser is a user with his main, as decisions need him.
 type KnownUser struct {
 	access.UserRegistered
-	Main *int64
+	// Granted are all his permissions, those of his roles included.
+	Granted []string
+	Main    *int64
 	// HasMain tells whether a main was ever set, be it to none.
 	HasMain bool
 	// Listed are the characters that he was last said to own without their being
@@ -27,14 +30,14 @@ type KnownUser struct {
 // projection knows.
 func KnownUsers(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []string) (map[string]KnownUser, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, u.permissions, m.character_id, m.user_id IS NOT NULL
-		FROM `+schema+`.users u LEFT JOIN `+schema+`.mains m USING (user_id) WHERE u.user_id = ANY($1)`, ids)
+	rows, err := pool.Query(ctx, `SELECT u.user_id, u.name, u.superuser, u.active, u.state, u.permissions, g.permissions, m.character_id, m.user_id IS NOT NULL
+		FROM `+schema+`.users u JOIN `+schema+`.grants g USING (user_id) LEFT JOIN `+schema+`.mains m USING (user_id) WHERE u.user_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking users up: %w", err)
 	}
 	known := map[string]KnownUser{}
 	var u KnownUser
-	_, err = pgx.ForEachRow(rows, []any{&u.UserID, &u.Name, &u.Superuser, &u.Active, &u.State, &u.Permissions, &u.Main, &u.HasMain}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&u.UserID, &u.Name, &u.Superuser, &u.Active, &u.State, &u.Permissions, &u.Granted, &u.Main, &u.HasMain}, func() error {
 		known[u.UserID] = u
 		u = KnownUser{}
 		return nil
@@ -78,15 +81,17 @@ type KnownCharacter struct {
 	Scopes    []string
 	// Disabled tells that it is not synced though it may have an owner.
 	Disabled bool
-	// Shared tells that its present owner has shared it.
-	Shared bool
+	// Shared tells that its present owner has shared it, be it for a time that is over
+	// by now; SharedUntil is when that ends, nil for never.
+	Shared      bool
+	SharedUntil *time.Time
 }
 
 // KnownCharacters are those of the ids that a generation of the characters
 // projection knows.
 func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, ids []int64) (map[int64]KnownCharacter, error) {
 	schema := pgx.Identifier{g.Namespace}.Sanitize()
-	rows, err := pool.Query(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}'), v.disabled, v.shared
+	rows, err := pool.Query(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(w.scopes, '{}'), v.disabled, v.shared, v.shared_until
 		FROM `+schema+`.characters v LEFT JOIN `+schema+`.owners w USING (character_id) WHERE v.character_id = ANY($1)`, ids)
 	if err != nil {
 		return nil, fmt.Errorf("looking characters up: %w", err)
@@ -94,7 +99,7 @@ func KnownCharacters(ctx context.Context, pool *pgxpool.Pool, g runner.Generatio
 	known := map[int64]KnownCharacter{}
 	var id int64
 	var c KnownCharacter
-	_, err = pgx.ForEachRow(rows, []any{&id, &c.Name, &c.UserID, &c.OwnerHash, &c.Scopes, &c.Disabled, &c.Shared}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &c.Name, &c.UserID, &c.OwnerHash, &c.Scopes, &c.Disabled, &c.Shared, &c.SharedUntil}, func() error {
 		known[id] = c
 		c = KnownCharacter{}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -26,9 +27,18 @@ type Characters struct {
 	users map[string]access.UserRegistered
 	mains map[string]*int64
 	lists map[string][]access.ListedCharacter
-	sets  *eve.SkillSets
+	// listedSince is when each character came to be on the lists of its user.
+	listedSince map[owned]time.Time
+	sets        *eve.SkillSets
+	roles       *access.Roles
+	// granted has the roles that users were granted, or were and have no more.
+	granted map[grantOf]bool
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
+	// looks are looks at data of others, by the ids of their events, and forgotten is
+	// when characters were last forgotten.
+	looks     map[uuid.UUID]lookedAt
+	forgotten map[int64]time.Time
 }
 
 // NewCharacters is an oracle for the rows behind pool.
@@ -43,7 +53,9 @@ func (o *Characters) Topics() []string { return []string{event.TopicEVE, event.T
 // Begin implements [Oracle].
 func (o *Characters) Begin() {
 	o.model, o.users, o.mains = eve.NewModel(), map[string]access.UserRegistered{}, map[string]*int64{}
-	o.lists = map[string][]access.ListedCharacter{}
+	o.lists, o.listedSince = map[string][]access.ListedCharacter{}, map[owned]time.Time{}
+	o.looks, o.forgotten = map[uuid.UUID]lookedAt{}, map[int64]time.Time{}
+	o.roles, o.granted = access.NewRoles(), map[grantOf]bool{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -55,7 +67,17 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	case access.MainSet:
 		o.mains[p.UserID] = p.CharacterID
 	case access.CharactersListed:
-		o.lists[p.UserID] = p.Characters
+		o.list(p, e.Time)
+	case access.DataViewed:
+		o.looks[e.ID] = lookedAt{e.Stream, p}
+	case eve.CharacterForgotten:
+		o.forgotten[p.CharacterID] = e.Time
+	case access.RoleDefined, access.RoleRemoved:
+		o.roles.Apply(p)
+	case access.RoleGranted:
+		o.granted[grantOf{p.UserID, p.RoleID}] = true
+	case access.RoleRevoked:
+		o.granted[grantOf{p.UserID, p.RoleID}] = false
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -72,10 +94,28 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 // Expire implements [TombstoneOracle].
 func (o *Characters) Expire(e event.Recorded) { expire(o.model, e) }
 
+// list takes a list of a user, told at a moment: what was on the one before has been
+// listed for longer.
+func (o *Characters) list(p access.CharactersListed, at time.Time) {
+	before := o.lists[p.UserID]
+	o.lists[p.UserID] = p.Characters
+	for _, c := range p.Characters {
+		key := owned{p.UserID, c.CharacterID}
+		if _, known := o.listedSince[key]; !known {
+			o.listedSince[key] = at
+		}
+	}
+	for _, c := range before {
+		if !slices.ContainsFunc(p.Characters, func(l access.ListedCharacter) bool { return l.CharacterID == c.CharacterID }) {
+			delete(o.listedSince, owned{p.UserID, c.CharacterID})
+		}
+	}
+}
+
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.roleRows, c.grantRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}
@@ -147,6 +187,8 @@ func (c characterRows) listedRows(ctx context.Context) error {
 	var (
 		key owned
 		row access.ListedCharacter
+		// since is as Postgres keeps it, by the microsecond.
+		since time.Time
 	)
 	log, seen := map[owned]bool{}, map[owned]bool{}
 	lists := map[owned]access.ListedCharacter{}
@@ -156,15 +198,16 @@ func (c characterRows) listedRows(ctx context.Context) error {
 		}
 	}
 	stream := func(k owned) event.Stream { return event.User(k.user) }
-	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id FROM {schema}.listed WHERE log_partition = $1`,
-		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID}, func() {
+	err := c.each(ctx, `SELECT user_id, character_id, name, corporation_id, alliance_id, since FROM {schema}.listed WHERE log_partition = $1`,
+		[]any{&key.user, &key.id, &row.Name, &row.CorporationID, &row.AllianceID, &since}, func() {
 			if !c.wanted(stream(key)) {
 				return
 			}
 			seen[key] = true
 			c.report.Rows[c.Projection()]++
 			row.CharacterID = key.id
-			c.report.same(c.Projection(), stream(key), "character not registered", fmt.Sprint(lists[key]), fmt.Sprint(row))
+			c.report.same(c.Projection(), stream(key), "character not registered",
+				fmt.Sprint(lists[key], c.listedSince[key].UTC().Truncate(time.Microsecond)), fmt.Sprint(row, since.UTC()))
 		})
 	missing(c, "character not registered", log, seen, stream)
 	return err
@@ -184,6 +227,7 @@ func (c characterRows) characterRows(ctx context.Context) error {
 		hash, scopes       string
 		orphaned, disabled bool
 		shared             bool
+		until              *time.Time
 	)
 	log, seen := map[int64]bool{}, map[int64]bool{}
 	for _, id := range c.model.IDs() {
@@ -191,9 +235,9 @@ func (c characterRows) characterRows(ctx context.Context) error {
 			log[id] = true
 		}
 	}
-	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled, v.shared
+	err := c.each(ctx, `SELECT v.character_id, v.name, coalesce(v.user_id, ''), coalesce(w.owner_hash, ''), coalesce(array_to_string(w.scopes, ','), ''), v.orphaned, v.disabled, v.shared, v.shared_until
 		FROM {schema}.characters v JOIN {schema}.registrations r USING (character_id) LEFT JOIN {schema}.owners w USING (character_id) WHERE r.log_partition = $1`,
-		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled, &shared}, func() {
+		[]any{&id, &name, &user, &hash, &scopes, &orphaned, &disabled, &shared, &until}, func() {
 			stream := event.Character(id)
 			if !c.wanted(stream) {
 				return
@@ -206,8 +250,8 @@ func (c characterRows) characterRows(ctx context.Context) error {
 				return
 			}
 			c.report.same(c.Projection(), stream, "character",
-				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled, ch.Shared()),
-				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled, shared))
+				fmt.Sprintln(ch.Name, ch.UserID, ch.OwnerHash, strings.Join(ch.Scopes, ","), ch.Orphaned, ch.Disabled, ch.Shared(), momentText(ch.SharedUntil)),
+				fmt.Sprintln(name, user, hash, scopes, orphaned, disabled, shared, momentText(until)))
 		})
 	missing(c, "character", log, seen, event.Character)
 	return err

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/clickhouse"
 )
@@ -61,7 +62,7 @@ type walletOutput struct {
 func (s *Server) registerAnalytics() {
 	register(s, access.ActionReadAnalytics, asTable(huma.Operation{
 		OperationID: "analyse-wallets", Path: "/v1/analytics/wallet", Tags: []string{tagAnalytics}, Summary: "Income, expense and balance over time",
-		Description: "Any range, by the hour to by the year. Intervals without entries are there with zeros, the balance carried forward. The first and the last interval are cut to the range.",
+		Description: "Any range, by the hour to by the year. Intervals without entries are there with zeros, the balance carried forward. The first and the last interval are cut to the range. For a user only the characters that he may open count.",
 	}), s.analyseWallets)
 }
 
@@ -82,6 +83,9 @@ func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOu
 	}
 	for _, d := range in.GroupBy {
 		q.GroupBy = append(q.GroupBy, clickhouse.Dimension(d))
+	}
+	if q.CharacterIDs, err = s.analysed(ctx, eve.SectionWalletJournal, q.CharacterIDs); err != nil {
+		return nil, err
 	}
 	figures, err := s.config.Wallets.Analyse(ctx, q)
 	if err != nil {

@@ -43,9 +43,28 @@ type Config struct {
 	// Version is Muster's, for the OpenAPI document.
 	Version       string
 	Authenticator access.Authenticator
+	// SignIns signs people in; Tokens issues and revokes tokens.
+	SignIns SignIns
+	Tokens  Tokens
+	// Origin is where browsers reach Muster, such as https://muster.example.org: what is
+	// asked from there is Muster's own. Default http://localhost.
+	Origin string
+	// Rate is how many requests a second somebody may send, Burst how many at once;
+	// default [DefaultRate] and [DefaultBurst], below zero as many as he likes. The
+	// administrator's token is not bounded.
+	Rate  float64
+	Burst int
 
 	Characters Characters
 	Wallets    Wallets
+	// Compliance reports on users and their characters.
+	Compliance Compliance
+	// Finder finds characters, registered or not.
+	Finder Finder
+	// Searcher searches in sections of many characters.
+	Searcher Searcher
+	// Figures know what the launcher shows.
+	Figures LauncherFigures
 	// Exports writes whole collections.
 	Exports Exports
 	// SkillSets are what there is of skill sets, SkillSetDefiner decides on them.
@@ -53,19 +72,35 @@ type Config struct {
 	SkillSetDefiner SkillSetDefiner
 	Importer        Importer
 	Keeper          Keeper
-	Consortia       Consortia
-	Past            Past
+	// Users are users and roles, RoleKeeper decides on them.
+	Users      Users
+	RoleKeeper RoleKeeper
+	// SectionPermissions lets roles be limited to sections.
+	SectionPermissions bool
+	Consortia          Consortia
+	Past               Past
 	// Events is the index of all events, Records reads their values from the log.
 	Events    EventIndex
 	Records   Records
 	Explainer Explainer
-	Declarer  Declarer
+	// Facts and FindingTrends are figures over time, Prices what mined ore is worth.
+	Facts         Facts
+	FindingTrends FindingTrends
+	Prices        Prices
+	Declarer      Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
 	// Retention removes what is older than the policies keep.
 	Retention Retention
+	// Looks notes who looks at data of others, AccessLog tells it.
+	Looks     Looks
+	AccessLog AccessLog
+	// Sharer decides on what owners show of their characters, Links are the links that
+	// they gave away.
+	Sharer Sharer
+	Links  Links
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
@@ -86,9 +121,13 @@ type Config struct {
 func (c *Config) validate() error {
 	for name, missing := range map[string]bool{
 		"Authenticator": c.Authenticator == nil, "Characters": c.Characters == nil, "Wallets": c.Wallets == nil, "Exports": c.Exports == nil, "Importer": c.Importer == nil,
-		"Keeper":    c.Keeper == nil,
+		"Keeper": c.Keeper == nil, "Compliance": c.Compliance == nil, "Finder": c.Finder == nil, "Searcher": c.Searcher == nil, "Figures": c.Figures == nil,
+		"SignIns": c.SignIns == nil, "Tokens": c.Tokens == nil,
+		"Users": c.Users == nil, "RoleKeeper": c.RoleKeeper == nil,
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
+		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
+		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
 		"Retention": c.Retention == nil,
 		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -108,6 +147,15 @@ func (c *Config) validate() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Origin == "" {
+		c.Origin = "http://localhost"
+	}
+	if c.Rate == 0 {
+		c.Rate = DefaultRate
+	}
+	if c.Burst == 0 {
+		c.Burst = DefaultBurst
+	}
 	if c.Version == "" {
 		c.Version = "development"
 	}
@@ -116,12 +164,18 @@ func (c *Config) validate() error {
 
 // Server answers the API's requests. It is safe for concurrent use.
 type Server struct {
-	config    Config
-	router    *chi.Mux
-	api       huma.API
-	failures  *failures
-	metrics   *metrics
-	sanitiser sanitiser
+	config   Config
+	router   *chi.Mux
+	api      huma.API
+	failures *failures
+	// begun bounds the sign-ins that are begun from an address.
+	begun *limiters
+	// pace bounds how fast somebody asks; nil does not.
+	pace        *limiters
+	site        site
+	crossOrigin *http.CrossOriginProtection
+	metrics     *metrics
+	sanitiser   sanitiser
 	// exporting holds a place for each export that is being written.
 	exporting chan struct{}
 }
@@ -134,6 +188,9 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
 	var err error
+	if err = s.prepareSignIn(); err != nil {
+		return nil, err
+	}
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
 	}
@@ -148,13 +205,24 @@ func New(config Config) (*Server, error) {
 	s.api.UseMiddleware(s.authorize, s.negotiate)
 
 	s.registerCharacters()
+	s.registerCompliance()
+	s.registerFinder()
+	s.registerSearch()
+	s.registerLauncher()
 	s.registerPast()
+	s.registerLedger()
 	s.registerKeeping()
+	s.registerSignIn()
+	s.registerTokens()
+	s.registerLooks()
+	s.registerSharing()
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerFactAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
+	s.registerUsers()
 	s.registerAnvil()
 	s.registerAcceptances()
 	s.registerExplain()
@@ -187,15 +255,22 @@ func (s *Server) describe() huma.Config {
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
 			},
 			Components: &huma.Components{
-				Schemas:         registry,
-				SecuritySchemes: map[string]*huma.SecurityScheme{bearer: {Type: "http", Scheme: "bearer", Description: "A token of Muster."}},
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					bearer:        {Type: "http", Scheme: "bearer", Description: "A token of Muster."},
+					sessionScheme: {Type: "apiKey", In: "cookie", Name: s.site.sessionCookie(), Description: "Somebody who has signed in at " + signInPath + "."},
+				},
 			},
 			Tags: []*huma.Tag{
 				{Name: tagCharacters, Description: "Characters of EVE Online as they are now."},
+				{Name: tagAccess, Description: "Who you are, tokens, what owners show of their characters, and who looked at what."},
+				{Name: tagSearch, Description: "What all characters have that one may open."},
+				{Name: tagReports, Description: "Who has done what the organisation asks for."},
 				{Name: tagSkillSets, Description: "What characters need to be able to do, and who can."},
 				{Name: tagAnalytics, Description: "Figures over time."},
 				{Name: tagExports, Description: "Whole collections as files."},
 				{Name: tagOrganisation, Description: "Bringing an organisation in."},
+				{Name: tagUsers, Description: "Who uses Muster, and what they may do."},
 				{Name: tagAnvil, Description: "Consortia: what is declared, what was observed, and where they differ."},
 				{Name: tagEvents, Description: "The log itself: all events, where they lie, and what they say."},
 				{Name: tagOperations, Description: "How Muster itself fares."},
@@ -212,15 +287,20 @@ func (s *Server) describe() huma.Config {
 // Tags of operations.
 const (
 	tagCharacters   = "characters"
+	tagAccess       = "access"
+	tagSearch       = "search"
+	tagReports      = "reports"
 	tagSkillSets    = "skill sets"
 	tagAnalytics    = "analytics"
 	tagExports      = "exports"
 	tagOrganisation = "organisation"
+	tagUsers        = "users"
 	tagAnvil        = "anvil"
 	tagEvents       = "events"
 	tagOperations   = "operations"
 
-	bearer = "token"
+	bearer        = "token"
+	sessionScheme = "session"
 )
 
 // guard is the key of an operation's metadata that holds its [access.Action].
@@ -233,7 +313,7 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 		op.Metadata = map[string]any{}
 	}
 	op.Metadata[guard] = action
-	op.Security = []map[string][]string{{bearer: {}}}
+	op.Security = []map[string][]string{{bearer: {}}, {sessionScheme: {}}}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
 		http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable)
 	if op.Method == "" {
@@ -241,10 +321,11 @@ func register[I, O any](s *Server, action access.Action, op huma.Operation, hand
 	}
 	op.Extensions = map[string]any{"x-muster-action": string(action)}
 	huma.Register(s.api, op, func(ctx context.Context, input *I) (*O, error) {
-		ctx, err := s.bound(ctx, action)
+		err := s.bound(ctx, action)
 		var output *O
 		if err == nil {
 			output, err = handler(ctx, input)
+			err = s.note(ctx, output, err)
 		}
 		if err != nil {
 			return nil, s.explain(ctx, err)

@@ -52,6 +52,7 @@ var (
 	moment    = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	findingID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2")
 	sweepID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad3")
+	tokenID   = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad5")
 	signInID  = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad4")
 )
 
@@ -106,8 +107,23 @@ type world struct {
 	// grants are what every user holds, opens the characters that he may open.
 	grants access.Grants
 	opens  []int64
+	// owned are those of them that are his; nil for all.
+	owned []int64
+	// accessible are the users whom reports show.
+	accessible []string
+	viewed     access.View
+	audience   access.Audience
+
+	users       postgres.UserFilter
+	role        api.RoleDefinition
+	roleRemoved api.RoleRemoval
+	granted     api.RoleGrant
+	changed     api.UserChange
 
 	filter     postgres.CharacterFilter
+	compliance postgres.ComplianceFilter
+	find       postgres.FinderFilter
+	search     postgres.SearchFilter
 	found      postgres.FindingFilter
 	journal    clickhouse.JournalFilter
 	wallet     clickhouse.WalletQuery
@@ -121,6 +137,15 @@ type world struct {
 	imported   access.Organisation
 	actor      string
 	decision   string
+
+	// session is what the browser that is signed in shows, signedIn who that is.
+	session  string
+	signedIn access.Principal
+	returnTo string
+	answered api.SignInAnswer
+	wanted   access.NewToken
+	by       access.Principal
+	tokens   []api.HeldToken
 
 	begun     api.BeginRegistration
 	decided   api.CharacterDecision
@@ -136,13 +161,28 @@ type world struct {
 	defined      api.SkillSetDefinition
 	definedGroup api.SkillSetGroupDefinition
 	removed      api.SkillSetRemoval
+
+	// subject is every character, looked is what was noted, unnoted the error of noting.
+	subject access.Subject
+	looked  []access.DataViewed
+	unnoted error
+	looks   postgres.LookFilter
+	shared  api.ShareDecision
+	issued  api.LinkDecision
 }
 
 func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
+		subject:   access.Subject{Owner: "owner", Shared: true},
 		lies:      eventID,
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},
+		signedIn: access.UserPrincipal("ada"),
+		tokens: []api.HeldToken{
+			{TokenIssued: access.TokenIssued{TokenID: tokenID, Name: "night export", UserID: "ada", IssuedBy: "user:ada", Scope: []access.Action{access.ActionReadCharacters}, ExpiresAt: moment.Add(time.Hour)}, IssuedAt: moment, LastUsedAt: &moment},
+			{TokenIssued: access.TokenIssued{TokenID: sweepID, Name: "old", IssuedBy: "token:admin", ExpiresAt: moment.Add(-time.Hour)}, IssuedAt: moment.Add(-2 * time.Hour)},
+			{TokenIssued: access.TokenIssued{TokenID: findingID, Name: "lost", IssuedBy: "token:admin", ExpiresAt: moment.Add(time.Hour)}, IssuedAt: moment.Add(-2 * time.Hour), RevokedAt: &moment, RevokedBy: "token:admin"},
+		},
 		shown: true, exported: 2, element: `{"item_id":5,"type_id":34,"odd":1.50}`, record: `{"mail_id":7,"odd":1.50}`,
 		characters: []postgres.Character{
 			{CharacterID: 90000001, Name: "=cmd|' /C calc'!A0", CorporationID: 98000001, AllianceID: 99000001, UserID: "u1", Status: postgres.CharacterActive, RegisteredAt: moment, Scopes: []string{"a"}},
@@ -170,6 +210,62 @@ func newWorld() *world {
 	}
 }
 
+// BeginSignIn implements [api.SignIns].
+func (w *world) BeginSignIn(ctx context.Context, returnTo string) (api.BegunSignIn, error) {
+	w.returnTo = returnTo
+	return api.BegunSignIn{AuthorizeURL: "https://login.example.org/?state=in.s3cret", Browser: "br0wser", ExpiresAt: moment.Add(10 * time.Minute)}, w.enter(ctx)
+}
+
+// FinishSignIn implements [api.SignIns].
+func (w *world) FinishSignIn(ctx context.Context, back api.SignInAnswer) (api.SignedIn, error) {
+	w.answered = back
+	if back.State != "in.good" || back.Browser != "br0wser" {
+		return api.SignedIn{}, event.Errorf(event.CodeNotFound, "this sign-in is not known")
+	}
+	w.session = "sess10n"
+	return api.SignedIn{Session: w.session, EndsAt: moment.Add(time.Hour), UserID: "ada", CharacterName: "Ada <b>", ReturnTo: w.returnTo}, w.enter(ctx)
+}
+
+// SignedIn implements [api.SignIns].
+func (w *world) SignedIn(ctx context.Context, session string) (access.Principal, error) {
+	if session == "" || session != w.session {
+		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "this session is over")
+	}
+	return w.signedIn, w.enter(ctx)
+}
+
+// SignOut implements [api.SignIns].
+func (w *world) SignOut(ctx context.Context, session string) error {
+	if session == w.session {
+		w.session = ""
+	}
+	return w.enter(ctx)
+}
+
+// Issue implements [api.Tokens].
+func (w *world) Issue(ctx context.Context, by access.Principal, wanted access.NewToken) (api.IssuedToken, error) {
+	w.by, w.wanted = by, wanted
+	held := w.tokens[0]
+	held.UserID, held.Scope = wanted.UserID, wanted.Scope
+	return api.IssuedToken{HeldToken: held, Secret: "muster_tok_S3CRET", Shown: w.shown}, w.enter(ctx)
+}
+
+// List implements [api.Tokens].
+func (w *world) List(ctx context.Context, by access.Principal, after uuid.UUID, limit int) ([]api.HeldToken, error) {
+	w.by = by
+	left := slices.DeleteFunc(slices.Clone(w.tokens), func(t api.HeldToken) bool { return after != uuid.Nil && t.TokenID.String() >= after.String() })
+	return left[:min(limit, len(left))], w.enter(ctx)
+}
+
+// Revoke implements [api.Tokens].
+func (w *world) Revoke(ctx context.Context, by access.Principal, id uuid.UUID) (api.TokenRevocation, error) {
+	w.by = by
+	if id != w.tokens[0].TokenID {
+		return api.TokenRevocation{}, event.Errorf(event.CodeNotFound, "there is no token %s", id)
+	}
+	return api.TokenRevocation{TokenID: id, Changed: true, Version: 3, Shown: w.shown}, w.enter(ctx)
+}
+
 func (w *world) enter(ctx context.Context) error {
 	if w.panics {
 		panic("a defect with a secret in it")
@@ -191,7 +287,67 @@ func (w *world) Viewer(ctx context.Context, user string) (postgres.Viewer, error
 }
 
 func (w *world) MayOpen(ctx context.Context, view access.View, character int64) (bool, error) {
-	return view.Everything || slices.Contains(w.opens, character), w.enter(ctx)
+	if view == (access.View{Owner: view.Owner}) && view.Owner != "" {
+		return slices.Contains(w.opens, character) && (w.owned == nil || slices.Contains(w.owned, character)), w.enter(ctx)
+	}
+	return view.Everything || view != (access.View{}) && slices.Contains(w.opens, character), w.enter(ctx)
+}
+
+func (w *world) Opened(ctx context.Context, view access.View) ([]int64, error) {
+	w.viewed = view
+	return w.opens, w.enter(ctx)
+}
+
+func (w *world) AccessibleUsers(ctx context.Context, audience access.Audience) ([]string, error) {
+	w.audience = audience
+	return w.accessible, w.enter(ctx)
+}
+
+func (w *world) Users(ctx context.Context, f postgres.UserFilter) ([]postgres.User, error) {
+	w.users = f
+	if f.ID != "" && f.ID != "ada" {
+		return nil, w.enter(ctx)
+	}
+	return []postgres.User{{
+		UserID: "ada", Name: "Ada", State: "Member", Active: true, Main: &postgres.Main{CharacterID: 90000001, Name: "Bruce Wayne", CorporationID: 98000001},
+		Registered: 1, Unregistered: 1, Given: []string{"basic_access"},
+		Holdings: []access.Holding{{Role: recruiter().Role}, {Role: recruiter().Role, State: "Member"}},
+	}}, w.enter(ctx)
+}
+
+func (w *world) OwnedBy(ctx context.Context, _ string) ([]postgres.OwnedCharacter, error) {
+	return []postgres.OwnedCharacter{{CharacterID: 90000001, Name: "Bruce Wayne", CorporationID: 98000001, Registered: true, Shared: true}, {CharacterID: 90000003, Name: "Alt"}}, w.enter(ctx)
+}
+
+func recruiter() postgres.Role {
+	return postgres.Role{
+		ID: findingID, Role: access.Role{Name: "Recruiter", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"}},
+		DefinedAt: moment, DefinedBy: "token:admin", Granted: 1, Holders: 2,
+	}
+}
+
+func (w *world) Roles(ctx context.Context) ([]postgres.Role, error) {
+	return []postgres.Role{recruiter()}, w.enter(ctx)
+}
+
+func (w *world) DefineRole(ctx context.Context, in api.RoleDefinition) (api.RoleDecision, error) {
+	w.role = in
+	return api.RoleDecision{Changed: true, Version: 3, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) RemoveRole(ctx context.Context, in api.RoleRemoval) (api.RoleDecision, error) {
+	w.roleRemoved = in
+	return api.RoleDecision{Changed: true, Version: 4, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) GrantRole(ctx context.Context, in api.RoleGrant) (api.RoleDecision, error) {
+	w.granted = in
+	return api.RoleDecision{Changed: true, Version: 5, Shown: w.shown}, w.enter(ctx)
+}
+
+func (w *world) ChangeUser(ctx context.Context, in api.UserChange) (api.RoleDecision, error) {
+	w.changed = in
+	return api.RoleDecision{Changed: true, Version: 6, Shown: w.shown}, w.enter(ctx)
 }
 
 func (w *world) Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error) {
@@ -478,7 +634,13 @@ func (w *world) Sections(ctx context.Context) ([]postgres.SectionCount, error) {
 
 func (w *world) Stats(ctx context.Context) (api.Stats, error) {
 	counts := map[string]int64{"x": 1}
-	return api.Stats{Users: 1, Characters: counts, Sections: counts, Failing: counts, OpenFindings: counts}, w.enter(ctx)
+	took := map[string]api.SectionTook{"assets": {Max: new(2.5)}}
+	return api.Stats{
+		Users: 1, Characters: counts, Sections: counts, Failing: counts, OpenFindings: counts,
+		Settings: map[string]any{"MEMBERAUDIT_APP_NAME": nil, "MUSTER_MAX_MAILS": 250}, OtherSections: took,
+		UpdateStatistics: map[string]api.RingStats{"ring_3": {Sections: took, Max: &api.RunStats{Section: "assets", Character: 7, Duration: 2.5}, Total: api.RingTotal{StartedAt: &moment}}},
+		Consortia:        map[string]api.ConsortiumStats{"acme": {Declared: counts, Observed: counts, Sweeps: 1}}, Events: counts, Projections: []api.ProjectionLag{{Name: "wallet"}},
+	}, w.enter(ctx)
 }
 
 func (w *world) ParkedEvents(ctx context.Context, projection string) ([]runner.Parked, error) {
@@ -525,21 +687,31 @@ func (b *syncBuffer) String() string {
 
 func newClient(t *testing.T, change ...func(*api.Config)) *client {
 	t.Helper()
-	w := newWorld()
-	c := &client{t: t, world: w, log: &syncBuffer{}}
-	registry := prometheus.NewRegistry()
+	c := &client{t: t, world: newWorld(), log: &syncBuffer{}}
+	var err error
+	c.server, err = api.New(c.config(change...))
+	require.NoError(t, err)
+	return c
+}
+
+// configOf is a configuration that a client has, with changes.
+func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
+	t.Helper()
+	c := &client{t: t, world: newWorld(), log: &syncBuffer{}}
+	return c.config(change...)
+}
+
+func (c *client) config(change ...func(*api.Config)) api.Config {
+	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, Characters: w, Wallets: w, Exports: w, Importer: w, Keeper: w, SkillSets: w, SkillSetDefiner: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Retention: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Facts: trends{}, FindingTrends: trends{}, Prices: trends{}, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Retention: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}
 	for _, f := range change {
 		f(&config)
 	}
-	var err error
-	c.server, err = api.New(config)
-	require.NoError(t, err)
-	return c
+	return config
 }
 
 // answer is an answer with its body.
@@ -559,6 +731,11 @@ func (c *client) do(method, target, body string, header ...string) answer {
 			r.Header.Set(header[i], header[i+1])
 		}
 	}
+	return c.send(r)
+}
+
+func (c *client) send(r *http.Request) answer {
+	c.t.Helper()
 	w := httptest.NewRecorder()
 	c.server.Handler().ServeHTTP(w, r)
 	text, err := io.ReadAll(w.Result().Body)

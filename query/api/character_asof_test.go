@@ -441,7 +441,7 @@ func TestThereIsNoCharacterBeforeItWasRegisteredAndNoneInTheFuture(t *testing.T)
 
 func TestThePastOfACharacterIsOnlyForThoseWhoMayOpenIt(t *testing.T) {
 	c := newClient(t)
-	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access"}}
+	c.world.grants, c.world.subject.Owner = access.Grants{Active: true, Permissions: []string{"basic_access"}}, "ada"
 	for _, target := range []string{"/v1/characters/90000001", "/v1/characters/90000001/wallet", "/v1/characters/90000001/mails"} {
 		target += "?as_of=" + moment.Format(time.RFC3339)
 		c.requireProblem(c.get(target, "Authorization", "Bearer "+limited), http.StatusForbidden, "may not do")

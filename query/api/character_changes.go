@@ -38,7 +38,7 @@ type SectionChange struct {
 	ObservedAt time.Time `json:"observed_at" doc:"When ESI was asked."`
 	Provenance
 
-	First        bool          `json:"first,omitempty" doc:"The first reading: nothing was known before. Its contents are only counted; ask for the section as of observed_at to see them."`
+	First        bool          `json:"first" doc:"The first reading: nothing was known before. Its contents are only counted; ask for the section as of observed_at to see them."`
 	AddedCount   int           `json:"added_count"`
 	ChangedCount int           `json:"changed_count"`
 	RemovedCount int           `json:"removed_count"`

@@ -18,8 +18,10 @@ import (
 	"github.com/danielgtaylor/huma/v2/negotiation"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/tablefile"
+	"github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/export"
 )
 
@@ -75,7 +77,7 @@ func (s *Server) registerExports() {
 	}), s.listExports)
 	register(s, access.ActionExport, asFiles(huma.Operation{
 		OperationID: "get-export", Path: exportsPath + "/{topic}", Tags: []string{tagExports}, Summary: "A whole collection as a file",
-		Description: "The rows come as they are read. If something fails on the way the connection breaks off, so that no part is taken for the whole.",
+		Description: "A user gets what scoped_exports_access or exports_access gives him. The rows come as they are read. If something fails on the way the connection breaks off, so that no part is taken for the whole.",
 		Errors:      []int{http.StatusNotFound},
 	}, mediaCSV, mediaParquet), s.getExport)
 }
@@ -116,6 +118,10 @@ func (s *Server) getExport(ctx context.Context, in *exportInput) (*huma.StreamRe
 	if err != nil {
 		return nil, err
 	}
+	view, err := s.exported(ctx, topic.Name, in.CharacterID)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case s.exporting <- struct{}{}:
 	default:
@@ -123,13 +129,13 @@ func (s *Server) getExport(ctx context.Context, in *exportInput) (*huma.StreamRe
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer func() { <-s.exporting }()
-		s.stream(ctx, hc, topic, in)
+		s.stream(ctx, hc, topic, in, view)
 	}}, nil
 }
 
 // stream writes an export. What fails before anything is sent becomes a problem;
 // after that only breaking off tells the client that it has no whole file.
-func (s *Server) stream(ctx context.Context, hc huma.Context, topic export.Topic, in *exportInput) {
+func (s *Server) stream(ctx context.Context, hc huma.Context, topic export.Topic, in *exportInput, view *access.View) {
 	_, w := humachi.Unwrap(hc)
 	control := http.NewResponseController(w)
 	// The request is read, and its time limit must not end the answer. A connection
@@ -144,7 +150,8 @@ func (s *Server) stream(ctx context.Context, hc huma.Context, topic export.Topic
 	out := &lateAnswer{w: w, control: control, header: header}
 	w.Header().Add("Vary", "Accept-Encoding")
 
-	err := s.writeExport(ctx, out, media, zipped, topic, in)
+	filter := export.Filter{CharacterID: in.CharacterID, CorporationID: in.CorporationID, From: in.From, To: in.To, View: view}
+	err := s.writeExport(ctx, out, media, zipped, topic, filter)
 	if err == nil {
 		return
 	}
@@ -166,7 +173,7 @@ type tableWriter interface {
 	io.Closer
 }
 
-func (s *Server) writeExport(ctx context.Context, out *lateAnswer, media string, zipped bool, topic export.Topic, in *exportInput) error {
+func (s *Server) writeExport(ctx context.Context, out *lateAnswer, media string, zipped bool, topic export.Topic, filter export.Filter) error {
 	chunks := bufio.NewWriterSize(out, exportChunk)
 	into := io.Writer(chunks)
 	var packed *gzip.Writer
@@ -184,7 +191,7 @@ func (s *Server) writeExport(ctx context.Context, out *lateAnswer, media string,
 	if err != nil {
 		return err
 	}
-	if err := s.config.Exports.Export(ctx, topic.Name, export.Filter{CharacterID: in.CharacterID, CorporationID: in.CorporationID, From: in.From, To: in.To}, file); err != nil {
+	if err := s.config.Exports.Export(ctx, topic.Name, filter, file); err != nil {
 		return err
 	}
 	if err := file.Close(); err != nil {
@@ -196,6 +203,33 @@ func (s *Server) writeExport(ctx context.Context, out *lateAnswer, media string,
 		}
 	}
 	return chunks.Flush()
+}
+
+// exported is whose rows of a topic somebody may take out; nil for everybody's. It fails
+// with [event.CodeForbidden] for a topic of which he may take out nothing, and with
+// [event.CodeNotFound] if he asks for a character that is none of these.
+func (s *Server) exported(ctx context.Context, topic string, character int64) (*access.View, error) {
+	v := viewerOf(ctx)
+	if v == nil {
+		return nil, nil
+	}
+	section := eve.SectionContracts
+	if topic == "wallet-journal" {
+		section = eve.SectionWalletJournal
+	}
+	of := v.For(string(section))
+	if access.ReachOf(of.Grants, access.ActionExport) == access.ReachNone {
+		return nil, event.Errorf(event.CodeForbidden, "user %s may not export %s: the roles that let him export are limited to other sections", v.UserID, topic)
+	}
+	view := of.ExportView()
+	if view.Everything || character == 0 {
+		return &view, nil
+	}
+	opened, err := s.config.Characters.MayOpen(ctx, view, character)
+	if err == nil && !opened {
+		err = postgres.NoCharacter(character)
+	}
+	return &view, err
 }
 
 func extensionOf(media string) string {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"golang.org/x/time/rate"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -39,16 +39,11 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 		if seen := requestOf(r.Context()); seen != nil {
 			seen.principal = principal.ID
 		}
+		if !s.paced(w, principal) {
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), principalKey{}, principal)))
 	})
-}
-
-func (s *Server) principal(r *http.Request) (access.Principal, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return access.Principal{}, event.Errorf(event.CodeUnauthenticated, "a bearer token is needed: send the header \"Authorization: Bearer <token>\"")
-	}
-	return s.config.Authenticator.Authenticate(r.Context(), token)
 }
 
 // refuse answers somebody whose token is no good. Those who try too often are
@@ -60,7 +55,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	s.metrics.refused.Inc()
-	if !s.failures.allow(r.RemoteAddr) {
+	// Besides who guesses, the token counts that is tried again and again from
+	// everywhere.
+	if !s.failures.allow(r.RemoteAddr) || !s.failures.allow(tokenKey(r)) {
 		w.Header().Set("Retry-After", "60")
 		writeProblem(w, problem(http.StatusTooManyRequests, event.CodeUnauthenticated, "too many attempts without a valid token: wait a minute"))
 		return
@@ -74,17 +71,16 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (s *Server) authorize(ctx huma.Context, next func(huma.Context)) {
 	action, ok := ctx.Operation().Metadata[guard].(access.Action)
 	err := error(event.Errorf(event.CodeForbidden, "nobody may do this: it is not said who may"))
+	admitted := ctx.Context()
 	if ok {
-		err = access.Authorize(principalOf(ctx.Context()), action)
+		admitted, err = s.admit(admitted, action)
 	}
 	if err == nil {
-		next(ofCharacter(ctx))
+		next(ofCharacter(huma.WithContext(ctx, admitted)))
 		return
 	}
-	code := event.CodeOf(err)
-	if err := huma.WriteErr(s.api, ctx, statusOf(code), err.Error()); err != nil {
-		s.config.Logger.WarnContext(ctx.Context(), "refusal not sent", "error", err)
-	}
+	_, w := humachi.Unwrap(ctx)
+	answerError(w, s.explain(ctx.Context(), err))
 }
 
 // How often an address may fail to sign in: a burst at first, then one every
@@ -108,12 +104,22 @@ func newFailures(now func() time.Time) *failures {
 	return &failures{now: now, by: map[string]*rate.Limiter{}, cleaned: now()}
 }
 
-// allow counts a failure of an address, and tells whether it is not one too many.
-func (f *failures) allow(address string) bool {
+// hostOf is an address without its port.
+func hostOf(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		host = address
+		return address
 	}
+	return host
+}
+
+// allow counts a failure of an address, or of another key, and tells whether it is not
+// one too many. An empty key has none.
+func (f *failures) allow(address string) bool {
+	if address == "" {
+		return true
+	}
+	host := hostOf(address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -181,6 +182,9 @@ func (s *Server) registerKeeping() {
 }
 
 func (s *Server) beginRegistration(ctx context.Context, in *beginInput) (*body[Registration], error) {
+	if v := viewerOf(ctx); v != nil && in.Body.UserID != v.UserID && access.ReachOf(v.Grants, access.ActionRegisterCharacter) != access.ReachAll {
+		return nil, event.Errorf(event.CodeForbidden, "user %s may register characters for himself alone: give his own id as user_id", v.UserID)
+	}
 	r, err := s.config.Keeper.Begin(ctx, BeginRegistration{
 		Actor: principalOf(ctx).ID, UserID: in.Body.UserID, CharacterID: in.Body.CharacterID, Sections: sectionsOf(in.Body.Sections),
 	})
@@ -194,6 +198,9 @@ func (s *Server) getRegistration(ctx context.Context, in *registrationInput) (*b
 	r, err := s.config.Keeper.Registration(ctx, in.ID)
 	if err != nil {
 		return nil, err
+	}
+	if v := viewerOf(ctx); v != nil && r.UserID != v.UserID && access.ReachOf(v.Grants, access.ActionRegisterCharacter) != access.ReachAll {
+		return nil, event.Errorf(event.CodeNotFound, "there is no registration %s of user %s", in.ID, v.UserID)
 	}
 	r.AuthorizeURL = ""
 	return &body[Registration]{&r}, nil
@@ -245,6 +252,11 @@ const callbackPath = "/sso/callback"
 func (s *Server) registerCallback() {
 	s.router.Get(callbackPath, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
+		if strings.HasPrefix(q.Get("state"), SignInStatePrefix) {
+			// An application with a single address has all come back to it.
+			s.finishSignIn(w, r)
+			return
+		}
 		came, err := s.config.Keeper.Complete(r.Context(), SignOnAnswer{State: q.Get("state"), Code: q.Get("code"), Error: q.Get("error")})
 		switch {
 		case err == nil && came.Status == "completed":

@@ -79,15 +79,15 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		if answer.guarded {
 			header.Set("Cache-Control", "private, no-cache")
-			header.Add("Vary", "Authorization, Accept")
+			header.Add("Vary", "Authorization, Cookie, Accept")
 		}
 		// Also of an answer that is broken off.
-		defer func() { s.note(r, seen, answer, s.config.Now().Sub(started)) }()
+		defer func() { s.noteRequest(r, seen, answer, s.config.Now().Sub(started)) }()
 		next.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), requestKey{}, seen)))
 	})
 }
 
-func (s *Server) note(r *http.Request, seen *request, answer *answer, took time.Duration) {
+func (s *Server) noteRequest(r *http.Request, seen *request, answer *answer, took time.Duration) {
 	route := "none"
 	if c := chi.RouteContext(r.Context()); c != nil && c.RoutePattern() != "" {
 		route = c.RoutePattern()

@@ -82,6 +82,14 @@ type Stats struct {
 	JournalEntries uint64           `json:"journal_entries"`
 	Balances       uint64           `json:"balances"`
 	OpenFindings   map[string]int64 `json:"open_findings" doc:"By consortium; those without any are left out."`
+
+	AppTotals        AppTotals                  `json:"app_totals" doc:"Member Audit's totals."`
+	Settings         map[string]any             `json:"settings" doc:"Member Audit's settings with Muster's values, null for what has no counterpart, and Muster's own; no secrets."`
+	UpdateStatistics map[string]RingStats       `json:"update_statistics" doc:"How long the sections of Member Audit's rings took when they were last read; empty before anything was."`
+	OtherSections    map[string]SectionTook     `json:"other_sections" doc:"How long the sections took that Member Audit 1.9.4 does not read."`
+	Consortia        map[string]ConsortiumStats `json:"consortia"`
+	Events           map[string]int64           `json:"events" doc:"Offsets between the beginning and the end of each topic: what was deleted from the middle counts."`
+	Projections      []ProjectionLag            `json:"projections" nullable:"false"`
 }
 
 // ParkedEvent is an event that a read model has set aside.
@@ -129,7 +137,7 @@ func (s *Server) registerOperations() {
 	}
 	register(s, access.ActionReadOperations, op("get-sync", "/v1/sync", "How far Muster has got"), s.getSync)
 	register(s, access.ActionReadOperations, asTable(op("list-projections", "/v1/projections", "The read models with their generations")), s.listProjections)
-	register(s, access.ActionReadOperations, op("get-stats", "/v1/stats", "Numbers of things"), s.getStats)
+	register(s, access.ActionReadOperations, op("get-stats", "/v1/stats", "Numbers of things, those of Member Audit 1.9.4 among them"), s.getStats)
 	register(s, access.ActionReadOperations, asTable(op("list-poison", "/v1/poison", "Events that could not be applied, and those that wait behind them")), s.listPoison)
 	decide := op("decide-poison", "/v1/poison", "Retry a parked event, or skip it")
 	decide.Method, decide.DefaultStatus = http.MethodPost, http.StatusAccepted
@@ -147,16 +155,21 @@ func (s *Server) getSync(ctx context.Context, _ *nothing) (*body[Sync], error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Sync{Projections: []ProjectionLag{}, Sections: []SectionCount{}}
-	for _, p := range projections {
-		out.Projections = append(out.Projections, ProjectionLag{Name: p.Name, Generation: p.Live, LagRecords: p.LagRecords, LagSeconds: p.LagSeconds, Parked: p.Parked})
-	}
+	out := &Sync{Projections: lags(projections), Sections: []SectionCount{}}
 	for _, c := range sections {
 		out.Sections = append(out.Sections, SectionCount{
 			Section: string(c.Section), Status: string(c.Status), Characters: c.Characters, OldestValidatedAt: utcTime(c.OldestValidatedAt), Outstanding: c.Outstanding,
 		})
 	}
 	return &body[Sync]{out}, nil
+}
+
+func lags(projections []Projection) []ProjectionLag {
+	list := []ProjectionLag{}
+	for _, p := range projections {
+		list = append(list, ProjectionLag{Name: p.Name, Generation: p.Live, LagRecords: p.LagRecords, LagSeconds: p.LagSeconds, Parked: p.Parked})
+	}
+	return list
 }
 
 func (s *Server) listProjections(ctx context.Context, _ *nothing) (*body[Page[Projection]], error) {

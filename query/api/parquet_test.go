@@ -15,9 +15,9 @@ import (
 
 // parquetRows reads a list as Parquet: the types of its columns, and its rows with
 // values as JSON has them.
-func parquetRows(t *testing.T, c *client, target string) (types map[string]string, rows []map[string]any) {
+func parquetRows(t *testing.T, c *client, target string, header ...string) (types map[string]string, rows []map[string]any) {
 	t.Helper()
-	a := c.get(target, "Accept", parquetType)
+	a := c.get(target, append([]string{"Accept", parquetType}, header...)...)
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 	require.Equal(t, parquetType, a.Header.Get("Content-Type"))
 	require.True(t, strings.HasPrefix(a.text, "PAR1"), "%s: %.200s", target, a.text)
@@ -83,22 +83,36 @@ func TestParquetSaysWhatTheJSONSays(t *testing.T) {
 		if item.Get == nil || item.Get.Responses["200"].Content[parquetType] == nil || strings.Contains(path, "{topic}") {
 			continue
 		}
+		if strings.HasSuffix(path, "/ledger") {
+			// A ledger in order has no breaks.
+			continue
+		}
 		lists++
 		target := parameters.Replace(path)
+		who := ownerAlone(c, item.Get)
 		var page struct {
 			Items []map[string]any `json:"items"`
 		}
-		require.NoError(t, json.Unmarshal([]byte(c.get(target).text), &page))
+		require.NoError(t, json.Unmarshal([]byte(c.get(target, who...).text), &page))
 		require.NotEmpty(t, page.Items, path)
-		types, rows := parquetRows(t, c, target)
+		types, rows := parquetRows(t, c, target, who...)
 		require.Len(t, rows, len(page.Items), path)
 		if strings.HasSuffix(path, "/access") {
 			// Both sides side by side, as columns that the JSON has not.
 			require.Contains(t, types, "declared_level")
 			continue
 		}
+		if strings.HasSuffix(path, "/changes") {
+			// A row for each change of an event, which the JSON has in a list.
+			require.Contains(t, types, "kind")
+			continue
+		}
 		for n, row := range rows {
 			for name := range types {
+				if name == "event_id" && strings.HasSuffix(path, "/timeline") {
+					// The events are made anew for each answer.
+					continue
+				}
 				want := page.Items[n][name]
 				if text, ok := want.(string); ok && strings.HasPrefix(types[name], "TIMESTAMP") {
 					at, err := time.Parse(time.RFC3339, text)

@@ -121,9 +121,9 @@ func (s *Server) registerSkillSets() {
 	section.Errors = []int{http.StatusNotFound}
 	register(s, read, section, s.listCharacterSkillSets)
 	report := asTable(get("report-skill-sets", "/v1/reports/skill-sets", "For each skill set who has it, and who comes closest",
-		"All characters with an owner who is no guest. Sets that are not visible to members are among them."))
+		"All characters with an owner who is no guest, for a user those of the users whom reports may show him. Sets that are not visible to members are among them."))
 	report.Errors = []int{http.StatusNotFound}
-	register(s, access.ActionReadAnalytics, report, s.reportSkillSets)
+	register(s, access.ActionReadReports, report, s.reportSkillSets)
 }
 
 // skillText is a text that can be read into a skill set.
@@ -166,7 +166,7 @@ func partOf[T any](in PageInput, list string, all []T, cursor func(T) namedCurso
 
 // seesAll tells whether who asks may see sets that are not visible to members.
 func seesAll(ctx context.Context) bool {
-	return access.Authorize(principalOf(ctx), access.ActionDefineSkillSets) == nil
+	return may(ctx, access.ActionDefineSkillSets)
 }
 
 // skillSets are those that who asks may see, with the labels of their groups.
@@ -577,6 +577,9 @@ func (s *Server) attributes(ctx context.Context, id int64) (*eve.Attributes, err
 func (s *Server) getMissingSkills(ctx context.Context, in *missingInput) (*single[MissingSkills], error) {
 	set, _, err := s.skillSet(ctx, in.ID)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.boundTo(ctx, access.ActionReadCharacters, in.CharacterID, skillSetsPart); err != nil {
 		return nil, err
 	}
 	section, err := s.config.Characters.State(ctx, in.CharacterID, eve.SectionSkills)

@@ -63,9 +63,19 @@ func (t *setStanding) add(in *skillSetReportInput, holder postgres.SkillHolder, 
 	t.closest = t.closest[:min(len(t.closest), in.Closest)]
 }
 
-// reported are the characters that a report is about.
+// reported are the characters that a report is about: for a user those of the users whom
+// reports may show to him, as in Member Audit 1.9.4. (Its later versions show everybody's
+// to all who may see reports.) Guests are in no report.
 func (s *Server) reported(ctx context.Context, in *skillSetReportInput) ([]postgres.SkillHolder, error) {
 	holders, err := s.config.SkillSets.SkillHolders(ctx)
+	if v := viewerOf(ctx); err == nil && v != nil {
+		var users []string
+		users, err = s.config.Characters.AccessibleUsers(ctx, v.For(string(eve.SectionSkills)).Audience())
+		holders = slices.DeleteFunc(holders, func(h postgres.SkillHolder) bool {
+			_, shown := slices.BinarySearch(users, h.UserID)
+			return !shown
+		})
+	}
 	return slices.DeleteFunc(holders, func(h postgres.SkillHolder) bool {
 		return h.UserState == stateGuest || (in.CorporationID != 0 && h.CorporationID != in.CorporationID) || (in.AllianceID != 0 && h.AllianceID != in.AllianceID)
 	}), err

@@ -28,6 +28,7 @@ type Standing struct {
 	wallets    *clickhouse.WalletReader
 	consortia  *postgres.AnVILReader
 	now        func() time.Time
+	sync       SyncReport
 }
 
 // NewStanding asks all of these.
@@ -126,10 +127,14 @@ func (s *Standing) Stats(ctx context.Context) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	return Stats{
+	stats := Stats{
 		Users: characters.Users, Characters: named(characters.Characters), Sections: named(characters.Observed), Failing: named(characters.Failing),
 		JournalEntries: wallets.JournalEntries, Balances: wallets.Balances, OpenFindings: findings,
-	}, nil
+	}
+	if err := s.peer(ctx, &stats); err != nil {
+		return Stats{}, err
+	}
+	return stats, s.beyond(ctx, &stats)
 }
 
 func named[K ~string](counts map[K]int64) map[string]int64 {

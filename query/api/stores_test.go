@@ -10,6 +10,7 @@ import (
 
 	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -36,6 +37,19 @@ type stores struct {
 }
 
 func newStores(t *testing.T) *stores {
+	t.Helper()
+	return newStoresWith(t, func(*api.Config, *storesParts) {})
+}
+
+// storesParts are what the stores consist of.
+type storesParts struct {
+	pool       *pgxpool.Pool
+	appender   *eventlog.Appender
+	characters *postgres.CharacterReader
+}
+
+// newStoresWith are the stores behind an API whose configuration is changed.
+func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores {
 	t.Helper()
 	brokers, pool := enginetest.Kafka(t), enginetest.Postgres(t)
 	options, err := chgo.ParseDSN(enginetest.ClickHouse(t))
@@ -72,7 +86,8 @@ func newStores(t *testing.T) *stores {
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
-			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
+			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -83,10 +98,15 @@ func newStores(t *testing.T) *stores {
 	return &stores{appender: appender, client: newClient(t, func(c *api.Config) {
 		c.Explainer = explain.New(consortia, history.New(reader, registry))
 		c.Characters, c.Wallets, c.Consortia, c.SkillSets, c.Exports = characters, wallets, consortia, characters, export.New(characters, wallets)
+		c.AccessLog, c.Links = characters, characters
+		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
+		c.Facts, c.FindingTrends = clickhouse.NewFactReader(conn, generations, clickhouse.DefaultBudget()), clickhouse.NewFindingTrendReader(conn, generations, clickhouse.DefaultBudget())
+		c.Prices = characters
 		index := clickhouse.NewEventIndexReader(conn, generations, control)
 		c.Past = history.New(history.NewIndexed(reader, index), registry)
 		c.Events, c.Records = index, reader
 		c.Operations = api.NewStanding(control, reader, characters, wallets, consortia)
+		change(c, &storesParts{pool, appender, characters})
 	})}
 }
 
@@ -166,6 +186,10 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	stats := s.get("/v1/stats").text
 	require.Contains(t, stats, `"journal_entries":2`)
 	require.Contains(t, stats, `"open_findings":{"acme":1}`)
+	require.Contains(t, stats, `"consortia":{"acme":{"declared":{`)
+	require.Contains(t, stats, `"update_statistics":{}`)
+	require.Regexp(t, `"app_totals":{"all_characters_count":\d+,"assets_count":\d+,"contacts_count":\d+,"contracts_count":\d+,"mails_count":\d+,"skill_set_groups_count":\d+,"skill_sets_count":\d+,"users_count":\d+}`, stats)
+	require.Regexp(t, `"events":{"muster.access.v1":\d+,"muster.anvil.v1":[1-9]\d*,"muster.eve.v1":[1-9]\d*}`, stats)
 	s.eventually("/v1/sync", func(b map[string]any) bool {
 		projections, _ := b["projections"].([]any)
 		for _, p := range projections {
@@ -173,7 +197,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 4
+		return len(projections) == 6
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 

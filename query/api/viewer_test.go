@@ -22,7 +22,7 @@ func as(user string) []string { return []string{"Authorization", "Bearer " + use
 // may not open it, as if there were no such character.
 func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 	c := newClient(t)
-	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access"}}
+	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access", "view_shared_characters"}}
 	asked := 0
 	for path, item := range c.server.OpenAPI().Paths {
 		for method, op := range operations(item) {
@@ -32,28 +32,77 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 			asked++
 			c.world.opens = []int64{90000002}
 			target := parameters.Replace(path)
-			if op.Extensions["x-muster-action"] != string(access.ActionReadCharacters) {
+			reach := access.ReachOf(c.world.grants, access.Action(op.Extensions["x-muster-action"].(string)))
+			if reach == access.ReachNone {
 				c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
 				continue
 			}
-			c.requireProblem(c.do(method, target, "", as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
+			c.requireProblem(c.do(method, target, bodies[op.OperationID], as("ada")...), http.StatusNotFound, postgres.NoCharacter(90000001).Error())
 			c.world.opens = []int64{90000001}
-			require.Equal(t, http.StatusOK, c.do(method, target, "", as("ada")...).StatusCode, target)
+			c.world.owned, c.world.subject.Owner = nil, "ada"
+			require.Less(t, c.do(method, target, bodies[op.OperationID], as("ada")...).StatusCode, 300, target)
+			c.world.owned, c.world.subject.Owner = []int64{}, "owner"
+			a := c.do(method, target, bodies[op.OperationID], as("ada")...)
+			switch {
+			case reach == access.ReachOwn:
+				c.requireProblem(a, http.StatusForbidden, "that is for its owner")
+			case strings.HasSuffix(path, "/skill-sets"):
+				c.requireProblem(a, http.StatusForbidden, "view_skill_sets")
+			default:
+				require.Equal(t, http.StatusOK, a.StatusCode, target)
+			}
 		}
 	}
 	require.Greater(t, asked, 40)
 }
 
-func TestUsersReadNothingButCharacters(t *testing.T) {
-	c := newClient(t)
-	c.world.grants = access.Grants{Active: true, Superuser: true}
-	for path, item := range c.server.OpenAPI().Paths {
-		for method, op := range operations(item) {
-			if op.Extensions["x-muster-action"] != string(access.ActionReadCharacters) {
-				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "may not do")
+// ownersAlone tells whether only the owner of a character may do it.
+func ownersAlone(a access.Action) bool {
+	return a == access.ActionRemoveCharacter || a == access.ActionShareCharacter || a == access.ActionUnshareCharacter
+}
+
+// What a superuser of the organisation may do is what the administrator's token may,
+// but for what is the owner's.
+func TestSuperusersWhoAreUsersAdministerWhileTheyAreActive(t *testing.T) {
+	for _, active := range []bool{true, false} {
+		c := newClient(t)
+		c.world.grants = access.Grants{Active: active, Superuser: true}
+		c.world.owned, c.world.opens = []int64{}, []int64{90000001}
+		for path, item := range c.server.OpenAPI().Paths {
+			for method, op := range operations(item) {
+				a := c.do(method, parameters.Replace(path), bodies[op.OperationID], as("root")...)
+				switch {
+				case op.OperationID == "get-me":
+					require.Equal(t, http.StatusOK, a.StatusCode, "who somebody is is no secret from himself")
+				case !active:
+					c.requireProblem(a, http.StatusForbidden, "may not do")
+				case ownersAlone(access.Action(op.Extensions["x-muster-action"].(string))):
+					c.requireProblem(a, http.StatusForbidden, "that is for its owner")
+				default:
+					require.Less(t, a.StatusCode, 300, "%s %s: %s", method, path, a.text)
+				}
 			}
 		}
 	}
+}
+
+// An action that only superusers may do is closed for a user who was given everything.
+func TestNoPermissionAdministers(t *testing.T) {
+	c := newClient(t)
+	c.world.grants = access.Grants{Active: true}
+	for _, p := range access.Permissions() {
+		c.world.grants.Permissions = append(c.world.grants.Permissions, string(p))
+	}
+	closed := 0
+	for path, item := range c.server.OpenAPI().Paths {
+		for method, op := range operations(item) {
+			if access.ReachOf(c.world.grants, access.Action(op.Extensions["x-muster-action"].(string))) == access.ReachNone {
+				c.requireProblem(c.do(method, parameters.Replace(path), bodies[op.OperationID], as("ada")...), http.StatusForbidden, "that is for active superusers")
+				closed++
+			}
+		}
+	}
+	require.Greater(t, closed, 40)
 }
 
 func TestListsOfCharactersHaveTheUsersView(t *testing.T) {
@@ -81,12 +130,13 @@ func TestListsOfCharactersHaveTheUsersView(t *testing.T) {
 	f("root", access.Grants{Superuser: true}, nil)
 	f("root", may("basic_access"), &access.View{Owner: "root"})
 	f("ada", may("basic_access", "view_everything", "characters_access"), &access.View{Owner: "ada"})
-	f("ada", may("basic_access", "finder_access", "view_shared_characters"), &access.View{Owner: "ada", Shared: true})
+	f("ada", may("basic_access", "finder_access", "view_shared_characters"), &access.View{Owner: "ada", Shared: true, At: moment})
 	f("ada", access.Grants{Active: true, Superuser: true}, &access.View{Everything: true})
 
 	c := newClient(t)
 	c.get("/v1/characters")
 	require.Nil(t, c.world.filter.View, "a program is bounded by its actions")
+	c.world.grants = may("basic_access")
 	for _, id := range []string{"x", "99999999999999999999", "0"} {
 		c.requireProblem(c.get("/v1/characters/"+id, as("ada")...), http.StatusUnprocessableEntity, "path.id")
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/tablefile"
 	"github.com/muster-sync/muster/projections/clickhouse"
@@ -27,6 +28,7 @@ type Characters interface {
 	EachContractItem(context.Context, postgres.ContractFilter, func(postgres.ContractItem) error) error
 	Owners(ctx context.Context, ids []int64) (map[int64]postgres.Owner, error)
 	Members(ctx context.Context, corporation int64) ([]int64, error)
+	Opened(ctx context.Context, view access.View) ([]int64, error)
 	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
 	Blueprints(ctx context.Context, types []int64) (map[int64]bool, error)
 }
@@ -49,6 +51,8 @@ type Filter struct {
 	// From is inclusive, To exclusive. They are about the date of an entry, and about
 	// when a contract was issued.
 	From, To time.Time
+	// View is of whose characters to tell; nil tells of all.
+	View *access.View
 }
 
 func (f Filter) contracts() postgres.ContractFilter { return postgres.ContractFilter(f) }

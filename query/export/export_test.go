@@ -12,6 +12,7 @@ import (
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/tablefile"
@@ -86,6 +87,13 @@ func (f *facts) Members(_ context.Context, corporation int64) ([]int64, error) {
 	return nil, nil
 }
 
+func (f *facts) Opened(_ context.Context, view access.View) ([]int64, error) {
+	if view.Owner == "u5" {
+		return []int64{5}, nil
+	}
+	return []int64{}, nil
+}
+
 func (f *facts) Names(_ context.Context, ids postgres.NameRequest) (postgres.Names, error) {
 	f.lookedUp += len(ids.Entities)
 	return postgres.Names{
@@ -154,6 +162,22 @@ func TestTheJournalIsFilteredAsSaid(t *testing.T) {
 	of(export.Filter{From: issued, To: issued.Add(1)})
 	require.Equal(t, issued, f.asked.From)
 	require.Equal(t, issued.Add(1), f.asked.To)
+}
+
+func TestAnExportOfAViewHasItsCharactersAlone(t *testing.T) {
+	f := &facts{}
+	of := func(filter export.Filter) []int64 {
+		csvOf(t, f, "wallet-journal", filter)
+		return f.asked.CharacterIDs
+	}
+	theirs, nobodys := &access.View{Owner: "u5"}, &access.View{}
+	require.Equal(t, []int64{5}, of(export.Filter{View: theirs}))
+	require.Equal(t, []int64{5}, of(export.Filter{View: theirs, CorporationID: 2001}))
+	require.Equal(t, []int64{}, of(export.Filter{View: theirs, CharacterID: 1}))
+	require.Equal(t, []int64{}, of(export.Filter{View: nobodys}), "none, which is not all")
+	require.Nil(t, of(export.Filter{View: &access.View{Everything: true}}))
+	csvOf(t, f, "contract", export.Filter{View: theirs})
+	require.Equal(t, theirs, f.filter.View)
 }
 
 func TestContractsHaveThePeersColumns(t *testing.T) {

@@ -2,6 +2,7 @@ package export
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -47,6 +48,17 @@ func (e *Exporter) journal(ctx context.Context, f Filter, out Sink) error {
 			return err
 		}
 		filter.CharacterIDs = both(members, f.CharacterID)
+	}
+	if f.View != nil && !f.View.Everything {
+		opened, err := e.characters.Opened(ctx, *f.View)
+		if err != nil {
+			return err
+		}
+		if filter.CharacterIDs == nil {
+			filter.CharacterIDs = opened
+		} else {
+			filter.CharacterIDs = slices.DeleteFunc(filter.CharacterIDs, func(id int64) bool { return !slices.Contains(opened, id) })
+		}
 	}
 	row := make([]tablefile.Cell, len(journalColumns()))
 	b := &batch[clickhouse.OwnedEntry]{write: func(entries []clickhouse.OwnedEntry) error {

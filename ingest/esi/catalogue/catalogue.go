@@ -76,6 +76,8 @@ type Route struct {
 	Daily  time.Duration
 	Cache  CacheMode
 	Paging Paging
+	// List tells that a good answer is a list.
+	List bool
 	// Calls is how many requests the game's own servers take in CallsPer, beside
 	// the rate group; zero for no such limit. They are counted for each character
 	// by itself unless CallsShared is set. ESI's document does not tell of these

@@ -86,6 +86,7 @@ func CharacterCorporationHistory() Route {
 		TTL:         86400 * time.Second,
 		Cache:       TTLBased,
 		Paging:      Single,
+		List:        true,
 		Calls:       300,
 		CallsPer:    60 * time.Second,
 		CallsShared: true,
@@ -140,6 +141,7 @@ func CharacterSkillQueue() Route {
 		TTL:       60 * time.Second,
 		Cache:     EventBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -157,6 +159,7 @@ func CharacterImplants() Route {
 		TTL:       120 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -191,6 +194,7 @@ func CharacterTitles() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -208,6 +212,7 @@ func CharacterMedals() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -310,6 +315,7 @@ func CharacterAssets() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -326,6 +332,7 @@ func CharacterAssetNames() Route {
 		Window:    900 * time.Second,
 		Cache:     NotCached,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -360,6 +367,7 @@ func CharacterWalletJournal() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -377,6 +385,7 @@ func CharacterWalletTransactions() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    FromID,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -394,6 +403,7 @@ func CharacterLoyaltyPoints() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -428,6 +438,7 @@ func CharacterMining() Route {
 		TTL:       600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -445,6 +456,7 @@ func CharacterPlanets() Route {
 		TTL:       600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -459,6 +471,7 @@ func CharacterOrders() Route {
 		TTL:       1200 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -473,6 +486,7 @@ func CharacterOrderHistory() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -491,6 +505,7 @@ func CharacterIndustryJobs() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -508,6 +523,7 @@ func CharacterBlueprints() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -525,6 +541,7 @@ func CharacterRecentKillmails() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -542,6 +559,7 @@ func CharacterAgentsResearch() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -559,6 +577,7 @@ func CharacterFittings() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -576,6 +595,7 @@ func CharacterStandings() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -593,6 +613,7 @@ func CharacterContacts() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -610,6 +631,7 @@ func CharacterContactLabels() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -627,6 +649,7 @@ func CharacterContracts() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Pages,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -644,6 +667,7 @@ func CharacterContractItems() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Calls:     20,
 		CallsPer:  10 * time.Second,
 		Since:     "2020-01-01",
@@ -663,6 +687,7 @@ func CharacterContractBids() Route {
 		TTL:       300 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -681,6 +706,7 @@ func CharacterMailHeaders() Route {
 		TTL:       30 * time.Second,
 		Cache:     TTLBased,
 		Paging:    LastMailID,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -732,6 +758,7 @@ func CharacterMailLists() Route {
 		TTL:       120 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -749,6 +776,7 @@ func CharacterNotifications() Route {
 		TTL:       600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -766,6 +794,7 @@ func CharacterCalendar() Route {
 		TTL:       5 * time.Second,
 		Cache:     TTLBased,
 		Paging:    FromEvent,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -796,6 +825,7 @@ func CharacterAffiliations() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -824,6 +854,7 @@ func UniverseNames() Route {
 		Template:  "/universe/names",
 		Cache:     NotCached,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }
@@ -864,6 +895,7 @@ func MarketPrices() Route {
 		TTL:       3600 * time.Second,
 		Cache:     TTLBased,
 		Paging:    Single,
+		List:      true,
 		Since:     "2020-01-01",
 	}
 }

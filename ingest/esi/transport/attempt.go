@@ -323,7 +323,7 @@ func (r *reading) path(paging url.Values) string {
 // send sends the request, settles the accounts and judges the answer.
 func (r *reading) send(ctx context.Context, paging url.Values, etag string, reserved *reservation, group string) (*reply, error) {
 	c := r.client
-	limited, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	limited, cancel := outlast(ctx, c.config.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(limited, r.route.Method, c.config.BaseURL+r.path(paging), bytes.NewReader(r.body))
 	if err != nil {
@@ -356,6 +356,25 @@ func (r *reading) send(ctx context.Context, paging url.Values, etag string, rese
 	default:
 		return nil, failed(eve.FailureNetwork, status, "no complete answer to %s: %w", r.route.Operation, err)
 	}
+}
+
+// answerGrace is how long the answer to a request is waited for that is on its way when
+// nobody waits for it any more: it may say that a limit is used up, and what it costs.
+const answerGrace = 2 * time.Second
+
+// outlast is a context for one request, which goes on for a moment when ctx ends.
+func outlast(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(answerGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-limited.Done():
+		}
+	})
+	return limited, func() { stop(); cancel() }
 }
 
 func (r *reading) setHeaders(request *http.Request, etag string) {

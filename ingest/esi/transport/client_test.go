@@ -338,6 +338,20 @@ func Test429StopsTheBucketAndNoOther(t *testing.T) {
 	}
 }
 
+func TestALimitIsHeardOfThoughNobodyWaitsForTheAnswerAnyMore(t *testing.T) {
+	r := newRig(t)
+	ctx, stop := context.WithCancel(t.Context())
+	refuse := answer(429, `{"error":"slow down"}`, "Retry-After", "30")
+	r.world.Handle("/characters/90000001/wallet", http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		stop()
+		refuse(w, request)
+	}))
+	_, err := r.client.Get(ctx, transport.Request{Route: catalogue.CharacterWallet(), Character: pilot})
+	require.Error(t, err)
+	require.True(t, r.failure(t, catalogue.CharacterWallet()).Deferred)
+	require.Len(t, r.world.Requests("/characters"), 1)
+}
+
 func Test420StopsEverythingUntilTheReset(t *testing.T) {
 	r := newRig(t)
 	r.world.Handle("/characters/90000001", answer(420, `{"error":"error limited"}`, "X-ESI-Error-Limit-Remain", "0", "X-ESI-Error-Limit-Reset", "45"))

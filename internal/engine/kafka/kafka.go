@@ -39,7 +39,8 @@ type Config struct {
 	// SyncWrites waits for the disk at each batch. Without it an acknowledged record survives the death of this process but not that of
 	// the machine.
 	SyncWrites bool
-	// CompactEvery is the pause between two compactions of all topics; 0 is an hour.
+	// CompactEvery is the pause between two compactions of all topics, in which nothing is served; 0 is a day, which is how long a record may
+	// lie uncompacted as of the topics' max.compaction.lag.ms. Who appends tombstones need not wait for it: see Broker.Compact.
 	CompactEvery time.Duration
 	// Logger receives what the broker has to say. Nil discards.
 	Logger *slog.Logger
@@ -79,7 +80,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		cfg.Partitions = DefaultPartitions
 	}
 	if cfg.CompactEvery == 0 {
-		cfg.CompactEvery = time.Hour
+		cfg.CompactEvery = 24 * time.Hour
 	}
 	opts := []kfake.Opt{
 		kfake.Ports(cfg.Port),

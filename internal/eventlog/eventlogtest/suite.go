@@ -68,6 +68,7 @@ func Run(t *testing.T, b Backend) {
 		{"a paused partition waits", s.pause},
 		{"lag is shown", s.commitLag},
 		{"compaction removes what a tombstone names and nothing else", s.compaction},
+		{"records go back to their offsets", s.restore},
 		{"reactor gets a stream in order and all of it", s.reactorOrder},
 		{"reactor is asked again after a failure", s.reactorRetry},
 		{"reactor's poison is parked and passed", s.reactorPoison},

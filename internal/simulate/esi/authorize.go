@@ -88,7 +88,7 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	now, q := s.clock.Wall(), r.URL.Query()
 	redirect, err := url.Parse(q.Get("redirect_uri"))
 	client := q.Get("client_id")
-	public := client == s.config.PublicClientID
+	public := s.withoutSecret(client)
 	fault := ""
 	mask, known := maskOf(strings.Fields(q.Get("scope")))
 	switch {
@@ -102,6 +102,8 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		fault = "state is missing"
 	case !known:
 		fault = "a scope that does not exist"
+	case client == s.config.SignInClientID && mask != 0:
+		fault = "a scope that the application has not registered"
 	case q.Get("code_challenge") == "" && public:
 		fault = "code_challenge is missing: the application has no secret"
 	case q.Get("code_challenge") != "" && q.Get("code_challenge_method") != "S256":
@@ -127,6 +129,11 @@ func (s *Simulator) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		scopes: mask, expires: now.Add(s.config.shorten(codeLifetime)),
 	}, now)
 	s.sendBack(w, r, redirect, url.Values{"code": {text}, "state": {q.Get("state")}})
+}
+
+// withoutSecret tells whether an application has none.
+func (s *Simulator) withoutSecret(client string) bool {
+	return client == s.config.PublicClientID || client == s.config.SignInClientID
 }
 
 // sendBack sends the browser back to the application.
@@ -220,12 +227,17 @@ func challengeOf(verifier string) string {
 }
 
 // beginLogin adds a login to a character. Earlier ones with other scopes end;
-// those with the same go on beside it.
+// those with the same go on beside it. What one application is granted is nothing to
+// the one that signs people in.
 func (s *Simulator) beginLogin(w http.ResponseWriter, granted *code, now time.Time) {
 	id := granted.character
 	c := s.character(id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if granted.client == s.config.SignInClientID {
+		s.answerAccess(w, id, c, granted.client, []string{}, "", now)
+		return
+	}
 	c.logins = s.loginsOf(id, c)
 	for i := range c.logins {
 		c.logins[i].ended = c.logins[i].ended || c.revoked || c.logins[i].scopes != granted.scopes
@@ -242,7 +254,16 @@ func (s *Simulator) beginLogin(w http.ResponseWriter, granted *code, now time.Ti
 // answerTokens answers with an access token and, unless no scope was asked for,
 // a refresh token of the given generation.
 func (s *Simulator) answerTokens(w http.ResponseWriter, id int64, c *character, login, generation int, client string, now time.Time) {
-	scopes := scopesIn(c.logins[login].scopes)
+	scopes, refresh := scopesIn(c.logins[login].scopes), ""
+	if len(scopes) > 0 {
+		refresh = s.tokens.loginToken(id, c.transfers, login, generation)
+	}
+	s.answerAccess(w, id, c, client, scopes, refresh, now)
+}
+
+// answerAccess answers with an access token and, unless it is empty, the refresh
+// token.
+func (s *Simulator) answerAccess(w http.ResponseWriter, id int64, c *character, client string, scopes []string, refresh string, now time.Time) {
 	access, err := s.tokens.accessOf(id, c.transfers, client, scopes, now)
 	if err != nil {
 		s.fail(w, err)
@@ -253,8 +274,8 @@ func (s *Simulator) answerTokens(w http.ResponseWriter, id int64, c *character, 
 		// One less than it lives, as the real service says.
 		"expires_in": int(s.config.TokenLifetime/time.Second) - 1,
 	}
-	if len(scopes) > 0 {
-		answer["refresh_token"] = s.tokens.loginToken(id, c.transfers, login, generation)
+	if refresh != "" {
+		answer["refresh_token"] = refresh
 	}
 	s.answerPlain(w, routeToken, http.StatusOK, answer)
 }

@@ -194,3 +194,19 @@ func TestARevokedLoginIsRefused(t *testing.T) {
 	require.Equal(t, "invalid_grant", refused.Error)
 	require.Empty(t, c.rules())
 }
+
+func TestWhoSignsInAtAnotherApplicationKeepsHisLogins(t *testing.T) {
+	c := newClient(t, Config{})
+	login := c.exchange(c.authorize(FirstCharacter, []string{scopeWallet}, asIs))
+	signsIn := func(q url.Values) { q.Set("client_id", "muster-simulated-sign-in") }
+	answer := c.tokenForm(url.Values{
+		"grant_type": {"authorization_code"}, "code": {c.authorize(FirstCharacter, nil, signsIn)}, "client_id": {"muster-simulated-sign-in"}, "code_verifier": {verifier},
+	}, false)
+	require.Equal(t, 200, answer.status)
+	require.NotEmpty(t, answer.Access)
+	require.Empty(t, answer.Refresh)
+	require.Equal(t, 200, c.renew(login.Refresh).status)
+	require.Empty(t, c.rules())
+	require.Empty(t, c.authorize(FirstCharacter, []string{scopeWallet}, signsIn))
+	require.Equal(t, []string{RuleAuthorize}, c.rules())
+}

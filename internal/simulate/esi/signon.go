@@ -107,8 +107,8 @@ func (s *Simulator) readTokenForm(w http.ResponseWriter, r *http.Request, now ti
 		return "", false
 	}
 	client, secret, basic := r.BasicAuth()
-	if !basic && r.PostForm.Get("client_id") == s.config.PublicClientID {
-		return s.config.PublicClientID, true
+	if named := r.PostForm.Get("client_id"); !basic && s.withoutSecret(named) {
+		return named, true
 	}
 	if client != s.config.ClientID || secret != s.config.ClientSecret {
 		s.report(RuleTokenRequest, r, now, "client %q: unknown, or its secret is wrong", client)

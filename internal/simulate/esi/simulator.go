@@ -91,6 +91,10 @@ type Config struct {
 	// PublicClientID is that of an application without a secret, which proves
 	// itself by PKCE; empty is "muster-simulated-public".
 	PublicClientID string
+	// SignInClientID is that of an application without a secret that only asks who
+	// somebody is, so that no login of the others ends; empty is
+	// "muster-simulated-sign-in".
+	SignInClientID string
 	// Issuer is that of access tokens; empty is the real one.
 	Issuer string
 	// TokenLifetime is how long access tokens are good; 0 is 20 minutes of the
@@ -122,6 +126,7 @@ func (c *Config) setDefaults() {
 	c.ClientSecret = orDefault(c.ClientSecret, "simulated-secret")
 	c.Issuer = orDefault(c.Issuer, "https://login.eveonline.com")
 	c.PublicClientID = orDefault(c.PublicClientID, "muster-simulated-public")
+	c.SignInClientID = orDefault(c.SignInClientID, "muster-simulated-sign-in")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -28,6 +28,7 @@ type operation struct {
 	TTL, Daily, CallsPer time.Duration
 	Calls                int
 	CallsShared          bool
+	List                 bool
 
 	ID, Summary, Group, CacheMode, Paging, Since string
 	Scopes, Query                                []string
@@ -43,6 +44,7 @@ type document struct {
 		Post *specOperation `json:"post"`
 	} `json:"paths"`
 	Components struct {
+		Schemas    map[string]specSchema `json:"schemas"`
 		Parameters struct {
 			CompatibilityDate struct {
 				Schema struct {
@@ -72,7 +74,25 @@ type specOperation struct {
 	} `json:"parameters"`
 	Responses map[string]struct {
 		Headers map[string]json.RawMessage `json:"headers"`
+		Content map[string]struct {
+			Schema specSchema `json:"schema"`
+		} `json:"content"`
 	} `json:"responses"`
+}
+
+// specSchema says what an answer is, or which schema of the document does.
+type specSchema struct {
+	Type string `json:"type"`
+	Ref  string `json:"$ref"`
+}
+
+// answersList tells whether a good answer is a list.
+func (d document) answersList(spec *specOperation) bool {
+	schema := spec.Responses["200"].Content["application/json"].Schema
+	if name, refers := strings.CutPrefix(schema.Ref, "#/components/schemas/"); refers {
+		schema = d.Components.Schemas[name]
+	}
+	return schema.Type == "array"
 }
 
 //go:embed routes.go.tmpl
@@ -191,6 +211,7 @@ func (o *operation) fill(doc document) error {
 		}
 		o.Group, o.MaxTokens, o.Window = limit.Group, limit.MaxTokens, window
 	}
+	o.List = doc.answersList(spec)
 	return o.fillQuery(spec)
 }
 

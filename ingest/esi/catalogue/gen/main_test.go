@@ -85,6 +85,7 @@ func drift(t *testing.T, committed []catalogue.Route, spec []byte) []string {
 			"lifetime": {route.TTL, o.TTL}, "daily": {route.Daily, o.Daily}, "since": {route.Since, o.Since},
 			"cache":  {strings.ReplaceAll(string(route.Cache), "-", ""), strings.ToLower(o.CacheMode)},
 			"paging": {string(route.Paging), paging(o.Paging)},
+			"list":   {route.List, o.List},
 			"calls":  {fmt.Sprint(route.Calls, route.CallsPer, route.CallsShared), fmt.Sprint(o.Calls, o.CallsPer, o.CallsShared)},
 		} {
 			if was, now := fmt.Sprint(values[0]), fmt.Sprint(values[1]); was != now {

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/ingest/compliance"
+	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/projections/live"
+	pgviews "github.com/muster-sync/muster/projections/postgres"
+)
+
+// newComplianceWatcher tells the log of changes of compliance, as the read model of
+// characters shows them.
+func (r *roles) newComplianceWatcher() (*compliance.Watcher, error) {
+	reader := pgviews.NewCharacterReader(r.pool, live.New(r.control))
+	return compliance.NewWatcher(compliance.Config{
+		Pool: r.pool, Registry: r.registry, Appender: r.appender, Registerer: r.metrics, Logger: r.logger,
+		Shown: func(ctx context.Context, at event.Position) error {
+			return waitFor(ctx, r.control, pgviews.CharactersName, eventlog.Partition{Topic: at.Topic, ID: at.Partition}, at.Offset+1)
+		},
+		Look: func(ctx context.Context, user string) (*access.UserCompliance, error) {
+			found, err := reader.ComplianceOfUsers(ctx, pgviews.ComplianceFilter{Audience: access.Audience{Everybody: true}, UserID: user, Limit: 1})
+			if err != nil || len(found) == 0 {
+				return nil, err
+			}
+			return &found[0].UserCompliance, nil
+		},
+		Listing: reader.ListingUsers,
+	})
+}

@@ -1,0 +1,242 @@
+// Package compliance tells the log when users become compliant and when they are so no
+// more, so that the history of an organisation can be drawn.
+//
+// A [Watcher] is a reactor: events about users, and about characters that users are said
+// to own, have it look at the read model, and what has changed there becomes an event of
+// the user's stream.
+package compliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
+)
+
+// Source names the watcher in events.
+const Source = "muster/ingest/compliance"
+
+// Appender appends events to the log, in order, and answers once they are there.
+// Appending an event again is harmless.
+type Appender interface {
+	Append(ctx context.Context, events ...event.Event) error
+}
+
+// Config is what a [Watcher] works with. All fields must be set.
+type Config struct {
+	// Pool is on a database with the tables of ingest's schema.
+	Pool     *pgxpool.Pool
+	Registry *event.Registry
+	// Shown waits until the read model shows an event.
+	Shown func(ctx context.Context, at event.Position) error
+	// Look tells how a user stands; nil if reports do not consider him.
+	Look func(ctx context.Context, user string) (*access.UserCompliance, error)
+	// Listing are the users who are said to own a character that is not registered, or
+	// was not when that was said.
+	Listing    func(ctx context.Context, character int64) ([]string, error)
+	Appender   Appender
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger
+}
+
+// Watcher tells of changes of compliance. It may be given events of several topics at
+// the same time, each at least once.
+type Watcher struct {
+	config  Config
+	changes *prometheus.CounterVec
+}
+
+// NewWatcher is a watcher. It fails with [event.CodeInvalid] if something is missing.
+func NewWatcher(c Config) (*Watcher, error) {
+	if c.Pool == nil || c.Registry == nil || c.Shown == nil || c.Look == nil || c.Listing == nil || c.Appender == nil || c.Registerer == nil || c.Logger == nil {
+		return nil, event.Errorf(event.CodeInvalid, "watching compliance needs a pool, a registry, the read model, an appender, a registerer and a logger")
+	}
+	w := &Watcher{config: c, changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "muster_compliance_changes_total", Help: "Users that became compliant, or are so no more.",
+	}, []string{"compliant"})}
+	if err := c.Registerer.Register(w.changes); err != nil {
+		return nil, fmt.Errorf("registering the metrics of compliance: %w", err)
+	}
+	return w, nil
+}
+
+// React tells what an event has changed. The same event may be given again.
+func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
+	if e.IsTombstone() || !watched(e.Type) {
+		return nil
+	}
+	payload, err := w.config.Registry.Decode(e.Event)
+	if err != nil {
+		return err
+	}
+	if err := w.config.Shown(ctx, e.Position); err != nil {
+		return err
+	}
+	users, err := w.concerned(ctx, e, payload)
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		if err := w.tell(ctx, user, e); err != nil {
+			return event.Errorf(event.CodeUnavailable, "telling how user %s stands after %s: %w", user, e.Key(), err)
+		}
+	}
+	return nil
+}
+
+func watched(t event.Type) bool {
+	switch t {
+	case access.TypeUserRegistered, access.TypeMainSet, access.TypeListed,
+		eve.TypeCharacterRegistered, eve.TypeCharacterReclaimed, eve.TypeCharacterOrphaned, eve.TypeCharacterForgotten:
+		return true
+	default:
+		return false
+	}
+}
+
+// concerned are the users whose compliance may have changed. That a character is
+// registered, or is no more, only matters to those who are said to own it: one that
+// nobody lists is registered or not there.
+func (w *Watcher) concerned(ctx context.Context, e event.Recorded, payload event.Payload) ([]string, error) {
+	switch p := payload.(type) {
+	case access.UserRegistered:
+		return []string{p.UserID}, nil
+	case access.MainSet:
+		return []string{p.UserID}, nil
+	case access.CharactersListed:
+		return []string{p.UserID}, nil
+	}
+	character, ok := e.Stream.CharacterID()
+	if !ok {
+		return nil, nil
+	}
+	users, err := w.config.Listing(ctx, character)
+	if err != nil {
+		return nil, fmt.Errorf("looking up who owns character %d: %w", character, err)
+	}
+	return users, nil
+}
+
+// told is what was last told of a user.
+type told struct {
+	considered, compliant bool
+	eventID               uuid.UUID
+	pending               []byte
+}
+
+// tell appends that a user's compliance has changed, if it has. The event is noted down
+// before it is appended: after a crash in between the very same one is appended again,
+// whatever has changed meanwhile.
+func (w *Watcher) tell(ctx context.Context, user string, cause event.Recorded) error {
+	for {
+		before, err := w.last(ctx, w.config.Pool, user)
+		if err != nil {
+			return err
+		}
+		if err := w.append(ctx, user, before); err != nil {
+			return err
+		}
+		var noted told
+		busy := false
+		err = pgx.BeginFunc(ctx, w.config.Pool, func(tx pgx.Tx) error {
+			// Events of two topics may concern one user at the same time.
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('muster/ingest/compliance/' || $1, 0))`, user); err != nil {
+				return err
+			}
+			now, err := w.last(ctx, tx, user)
+			if err != nil {
+				return err
+			}
+			if busy = now.pending != nil; busy {
+				return nil
+			}
+			noted, err = w.note(ctx, tx, user, now, cause)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !busy {
+			return w.append(ctx, user, noted)
+		}
+	}
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func (w *Watcher) last(ctx context.Context, q querier, user string) (told, error) {
+	var t told
+	err := q.QueryRow(ctx, `SELECT considered, compliant, event_id, pending FROM ingest.compliance WHERE user_id = $1`, user).Scan(&t.considered, &t.compliant, &t.eventID, &t.pending)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return told{}, nil
+	}
+	return t, err
+}
+
+// note writes down what is to be told; the zero value if there is nothing.
+func (w *Watcher) note(ctx context.Context, tx pgx.Tx, user string, before told, cause event.Recorded) (told, error) {
+	standing, err := w.config.Look(ctx, user)
+	if err != nil {
+		return told{}, err
+	}
+	change := access.ComplianceChanged{UserID: user, Since: cause.Time.UTC()}
+	if standing != nil {
+		change.Considered, change.Compliant = true, standing.Compliant
+		change.Total, change.Unregistered, change.Reasons = standing.Total, standing.Unregistered, standing.Reasons
+	}
+	if change.Considered == before.considered && change.Compliant == before.compliant {
+		return told{}, nil
+	}
+	content, err := json.Marshal(change)
+	if err != nil {
+		return told{}, err
+	}
+	t := told{
+		considered: change.Considered, compliant: change.Compliant, pending: content,
+		eventID: event.ObservationID(event.User(user), access.TypeComplianceChanged, before.eventID, fmt.Sprint(change.Considered, change.Compliant)),
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO ingest.compliance (user_id, considered, compliant, event_id, pending) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (user_id) DO UPDATE SET considered = excluded.considered, compliant = excluded.compliant, event_id = excluded.event_id, pending = excluded.pending`,
+		user, t.considered, t.compliant, t.eventID, t.pending)
+	return t, err
+}
+
+// append appends what is noted down of a user, if it may not be in the log.
+func (w *Watcher) append(ctx context.Context, user string, t told) error {
+	if t.pending == nil {
+		return nil
+	}
+	var change access.ComplianceChanged
+	if err := json.Unmarshal(t.pending, &change); err != nil {
+		return err
+	}
+	e, err := event.New(t.eventID, event.User(user), Source, change.Since, change)
+	if err != nil {
+		return err
+	}
+	if err := w.config.Appender.Append(ctx, e); err != nil {
+		return err
+	}
+	tag, err := w.config.Pool.Exec(ctx, `UPDATE ingest.compliance SET pending = NULL WHERE user_id = $1 AND event_id = $2 AND pending IS NOT NULL`, user, t.eventID)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() > 0 {
+		w.changes.WithLabelValues(fmt.Sprint(t.compliant)).Inc()
+		w.config.Logger.InfoContext(ctx, "compliance changed", "user", user, "considered", t.considered, "compliant", t.compliant, "since", change.Since.Format(time.RFC3339))
+	}
+	return nil
+}
