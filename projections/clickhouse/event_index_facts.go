@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -108,12 +109,35 @@ func (r *WalletReader) EntriesBefore(ctx context.Context, before time.Time) ([]r
 	if err != nil {
 		return nil, queryError("looking for old journal entries", err)
 	}
+	return collectAged(rows, "looking for old journal entries")
+}
+
+// RecordsBefore are the characters of which trades and lines of the mining ledger are
+// still there of UTC days before that of a moment, in order of their ids.
+func (r *FactReader) RecordsBefore(ctx context.Context, before time.Time) ([]retention.Aged, error) {
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := &query{}
+	of := func(table string) string {
+		return "SELECT character_id, log_partition, log_offset FROM " + database + "." + table + " WHERE day < toDate(toDateTime(" + q.integer(max(0, before.Unix())) + ", 'UTC'))"
+	}
+	rows, err := r.conn.Query(ctx, "SELECT character_id, toInt64(count()), any(log_partition), max(log_offset) FROM ("+of("transactions")+" UNION ALL "+of("mining")+
+		") GROUP BY character_id ORDER BY character_id", q.arguments...)
+	if err != nil {
+		return nil, queryError("looking for old trades and mining", err)
+	}
+	return collectAged(rows, "looking for old trades and mining")
+}
+
+func collectAged(rows driver.Rows, doing string) ([]retention.Aged, error) {
 	defer func() { _ = rows.Close() }()
 	var all []retention.Aged
 	for rows.Next() {
 		var a retention.Aged
 		if err := rows.Scan(&a.CharacterID, &a.Rows, &a.Partition, &a.LastOffset); err != nil {
-			return nil, queryError("looking for old journal entries", err)
+			return nil, queryError(doing, err)
 		}
 		all = append(all, a)
 	}

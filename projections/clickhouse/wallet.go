@@ -28,7 +28,7 @@ const WalletName = "wallet"
 
 // Wallet is the projection of every journal entry, of the balances seen, of the
 // corporations that characters were in, and of what was closed of journals. What
-// retention removes goes, see [walletExpiry].
+// retention removes goes, see [characterExpiry].
 func Wallet() runner.Projection {
 	return runner.Projection{
 		Name:    WalletName,
@@ -96,7 +96,7 @@ type walletBatch struct {
 	affiliations affiliationColumns
 	balances     balanceColumns
 	closings     closingColumns
-	expired      []walletExpiry
+	expired      []characterExpiry
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]event.Position

@@ -2,14 +2,8 @@ package clickhouse
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -18,33 +12,10 @@ import (
 	"github.com/muster-sync/muster/projections/runner"
 )
 
-// walletExpiry is a tombstone of a character's stream. What it names goes by the id
-// of the event; one of the history also has all entries go that lie before its
-// cut-off and were told before it, whichever event told them: an entry that was told
-// twice, or while the tombstones were on their way, does not come back by that.
-type walletExpiry struct {
-	character int64
-	id        uuid.UUID
-	policy    retention.Class
-	// cutOff is zero for other policies.
-	cutOff time.Time
-	event  runner.Event
-}
-
-// expiryOf reads a tombstone; false if it is of no character.
-func expiryOf(e runner.Event) (walletExpiry, bool) {
-	id, is := e.Stream.CharacterID()
-	x := walletExpiry{character: id, id: e.ID, policy: retention.Class(e.Expiry.Policy), event: e}
-	if x.policy == retention.ClassHistory {
-		x.cutOff = e.Expiry.CutOff
-	}
-	return x, is
-}
-
-// tables are those in which rows of the event can be. The entries of a journal go by
-// the cut-off.
-func (x walletExpiry) tables() []string {
-	switch x.policy {
+// walletTables are those in which rows of an event can be that goes by a policy. The
+// entries of a journal go by the cut-off.
+func walletTables(policy retention.Class) []string {
+	switch policy {
 	case retention.ClassHistory:
 		return []string{"closings"}
 	case retention.ClassState:
@@ -85,47 +56,9 @@ func rowsWithout(n int, match func(int) bool) []int {
 	return rows
 }
 
-// expiries are the rows of earlier batches that go. Numbers and ids alone become
-// part of the statements.
+// expiries are the rows of earlier batches that go.
 func (b *walletBatch) expiries() []runner.Removal {
-	var removals []runner.Removal
-	for some := range slices.Chunk(b.expired, namedAtOnce) {
-		named, cut := map[string][]runner.Event{}, map[int64][]runner.Event{}
-		for _, x := range some {
-			for _, table := range x.tables() {
-				named[table] = append(named[table], x.event)
-			}
-			if !x.cutOff.IsZero() {
-				at := max(0, x.cutOff.Unix())
-				cut[at] = append(cut[at], x.event)
-			}
-		}
-		for _, table := range slices.Sorted(maps.Keys(named)) {
-			removals = append(removals, runner.Removal{Table: table, Where: charactersOf(named[table]) + " AND " + namedBy(named[table])})
-		}
-		// Those of a run have the same cut-off.
-		for _, at := range slices.Sorted(maps.Keys(cut)) {
-			removals = append(removals, runner.Removal{
-				Table: "wallet_journal", Where: fmt.Sprintf("%s AND date < toDateTime(%d, 'UTC') AND %s", charactersOf(cut[at]), at, earlier(cut[at])),
-			})
-		}
-	}
-	return removals
-}
-
-// charactersOf is the condition of rows of the characters of events.
-func charactersOf(events []runner.Event) string {
-	ids := map[int64]bool{}
-	for _, e := range events {
-		if id, is := e.Stream.CharacterID(); is {
-			ids[id] = true
-		}
-	}
-	var texts []string
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		texts = append(texts, strconv.FormatInt(id, 10))
-	}
-	return "character_id IN (" + strings.Join(texts, ", ") + ")"
+	return expiriesOf(b.expired, walletTables, []cutTable{{"wallet_journal", "date < toDateTime(%d, 'UTC')"}})
 }
 
 type closingColumns struct {

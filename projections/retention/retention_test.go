@@ -96,7 +96,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.EventIndex()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -150,7 +150,7 @@ func (o *organisation) verified() {
 	}
 	report, err := verify.Run(o.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: 100,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewFacts(o.conn), verify.NewEventIndex(o.conn))
 	require.NoError(o, err)
 	require.Zero(o, report.Count, "%+v", report.Differences)
 }
@@ -178,12 +178,13 @@ func (o *organisation) config(days int) worker.Config {
 	return worker.Config{
 		Policies: policies, Pool: o.pool, Log: o.reader, Registry: o.registry, Appender: o.appender,
 		Index:   chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
-		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName},
+		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				return pgviews.RecordsBefore(ctx, o.pool, generation(ctx, pgviews.CharactersName), at)
 			}},
 			{Name: "clickhouse: wallet_journal", Before: wallet.EntriesBefore},
+			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
 		},
 		Compact: func(context.Context) error {
 			o.broker.Compact()
@@ -245,6 +246,7 @@ func (o *organisation) told(id int64) {
 		o.observe(id, eve.SectionShip, at, fmt.Sprintf(`{"ship_item_id":%d,"ship_name":"a","ship_type_id":587}`, n))
 		o.observe(id, eve.SectionShip, at.Add(time.Minute), fmt.Sprintf(`{"ship_item_id":%d,"ship_name":"b","ship_type_id":587}`, n))
 		o.observe(id, eve.SectionMails, at, fmt.Sprintf(`{"labels":[],"lists":[{"mailing_list_id":%d,"name":"list %d"}]}`, n, n))
+		o.observe(id, eve.SectionSkills, at, fmt.Sprintf(`{"total_sp":%d,"unallocated_sp":0,"skills":[]}`, n))
 		o.observe(id, eve.SectionContacts, at, contacts(100, n))
 		o.observe(id, eve.SectionContacts, at.Add(time.Hour), contacts(101, n))
 	}
@@ -321,6 +323,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	o.put(young, o.ago(2), eve.MailRecorded{Facts: records(young, eve.SectionMails, o.ago(2), o.ago(2), `{"mail_id":9,"timestamp":"2026-01-01T00:00:00Z"}`)})
 	o.verified()
 	require.Equal(t, 9, o.rows(chviews.WalletName, "SELECT count() FROM %s.wallet_journal FINAL"))
+	for _, table := range []string{"transactions", "mining", "skill_points"} {
+		require.Equal(t, 9, o.rows(chviews.FactsName, "SELECT count() FROM %s."+table+" FINAL"), table)
+	}
 	_, before := o.scan()
 
 	metrics := prometheus.NewRegistry()
@@ -364,6 +369,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	require.Equal(t, 3*2, o.count("SELECT count(*) FROM %s.mailing_list_names"), "a list goes with the last observation that named it")
 	require.Equal(t, 3, o.rows(chviews.WalletName, "SELECT count() FROM %s.wallet_journal FINAL"))
 	require.Equal(t, 3, o.rows(chviews.WalletName, "SELECT count() FROM %s.closings FINAL WHERE entries = 2 AND total = 300.5 AND last_entry_id = 2"))
+	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.transactions FINAL"))
+	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.mining FINAL"))
+	require.Equal(t, 6, o.rows(chviews.FactsName, "SELECT count() FROM %s.skill_points FINAL"), "what was replaced within the time that is kept stays")
 	o.verified()
 	o.replayed()
 	o.verified()
