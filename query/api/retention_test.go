@@ -24,7 +24,7 @@ func (w *world) Standing(context.Context) (api.RetentionStanding, error) {
 
 // Enforce implements [api.Retention].
 func (w *world) Enforce(_ context.Context, actor string) (retention.Completed, error) {
-	return retention.Completed{RunID: "run by " + actor, At: moment}, w.err
+	return retention.Completed{RunID: "run by " + actor, At: moment, Tombstones: map[retention.Class]int{}}, w.err
 }
 
 func TestRetentionIsShownAndStarted(t *testing.T) {
