@@ -137,9 +137,9 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	require.NoError(b, err)
 	r.token, err = r.env.settings.adminToken()
 	require.NoError(b, err)
-	http := httptest.NewServer(server.Handler())
-	b.Cleanup(http.Close)
-	r.url = http.URL
+	listening := httptest.NewServer(server.Handler())
+	b.Cleanup(listening.Close)
+	r.url = listening.URL
 	return r
 }
 
@@ -218,7 +218,7 @@ type request struct {
 // requests are a mix of what people look at.
 func (r *apiRig) requests() []request {
 	r.b.Helper()
-	random := rand.New(rand.NewPCG(benchSeed, 0)) //nolint:gosec // A workload, not a secret.
+	random := rand.New(rand.NewPCG(benchSeed, 0))
 	var requests []request
 	for range 40 {
 		i := random.IntN(r.characters)

@@ -57,6 +57,7 @@ func TestEventsAreListedAndShown(t *testing.T) {
 	require.Equal(t, exitOK, exit)
 	require.Equal(t, "/v1/events/a%20b", asked[0].path)
 	require.Contains(t, stdout, `"n": 1`)
-	_, _, _, exit = declaring(t, http.StatusOK, `{"items": []}`, "events", "list", "--limit", "0")
+	_, stdout, _, exit = declaring(t, http.StatusOK, `{"items": []}`, "events", "list", "--limit", "0")
 	require.NotEqual(t, exitOK, exit)
+	require.Empty(t, stdout)
 }

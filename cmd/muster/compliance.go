@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -141,19 +142,16 @@ func (c *complianceUsers) Run(ctx context.Context, env *environment) error {
 	}
 	table := newTable("user", "state", "main", "corporation", "registered", "compliant", "characters", "unregistered", "reasons")
 	for _, l := range lines {
-		reasons := ""
+		reasons := make([]string, len(l.Reasons))
 		for i, r := range l.Reasons {
-			if i > 0 {
-				reasons += "; "
-			}
-			reasons += r.words()
+			reasons[i] = r.words()
 		}
 		main := l.MainName
 		if main == "" {
 			main = orNone(l.Main)
 		}
 		table.row(l.User, l.State, main, orNone(l.CorporationID), strconv.FormatBool(l.Registered), strconv.FormatBool(l.Compliant),
-			strconv.Itoa(l.Total), strconv.Itoa(l.Unregistered), reasons)
+			strconv.Itoa(l.Total), strconv.Itoa(l.Unregistered), strings.Join(reasons, "; "))
 	}
 	return table.show(env.stdout, c.Output, lines)
 }

@@ -160,7 +160,8 @@ func (c *client) bringIn(ctx context.Context, in allianceauth.Import) (broughtIn
 			out.DefinedAlready++
 		}
 	}
-	return out, c.defineGroups(ctx, in.Groups, ids, &out)
+	err = c.defineGroups(ctx, in.Groups, ids, &out)
+	return out, err
 }
 
 // defineGroups defines groups of the sets that have these ids.

@@ -38,9 +38,9 @@ func peerSettings() []string {
 func binary(t *testing.T) (variables, commands []string) {
 	t.Helper()
 	var cli commandLine
-	parser, err := kong.New(&cli, kong.Vars{"version": version, "data_dir": defaultDataDir()}, kong.Name("muster"))
+	grammar, err := kong.New(&cli, kong.Vars{"version": version, "data_dir": defaultDataDir()}, kong.Name("muster"))
 	require.NoError(t, err)
-	require.NoError(t, kong.Visit(parser.Model, func(node kong.Visitable, next kong.Next) error {
+	require.NoError(t, kong.Visit(grammar.Model, func(node kong.Visitable, next kong.Next) error {
 		switch node := node.(type) {
 		case *kong.Flag:
 			variables = append(variables, node.Envs...)

@@ -39,7 +39,8 @@ func TestRolesAreListedDefinedAndGrantedByCommand(t *testing.T) {
 	require.Equal(t, exitOK, exit)
 	require.Equal(t, []string{"left"}, asked[0].query["reason"])
 	require.Equal(t, []string{"3"}, asked[0].query["expected_version"])
-	asked, _, _, _ = declaring(t, http.StatusOK, changed, "role", "grant", "Recruiter", "ada")
+	asked, _, _, exit = declaring(t, http.StatusOK, changed, "role", "grant", "Recruiter", "ada")
+	require.Equal(t, exitOK, exit)
 	require.Empty(t, asked[0].query)
 }
 

@@ -32,12 +32,12 @@ type doorSettings struct {
 }
 
 // callbackURL is where browsers come back from signing in.
-func (d doorSettings) callbackURL(registration, listen string) string {
-	beside := "http://" + reachable(listen)
-	if u, err := url.Parse(registration); err == nil && u.Host != "" {
-		beside = u.Scheme + "://" + u.Host
+func (d doorSettings) callbackURL(beside, listen string) string {
+	origin := "http://" + reachable(listen)
+	if u, err := url.Parse(beside); err == nil && u.Host != "" {
+		origin = u.Scheme + "://" + u.Host
 	}
-	return cmp.Or(d.SignInCallbackURL, beside+"/auth/callback")
+	return cmp.Or(d.SignInCallbackURL, origin+"/auth/callback")
 }
 
 // originOf is the scheme and host of an address.

@@ -38,9 +38,11 @@ func TestATokenIsIssuedByCommand(t *testing.T) {
 	require.Regexp(t, `(?m)^muster_tok_S3CRET +7d444840-\S+ +night export +a program +exports.read +2026-07-30T12:00:00Z$`, stdout)
 	require.NotContains(t, stderr, "S3CRET")
 
-	_, stdout, _, _ = declaring(t, http.StatusCreated, answer, "token", "issue", "x", "--user", "ada", "-o", "csv")
+	asked, stdout, _, _ = declaring(t, http.StatusCreated, answer, "token", "issue", "x", "--user", "ada", "-o", "csv")
+	require.Len(t, asked, 1)
 	require.True(t, strings.HasPrefix(stdout, "token,id,name,for,scope,expires\nmuster_tok_S3CRET,"), stdout)
-	_, stdout, _, _ = declaring(t, http.StatusCreated, answer, "token", "issue", "x", "-o", "json")
+	asked, stdout, _, _ = declaring(t, http.StatusCreated, answer, "token", "issue", "x", "-o", "json")
+	require.Len(t, asked, 1)
 	require.JSONEq(t, answer, stdout)
 	_, _, stderr, exit = declaring(t, http.StatusCreated, answer, "token", "issue", "x", "--user", "ada", "--program")
 	require.Equal(t, exitError, exit)
@@ -53,7 +55,8 @@ func TestTokensAreListedAndRevokedByCommand(t *testing.T) {
 	require.Equal(t, exitOK, exit, stderr)
 	require.Regexp(t, `(?m)^\S+fad5 +night export +a program +exports.read +active +token:admin +2026-05-01 +2026-07-30 +2026-05-02T01:00:00Z$`, stdout)
 	require.Regexp(t, `(?m)^\S+fad6 +script +ada +all +revoked +user:ada +2026-05-01 +2026-07-30 +never$`, stdout)
-	_, stdout, _, _ = declaring(t, http.StatusOK, list, "token", "list", "-o", "json")
+	_, stdout, _, exit = declaring(t, http.StatusOK, list, "token", "list", "-o", "json")
+	require.Equal(t, exitOK, exit)
 	require.JSONEq(t, `[`+oneToken+`}, `+adasToken+`]`, stdout)
 
 	answer := `{"token_id": "7d444840-9dc0-11d1-b245-5ffdce74fad5", "changed": true, "version": 7}`
@@ -62,9 +65,11 @@ func TestTokensAreListedAndRevokedByCommand(t *testing.T) {
 	require.Equal(t, http.MethodDelete, asked[0].method)
 	require.Equal(t, "/v1/tokens/7d444840-9dc0-11d1-b245-5ffdce74fad5", asked[0].path)
 	require.Equal(t, "token 7d444840-9dc0-11d1-b245-5ffdce74fad5 is revoked\n", stdout)
-	_, stdout, _, _ = declaring(t, http.StatusCreated, strings.Replace(answer, "true", "false", 1), "token", "revoke", "x")
+	_, stdout, _, exit = declaring(t, http.StatusCreated, strings.Replace(answer, "true", "false", 1), "token", "revoke", "x")
+	require.Equal(t, exitOK, exit)
 	require.Contains(t, stdout, "was revoked already")
-	_, stdout, _, _ = declaring(t, http.StatusCreated, answer, "token", "revoke", "x", "-o", "csv")
+	_, stdout, _, exit = declaring(t, http.StatusCreated, answer, "token", "revoke", "x", "-o", "csv")
+	require.Equal(t, exitOK, exit)
 	require.Equal(t, "id,changed,version\n7d444840-9dc0-11d1-b245-5ffdce74fad5,yes,7\n", stdout)
 }
 

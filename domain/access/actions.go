@@ -1,6 +1,11 @@
 package access
 
-import "github.com/muster-sync/muster/domain/event"
+import (
+	"slices"
+	"strings"
+
+	"github.com/muster-sync/muster/domain/event"
+)
 
 // Reach says of which characters somebody may do something.
 type Reach int
@@ -73,10 +78,8 @@ func ReachOf(g Grants, a Action) Reach {
 	case g.Superuser && !r.owned:
 		return ReachAll
 	}
-	for _, needed := range r.needs {
-		if g.canAll(needed) {
-			return r.reach
-		}
+	if slices.ContainsFunc(r.needs, g.canAll) {
+		return r.reach
 	}
 	return ReachNone
 }
@@ -123,19 +126,15 @@ func AuthorizeUser(p Principal, g Grants, a Action) error {
 	case len(needs) == 0:
 		return event.Errorf(event.CodeForbidden, "%s may not do %q: that is for active superusers", p.ID, a)
 	}
-	ways := ""
+	ways := make([]string, len(needs))
 	for i, needed := range needs {
-		if i > 0 {
-			ways += ", or "
-		}
+		names := make([]string, len(needed))
 		for j, permission := range needed {
-			if j > 0 {
-				ways += " and "
-			}
-			ways += string(permission)
+			names[j] = string(permission)
 		}
+		ways[i] = strings.Join(names, " and ")
 	}
-	return event.Errorf(event.CodeForbidden, "%s may not do %q: that needs %s, and a user who is active", p.ID, a, ways)
+	return event.Errorf(event.CodeForbidden, "%s may not do %q: that needs %s, and a user who is active", p.ID, a, strings.Join(ways, ", or "))
 }
 
 // Actor is a principal with what he was given, if he is a user.

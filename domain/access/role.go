@@ -183,7 +183,7 @@ func (r *Roles) DecideDefine(fresh uuid.UUID, role Role) ([]event.Payload, error
 	case err != nil && len(r.ByID) >= maxRoles:
 		return nil, event.Errorf(event.CodeInvalid, "role %q: there are %d roles already: remove one first", role.Name, maxRoles)
 	case err != nil:
-		return []event.Payload{RoleDefined{RoleID: fresh, Role: role}}, nil
+		return []event.Payload{RoleDefined{RoleID: fresh, Role: role}}, nil //nolint:nilerr // There is none of this name yet.
 	case known.equal(role):
 		return nil, nil
 	default:

@@ -346,7 +346,7 @@ func (t *Timeline) walletHappened(c Change) []Happening {
 }
 
 func contractHappened(c Change) []Happening {
-	what := fmt.Sprintf("Contract %s", c.Key)
+	what := "Contract " + c.Key
 	if kind := textIn(c.After, "type"); kind != "" {
 		what += " (" + kind + ")"
 	}

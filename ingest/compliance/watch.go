@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -235,7 +236,7 @@ func (w *Watcher) append(ctx context.Context, user string, t told) error {
 		return err
 	}
 	if tag.RowsAffected() > 0 {
-		w.changes.WithLabelValues(fmt.Sprint(t.compliant)).Inc()
+		w.changes.WithLabelValues(strconv.FormatBool(t.compliant)).Inc()
 		w.config.Logger.InfoContext(ctx, "compliance changed", "user", user, "considered", t.considered, "compliant", t.compliant, "since", change.Since.Format(time.RFC3339))
 	}
 	return nil

@@ -297,27 +297,35 @@ func orphan(character int64, failure *transport.Failure, at time.Time) (*event.E
 // [event.CodeInvalid] if the log refuses them for good; then nothing is left of
 // them.
 func (a *attempt) record(ctx context.Context, events []event.Event, t taken) error {
-	s := a.syncer
 	if len(events) > 0 {
-		begun := &pending{Events: events, Next: t.next, FollowUps: t.followUps, Settled: t.settled}
-		if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
+		if err := a.append(ctx, events, t); err != nil {
 			return err
 		}
-		err := s.door.Append(ctx, events...)
-		if event.CodeOf(err) == event.CodeInvalid {
-			if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
-				return err
-			}
-			a.state.revision++
-		}
-		if err != nil {
-			return errors.Join(fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err), a.keepPages(ctx, t.parts))
-		}
 		if t.next.Spell == nil {
-			t.next.RunFinishedAt = s.config.Now().UTC()
+			t.next.RunFinishedAt = a.syncer.config.Now().UTC()
 		}
 	}
-	return s.store.commit(ctx, a.character, a.section, a.state.revision, t)
+	return a.syncer.store.commit(ctx, a.character, a.section, a.state.revision, t)
+}
+
+// append writes events down and appends them.
+func (a *attempt) append(ctx context.Context, events []event.Event, t taken) error {
+	s := a.syncer
+	begun := &pending{Events: events, Next: t.next, FollowUps: t.followUps, Settled: t.settled}
+	if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
+		return err
+	}
+	err := s.door.Append(ctx, events...)
+	if event.CodeOf(err) == event.CodeInvalid {
+		if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
+			return err
+		}
+		a.state.revision++
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err), a.keepPages(ctx, t.parts))
+	}
+	return nil
 }
 
 // keepPages keeps what has come although the log does not have it yet, also if the

@@ -523,7 +523,7 @@ func TestDamageIsFound(t *testing.T) {
 		path := filepath.Join(at.String(), name)
 		whole, err := os.ReadFile(path)
 		require.NoError(t, err)
-		damaged := [][]byte{whole[:len(whole)/2], append(slices.Clone(whole), 'x'), bytes.Replace(whole, whole[len(whole)/2:len(whole)/2+1], []byte{whole[len(whole)/2] ^ 1}, -1)}
+		damaged := [][]byte{whole[:len(whole)/2], append(slices.Clone(whole), 'x'), bytes.ReplaceAll(whole, whole[len(whole)/2:len(whole)/2+1], []byte{whole[len(whole)/2] ^ 1})}
 		for _, content := range damaged {
 			require.NoError(t, os.WriteFile(path, content, 0o600))
 			b, err := backup.Open(t.Context(), at, m.ID)

@@ -60,7 +60,10 @@ func Open(ctx context.Context, at Place, id string) (*Backup, error) {
 		want, id = m.Previous, m.Previous.ID
 	}
 	slices.Reverse(b.chain)
-	return b, b.joined()
+	if err := b.joined(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // joined checks that each backup begins where the one before has ended.

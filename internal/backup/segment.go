@@ -67,8 +67,11 @@ func newSegmentWriter(head segmentHead) (*segmentWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the head of a segment: %w", err)
 	}
-	w.scratch = append(line, '\n')
-	return w, w.flush()
+	w.scratch = append(append(w.scratch, line...), '\n')
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (w *segmentWriter) flush() error {

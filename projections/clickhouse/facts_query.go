@@ -400,6 +400,11 @@ func (r *FactReader) Market(ctx context.Context, q FactQuery) ([]MarketFigures, 
 	if err != nil {
 		return nil, err
 	}
+	return marketFigures(figures, bounds), nil
+}
+
+// marketFigures are the sums of each group, period by period.
+func marketFigures(figures *table[FactGroup, marketSums], bounds []time.Time) []MarketFigures {
 	var out []MarketFigures
 	for _, g := range figures.inOrder(compareFactGroups) {
 		for i := range figures.groups[g] {
@@ -414,7 +419,7 @@ func (r *FactReader) Market(ctx context.Context, q FactQuery) ([]MarketFigures, 
 			out = append(out, f)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func ofHundredths(v *big.Int) decimal.Decimal { return decimal.NewFromBigInt(v, -2) }
@@ -530,14 +535,7 @@ func (r *FactReader) SkillPoints(ctx context.Context, q FactQuery) ([]SkillFigur
 	periods := len(bounds) - 1
 	figures := newTable[FactGroup, SkillFigures](periods, q.GroupBy)
 	p := &query{}
-	// What was observed before the range has a bucket of its own, that begins with time.
-	starts := startsOf(append([]time.Time{firstMoment()}, bounds[:periods]...))
-	sql := fmt.Sprintf(`SELECT character_id, roundDown(toUInt32(toUnixTimestamp(observed_at)), %[1]s) AS bucket, argMax(total, observed_at) AS t, argMax(unallocated, observed_at) AS u
-		FROM (SELECT p.character_id AS character_id, p.observed_at AS observed_at, p.told OR b.told AS known,
-				if(p.told, p.total, b.total) AS total, if(p.told, p.unallocated, b.unallocated) AS unallocated
-			FROM (SELECT * FROM %[2]s.skill_points FINAL WHERE observed_at < toDateTime64(%[3]s, 3, 'UTC')%[4]s) AS p
-			LEFT ANY JOIN (SELECT event_id, told, total, unallocated FROM %[2]s.skill_points WHERE told) AS b ON b.event_id = p.base_id)
-		WHERE known GROUP BY character_id, bucket ORDER BY character_id, bucket LIMIT %[5]d`, starts, database, p.moment(bounds[periods]), q.filters(p, false), r.budget.Facts+1)
+	sql := r.skillPointsSQL(q, p, database, bounds)
 	type points struct{ total, unallocated int64 }
 	var character int64
 	line := make([]*points, periods+1)
@@ -599,6 +597,11 @@ func (r *FactReader) SkillPoints(ctx context.Context, q FactQuery) ([]SkillFigur
 	if err != nil {
 		return nil, err
 	}
+	return skillFigures(figures, bounds), nil
+}
+
+// skillFigures are the figures of each group, period by period.
+func skillFigures(figures *table[FactGroup, SkillFigures], bounds []time.Time) []SkillFigures {
 	var out []SkillFigures
 	for _, g := range figures.inOrder(compareFactGroups) {
 		for i, f := range figures.groups[g] {
@@ -606,7 +609,19 @@ func (r *FactReader) SkillPoints(ctx context.Context, q FactQuery) ([]SkillFigur
 			out = append(out, f)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// skillPointsSQL takes the last skill points of each character in each period.
+func (r *FactReader) skillPointsSQL(q FactQuery, p *query, database string, bounds []time.Time) string {
+	// What was observed before the range has a bucket of its own, that begins with time.
+	starts := startsOf(append([]time.Time{firstMoment()}, bounds[:len(bounds)-1]...))
+	return fmt.Sprintf(`SELECT character_id, roundDown(toUInt32(toUnixTimestamp(observed_at)), %[1]s) AS bucket, argMax(total, observed_at) AS t, argMax(unallocated, observed_at) AS u
+		FROM (SELECT p.character_id AS character_id, p.observed_at AS observed_at, p.told OR b.told AS known,
+				if(p.told, p.total, b.total) AS total, if(p.told, p.unallocated, b.unallocated) AS unallocated
+			FROM (SELECT * FROM %[2]s.skill_points FINAL WHERE observed_at < toDateTime64(%[3]s, 3, 'UTC')%[4]s) AS p
+			LEFT ANY JOIN (SELECT event_id, told, total, unallocated FROM %[2]s.skill_points WHERE told) AS b ON b.event_id = p.base_id)
+		WHERE known GROUP BY character_id, bucket ORDER BY character_id, bucket LIMIT %[5]d`, starts, database, p.moment(bounds[len(bounds)-1]), q.filters(p, false), r.budget.Facts+1)
 }
 
 // startsOf are moments as a list for roundDown. It is written out because it may be too

@@ -118,8 +118,10 @@ func moves(rt *rapid.T, origin time.Time) (events []told, corporation func(chara
 	}
 	var all []move
 	for i := range rapid.IntRange(0, 5).Draw(rt, "moves") {
-		m := move{rapid.Int64Range(1, 3).Draw(rt, "character"), rapid.Int64Range(10, 12).Draw(rt, "corporation"),
-			origin.Add(time.Duration(rapid.IntRange(0, 5*24*60).Draw(rt, "moved"))*time.Minute + time.Duration(i+1)*time.Millisecond)}
+		m := move{
+			rapid.Int64Range(1, 3).Draw(rt, "character"), rapid.Int64Range(10, 12).Draw(rt, "corporation"),
+			origin.Add(time.Duration(rapid.IntRange(0, 5*24*60).Draw(rt, "moved"))*time.Minute + time.Duration(i+1)*time.Millisecond),
+		}
 		all = append(all, m)
 		events = append(events, told{stream: event.Character(m.character), payload: joined(m.character, m.corporation, m.at)})
 	}
@@ -572,9 +574,9 @@ func TestFindingFiguresAgreeWithAFoldOfTheSteps(t *testing.T) {
 
 func TestQuestionsAboutFactsThatCannotBeAnsweredAreRefused(t *testing.T) {
 	f := newFactTables(t, clickhouse.Facts())
-	items := make([]json.RawMessage, 40)
-	for i := range items {
-		items[i] = json.RawMessage(fmt.Sprintf(`{"transaction_id":%d,"date":"2026-01-02T00:00:00Z","type_id":%d,"quantity":1,"unit_price":1,"is_buy":true}`, i+1, i+1))
+	var items []json.RawMessage
+	for i := range 40 {
+		items = append(items, json.RawMessage(fmt.Sprintf(`{"transaction_id":%d,"date":"2026-01-02T00:00:00Z","type_id":%d,"quantity":1,"unit_price":1,"is_buy":true}`, i+1, i+1)))
 	}
 	items = append(items, json.RawMessage(`{"transaction_id":99,"date":"2026-01-02T00:00:00Z","type_id":7}`))
 	facts := eve.Facts{CharacterID: 1, Section: eve.SectionWalletTransactions, Day: "2026-01-02", Items: items}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -146,6 +147,12 @@ func (r *FindingTrendReader) Trend(ctx context.Context, q FindingQuery) ([]Findi
 	if err != nil {
 		return nil, err
 	}
+	return findingFigures(figures, bounds), nil
+}
+
+// findingFigures are the figures of each group, period by period; what was before the
+// range is in what is open alone.
+func findingFigures(figures *table[FindingGroup, findingSums], bounds []time.Time) []FindingFigures {
 	var out []FindingFigures
 	for _, g := range figures.inOrder(compareFindingGroups) {
 		var held int64
@@ -166,20 +173,20 @@ func (r *FindingTrendReader) Trend(ctx context.Context, q FindingQuery) ([]Findi
 			out = append(out, f)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (q *FindingQuery) filters(p *query) string {
-	var where string
+	var where strings.Builder
 	for _, f := range []struct {
 		column string
 		values []string
 	}{{"consortium", q.Consortia}, {"model", q.Models}, {"scope", q.Scopes}, {"kind", q.Kinds}} {
 		if len(f.values) > 0 {
-			where += " AND " + f.column + " IN " + p.texts(f.values)
+			where.WriteString(" AND " + f.column + " IN " + p.texts(f.values))
 		}
 	}
-	return where
+	return where.String()
 }
 
 func (q *FindingQuery) group(f FindingGroup) FindingGroup {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -255,9 +256,7 @@ func (c *Character) observe(f Fact, p eve.SectionObserved) error {
 		}
 		c.identity = &identity{d.Name, d.CorporationID, d.AllianceID}
 	case eve.SectionMails:
-		for id, name := range eve.MailingLists(p.Value) {
-			c.lists[id] = name
-		}
+		maps.Copy(c.lists, eve.MailingLists(p.Value))
 	default:
 	}
 	return nil
@@ -305,9 +304,7 @@ func (c *Character) record(f eve.Facts) error {
 			known = &record{fields: map[string]json.RawMessage{}}
 			records[key] = known
 		}
-		for name, value := range fields {
-			known.fields[name] = value
-		}
+		maps.Copy(known.fields, fields)
 		known.observedAt = inPostgres(f.FetchedAt)
 		known.at = inPostgres(postgres.RecordMoment(f.Section, known.fields, day))
 	}

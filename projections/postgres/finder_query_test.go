@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -157,7 +156,7 @@ func TestTheFindersPagesHaveEachRowOnceInAnyOrder(t *testing.T) {
 			paged = append(paged, page...)
 			filter.After = new(page[len(page)-1].Cursor())
 		}
-		require.Equal(rt, len(whole), len(paged))
+		require.Len(rt, paged, len(whole))
 		for i := range whole {
 			require.Equal(rt, whole[i], paged[i])
 		}
@@ -228,6 +227,6 @@ func TestAListOfAllCharactersIsMadeInOnePass(t *testing.T) {
 		reader := postgres.NewCharacterReader(v.pool, v.live())
 		list, err := reader.Finder(t.Context(), postgres.FinderFilter{Order: []postgres.FinderOrder{{Column: column}}, Limit: 101})
 		require.NoError(t, err)
-		require.Len(t, list, 101, fmt.Sprint(column))
+		require.Len(t, list, 101, column)
 	}
 }

@@ -305,8 +305,11 @@ func (s *Server) analyseFindings(ctx context.Context, in *findingTrendInput) (*f
 			to        **string
 			from      *string
 		}{
-			{clickhouse.ByConsortium, &out.Consortium, &f.Consortium}, {clickhouse.ByModel, &out.Model, &f.Model}, {clickhouse.ByScope, &out.Scope, &f.Scope},
-			{clickhouse.ByKind, &out.Kind, &f.Kind}, {clickhouse.BySeverity, &out.Severity, &f.Severity},
+			{clickhouse.ByConsortium, &out.Consortium, &f.Consortium},
+			{clickhouse.ByModel, &out.Model, &f.Model},
+			{clickhouse.ByScope, &out.Scope, &f.Scope},
+			{clickhouse.ByKind, &out.Kind, &f.Kind},
+			{clickhouse.BySeverity, &out.Severity, &f.Severity},
 		} {
 			if slices.Contains(in.GroupBy, string(d.dimension)) {
 				*d.to = d.from

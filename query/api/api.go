@@ -187,10 +187,10 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
-	var err error
-	if err = s.prepareSignIn(); err != nil {
+	if err := s.prepareSignIn(); err != nil {
 		return nil, err
 	}
+	var err error
 	if s.metrics, err = newMetrics(config.Registerer); err != nil {
 		return nil, err
 	}

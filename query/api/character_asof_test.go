@@ -252,7 +252,7 @@ func (b *biography) step() {
 
 // elements are some elements with distinct keys, large enough that differences of
 // them are worth telling.
-func (b *biography) elements(key string, more string) string {
+func (b *biography) elements(key, more string) string {
 	var all []string
 	for n := range 40 {
 		if rapid.IntRange(0, 9).Draw(b.T, "there") > 0 {

@@ -508,7 +508,7 @@ func (s *Server) namesIn(ctx context.Context, told []happened) (postgres.Names, 
 func inWords(parts []eve.Part, names postgres.Names) string {
 	var out strings.Builder
 	for _, p := range parts {
-		name := ""
+		var name string
 		switch p.Kind { //nolint:exhaustive // the others have no names
 		case eve.FieldType:
 			name = cmp.Or(names.Types[p.ID], fmt.Sprintf("type %d", p.ID))

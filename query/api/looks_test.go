@@ -22,13 +22,13 @@ import (
 
 var linkID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad5")
 
+// accessLog is the world as one that knows who looked.
+type accessLog struct{ *world }
+
 func (w accessLog) Record(_ context.Context, look access.DataViewed) error {
 	w.looked = append(w.looked, look)
 	return w.unnoted
 }
-
-// accessLog is the world as one that knows who looked.
-type accessLog struct{ *world }
 
 func (w accessLog) Looks(ctx context.Context, f postgres.LookFilter) ([]postgres.Look, error) {
 	w.looks = f

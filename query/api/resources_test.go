@@ -122,7 +122,8 @@ func neighbours(permissions []string, superuser bool) access.Organisation {
 		},
 		Characters: []access.OrganisationCharacter{
 			of(1, 10, new(int64(20)), "ada"), of(2, 10, new(int64(20)), "bob"), of(3, 11, new(int64(20)), "cy"), of(4, 12, nil, "dee"), of(5, 12, nil, "eve"), of(6, 12, nil, "fay"),
-			{ID: 7, CorporationID: 10, AllianceID: new(int64(20)), Registered: true}, of(8, 12, nil, "ada"),
+			{ID: 7, CorporationID: 10, AllianceID: new(int64(20)), Registered: true},
+			of(8, 12, nil, "ada"),
 		},
 	}
 	org.Characters[4].Shared, org.Characters[5].Shared, org.Characters[7].Registered = true, true, false
@@ -451,7 +452,7 @@ func TestASkillSetThatIsNotVisibleIsNotReachedByItsID(t *testing.T) {
 
 // What a character lacks for a set is about a character that is not in the path.
 func TestWhatACharacterLacksIsShownOnlyOfThoseOneMayOpen(t *testing.T) {
-	f := func(status int, character int, permissions ...string) {
+	f := func(status, character int, permissions ...string) {
 		t.Helper()
 		c, o := newTown(t, neighbours(append(permissions, "basic_access"), false))
 		o.skillSets.Sets[0].Visible = true

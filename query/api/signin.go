@@ -108,6 +108,7 @@ func (s site) signInCookie() string {
 
 // cookie is one that scripts do not see and other sites do not send, except by a link.
 func (s site) cookie(name, value string, lifetime time.Duration) *http.Cookie {
+	//nolint:gosec // Only on the machine itself is a cookie sent over plain http.
 	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, Secure: s.secure, SameSite: http.SameSiteLaxMode, MaxAge: int(lifetime / time.Second)}
 	if value == "" {
 		c.MaxAge, c.Expires = -1, time.Unix(1, 0)

@@ -134,7 +134,10 @@ func (s *Standing) Stats(ctx context.Context) (Stats, error) {
 	if err := s.peer(ctx, &stats); err != nil {
 		return Stats{}, err
 	}
-	return stats, s.beyond(ctx, &stats)
+	if err := s.beyond(ctx, &stats); err != nil {
+		return Stats{}, err
+	}
+	return stats, nil
 }
 
 func named[K ~string](counts map[K]int64) map[string]int64 {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"time"
 
@@ -202,9 +203,7 @@ func (s *Standing) peer(ctx context.Context, stats *Stats) error {
 		SkillSetGroups: totals.SkillSetGroups, SkillSets: totals.SkillSets, Users: totals.Users,
 	}
 	stats.Settings, stats.OtherSections = map[string]any{}, map[string]SectionTook{}
-	for name, value := range s.sync.Settings {
-		stats.Settings[name] = value
-	}
+	maps.Copy(stats.Settings, s.sync.Settings)
 	var rounds []SyncRound
 	if s.sync.Rounds != nil {
 		if rounds, err = s.sync.Rounds(ctx); err != nil {

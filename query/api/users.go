@@ -2,9 +2,9 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -283,7 +283,7 @@ func reachWords(r access.Reach) string {
 	case access.ReachNone:
 		return "none"
 	default:
-		return fmt.Sprint(int(r))
+		return strconv.Itoa(int(r))
 	}
 }
 

@@ -1,6 +1,7 @@
 package viewlog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (l *memoryLog) Append(_ context.Context, events ...event.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range events {
-		if before, again := l.events[e.Key()]; again && string(before.Data) != string(e.Data) {
+		if before, again := l.events[e.Key()]; again && !bytes.Equal(before.Data, e.Data) {
 			return fmt.Errorf("%s has changed", e.Key())
 		}
 		l.events[e.Key()] = e

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"runtime"
@@ -218,8 +219,7 @@ func TestATableThatIsMissingIsNamedWithHowToDumpIt(t *testing.T) {
 		}
 		table := strings.TrimSuffix(missing.Name(), ".csv")
 		read, err := allianceauth.Read(dump, allianceauth.Options{})
-		switch table {
-		case "memberaudit_skillsetgroup":
+		if table == "memberaudit_skillsetgroup" {
 			require.NoError(t, err, "there may be no groups")
 			require.Empty(t, read.Groups)
 			continue
@@ -388,10 +388,7 @@ func FuzzADumpIsReadOrRefused(f *testing.F) {
 		if !fs.ValidPath(name) || strings.Contains(name, "/") || name == "." {
 			return
 		}
-		dump := fstest.MapFS{}
-		for n, file := range small() {
-			dump[n] = file
-		}
+		dump := maps.Clone(small())
 		dump[name] = &fstest.MapFile{Data: content}
 		dump["auth_group.sql"] = &fstest.MapFile{Data: []byte("CREATE TABLE `auth_group` (\n  `id` int,\n  `name` text\n)")}
 		read, err := allianceauth.Read(dump, allianceauth.Options{Tokens: dump})
