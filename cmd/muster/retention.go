@@ -261,7 +261,8 @@ func (s retentionStanding) show(env *environment, format string) error {
 		return strconv.Itoa(n) + " days"
 	}
 	fmt.Fprintf(env.stdout, "history is kept %s; the state of sections %s, all of it %s\n\n", days(s.Policies.HistoryDays), days(s.Policies.StateDays), days(s.Policies.StateAllDays))
-	if err := runsTable(s.Runs[max(0, len(s.Runs)-lastRuns):]).print(env.stdout); err != nil {
+	runs := runsTable(s.Runs[max(0, len(s.Runs)-lastRuns):])
+	if err := runs.print(env.stdout); err != nil {
 		return err
 	}
 	t := newTable("partition", "tombstones", "not compacted", "oldest", "recorded")

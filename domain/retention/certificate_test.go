@@ -31,8 +31,14 @@ func TestACertificateThatWasChangedIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "r1", read.RunID)
 	for _, change := range [][2]string{
-		{`"keys": 3`, `"keys": 4`}, {`"previous": "cd"`, `"previous": "ce"`}, {`"not_compacted": 2`, `"not_compacted": 0`}, {`"found": 3`, `"found": 0`},
-		{`"backups"`, `"nothing"`}, {`"format": 1`, `"format": 2`}, {`"keys_hash"`, `"keys_hush"`}, {`"run_id": "r1",`, ``},
+		{`"keys": 3`, `"keys": 4`},
+		{`"previous": "cd"`, `"previous": "ce"`},
+		{`"not_compacted": 2`, `"not_compacted": 0`},
+		{`"found": 3`, `"found": 0`},
+		{`"backups"`, `"nothing"`},
+		{`"format": 1`, `"format": 2`},
+		{`"keys_hash"`, `"keys_hush"`},
+		{`"run_id": "r1",`, ``},
 	} {
 		changed := strings.Replace(text, change[0], change[1], 1)
 		require.NotEqual(t, text, changed)

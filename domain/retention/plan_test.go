@@ -149,7 +149,7 @@ func TestPoliciesAreBounded(t *testing.T) {
 	same, warnings := retention.DefaultPolicies().Bounded()
 	require.Equal(t, retention.DefaultPolicies(), same)
 	require.Empty(t, warnings)
-	for text, want := range map[string]int{"360": 360, " None ": 0, "1": 1} {
+	for text, want := range map[string]int{"360": 360, "\tNone\n": 0, "1": 1} {
 		days, err := retention.ParseDays(text)
 		require.NoError(t, err)
 		require.Equal(t, want, days)
@@ -254,7 +254,7 @@ func TestWhatIsLeftFoldsToTheSamePresentState(t *testing.T) {
 		a, b := whole.Character(pilot), left.Character(pilot)
 		require.Equal(t, a.Sections, b.Sections)
 		require.Equal(t, a.MailingLists, b.MailingLists)
-		require.Equal(t, len(a.Records[eve.SectionMails]), len(b.Records[eve.SectionMails]))
+		require.Len(t, b.Records[eve.SectionMails], len(a.Records[eve.SectionMails]))
 		for key, record := range a.Records[eve.SectionMails] {
 			require.Equal(t, record, b.Records[eve.SectionMails][key])
 		}

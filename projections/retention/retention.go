@@ -134,7 +134,7 @@ func New(c Config) *Worker {
 	var warnings []string
 	c.Policies, warnings = c.Policies.Bounded()
 	for _, w := range warnings {
-		c.Logger.Warn("retention: " + w)
+		c.Logger.Warn("retention is not as it was set", "reason", w)
 	}
 	return &Worker{Config: c, limit: rate.NewLimiter(rate.Limit(c.PerSecond), atOnce), metrics: newMetrics(c.Metrics)}
 }
@@ -158,7 +158,7 @@ func (w *Worker) Keep(ctx context.Context) error {
 		done, err := w.Run(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // It was told to end.
 		case event.CodeOf(err) == event.CodeConflict:
 			w.Logger.DebugContext(ctx, "another process enforces retention")
 		case err != nil:
