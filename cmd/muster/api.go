@@ -57,6 +57,10 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 	wallets := chviews.NewWalletReader(r.clickhouse, generations)
 	consortia := pgviews.NewAnVILReader(r.pool, generations, r.registry)
 	index := chviews.NewEventIndexReader(r.clickhouse, generations, r.control)
+	keep, err := r.retention()
+	if err != nil {
+		return nil, err
+	}
 	past := history.New(history.NewIndexed(r.reader, index), r.registry)
 	return api.New(api.Config{
 		Version: version, Authenticator: access.Authenticators{admin, api.NewLinkTokens(characters, time.Now), door.tokens},
@@ -69,6 +73,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		Facts: chviews.NewFactReader(r.clickhouse, generations, chviews.DefaultBudget()), FindingTrends: chviews.NewFindingTrendReader(r.clickhouse, generations, chviews.DefaultBudget()),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
+		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})
 }

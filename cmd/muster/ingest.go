@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	domainanvil "github.com/muster-sync/muster/domain/anvil"
@@ -20,6 +21,7 @@ import (
 	"github.com/muster-sync/muster/internal/command"
 	"github.com/muster-sync/muster/internal/eventlog"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	worker "github.com/muster-sync/muster/projections/retention"
 	"github.com/muster-sync/muster/query/viewlog"
 )
 
@@ -49,6 +51,8 @@ type worlds struct {
 	Notify   notices          `embed:"" prefix:"notify-"`
 	Universe universeSettings `embed:"" prefix:"universe-"`
 	Sharing  sharingSettings  `embed:""`
+
+	Retention retentionSettings `embed:"" prefix:"retention-"`
 }
 
 // ingestCommand runs the ingest workers alone.
@@ -107,6 +111,8 @@ type roles struct {
 	// sweeper is nil when AnVIL cannot be asked; noSweeps says why.
 	sweeper  *anvil.Sweeper
 	noSweeps error
+	// retention is the one worker of this process.
+	retention func() (*worker.Worker, error)
 }
 
 func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles, error) {
@@ -120,6 +126,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 		return nil, err
 	}
 	s.close = append(s.close, func() { _ = r.appender.Close() })
+	r.retention = sync.OnceValues(func() (*worker.Worker, error) { return e.newRetention(s, r.appender, w.Retention) })
 	if r.bus, err = r.newBus(); err != nil {
 		return nil, err
 	}
@@ -175,7 +182,7 @@ func (r *roles) newSweeper(ctx context.Context) (*anvil.Sweeper, error) {
 
 // ingest reads the outside worlds and audits after sweeps, until ctx ends.
 func (r *roles) ingest(ctx context.Context) error {
-	sync, err := r.characterSync(ctx)
+	characters, err := r.characterSync(ctx)
 	if err != nil {
 		return err
 	}
@@ -183,7 +190,11 @@ func (r *roles) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return runAll(ctx, sync, react, r.sweeps, r.endSharings)
+	keep, err := r.retention()
+	if err != nil {
+		return err
+	}
+	return runAll(ctx, characters, react, r.sweeps, r.endSharings, keep.Keep)
 }
 
 // wakeSchedule tells the schedule of this process, if it runs one, that there is

@@ -146,9 +146,12 @@ type commandLine struct {
 
 	Universe universeCommand `cmd:"" help:"Reference data: load types and places, look names up, see how they stand."`
 
-	Replay  replayCommand  `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
-	Verify  verifyCommand  `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
-	Poison  poisonCommand  `cmd:"" help:"List, retry or skip events that could not be applied."`
+	Replay replayCommand `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
+	Verify verifyCommand `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
+	Poison poisonCommand `cmd:"" help:"List, retry or skip events that could not be applied."`
+
+	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
+
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
 
 	Backup  backupCommand  `cmd:"" help:"Take the log and what cannot be made anew from it to a folder or a bucket, and check what was taken."`

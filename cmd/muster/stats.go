@@ -126,12 +126,18 @@ func (r *roles) shownSettings(intervals map[eve.Section]time.Duration) map[strin
 	}
 	beat["muster sweep"] = "every " + w.SweepEvery.String()
 	ring := func(of eve.Section) int { return int((intervals[of] + staleOffset) / time.Minute) }
+	// Null is for ever, as with Member Audit. Days that cannot be read do not come this far.
+	var kept any
+	if policies, err := w.Retention.policies(); err == nil && policies.HistoryDays > 0 {
+		bounded, _ := policies.Bounded()
+		kept = bounded.HistoryDays
+	}
 	return map[string]any{
 		"CELERYBEAT_SCHEDULE":                    beat,
 		"MEMBERAUDIT_APP_NAME":                   nil,
 		"MEMBERAUDIT_BULK_METHODS_BATCH_SIZE":    nil,
 		"MEMBERAUDIT_DATA_EXPORT_MIN_UPDATE_AGE": nil,
-		"MEMBERAUDIT_DATA_RETENTION_LIMIT":       nil,
+		"MEMBERAUDIT_DATA_RETENTION_LIMIT":       kept,
 		"MEMBERAUDIT_DEVELOPER_MODE":             nil,
 		"MEMBERAUDIT_ESI_ERROR_LIMIT_THRESHOLD":  nil,
 		"MEMBERAUDIT_LOCATION_STALE_HOURS":       w.Universe.StructuresEvery.Hours(),

@@ -17,6 +17,7 @@ import (
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/internal/engine"
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
@@ -47,6 +48,7 @@ func newRegistry() *event.Registry {
 	eve.Register(r)
 	anvil.Register(r)
 	access.Register(r)
+	retention.Register(r)
 	return r
 }
 

@@ -177,21 +177,22 @@ func TestAChronicleOfFactsTellsWhatAnAmendmentChanged(t *testing.T) {
 	require.Empty(t, j.tell(eve.JournalRecorded{Entries: []eve.JournalEntry{entry}}))
 }
 
-func TestAnEventTellsItsSectionWithoutBeingRead(t *testing.T) {
-	f := func(p event.Payload, section eve.Section, hash string) {
+func TestAnEventTellsWhatItIsAboutWithoutBeingRead(t *testing.T) {
+	base := uuid.New()
+	f := func(p event.Payload, want eve.Subject) {
 		t.Helper()
 		data, err := json.Marshal(p)
 		require.NoError(t, err)
-		s, h := eve.About(p.EventType(), data)
-		require.Equal(t, section, s)
-		require.Equal(t, hash, h)
+		require.Equal(t, want, eve.About(p.EventType(), data))
 	}
-	f(eve.SectionObserved{Section: eve.SectionWallet, ContentHash: "h", Value: json.RawMessage(`5`)}, eve.SectionWallet, "h")
-	f(eve.SectionFailed{Section: eve.SectionMails}, eve.SectionMails, "")
-	f(eve.JournalRecorded{}, eve.SectionWalletJournal, "")
-	f(eve.MailRecorded{Facts: eve.Facts{Section: eve.SectionMails}}, eve.SectionMails, "")
-	f(eve.CharacterRegistered{CharacterID: 5}, "", "")
-	s, h := eve.About(eve.TypeSectionObserved, []byte(`{"section":7}`))
-	require.Empty(t, s)
-	require.Empty(t, h)
+	f(eve.SectionObserved{Section: eve.SectionWallet, ContentHash: "h", Encoding: eve.EncodingFull, Value: json.RawMessage(`5`)}, eve.Subject{Section: eve.SectionWallet, ContentHash: "h", Encoding: eve.EncodingFull})
+	f(eve.SectionObserved{Section: eve.SectionAssets, ContentHash: "h", Encoding: eve.EncodingDelta, Base: &base, Value: json.RawMessage(`{}`)},
+		eve.Subject{Section: eve.SectionAssets, ContentHash: "h", Encoding: eve.EncodingDelta, Base: base})
+	f(eve.SectionFailed{Section: eve.SectionMails}, eve.Subject{Section: eve.SectionMails})
+	f(eve.JournalRecorded{Day: "2026-01-02"}, eve.Subject{Section: eve.SectionWalletJournal, Day: "2026-01-02"})
+	f(eve.JournalClosed{Before: "2026-01-02"}, eve.Subject{Section: eve.SectionWalletJournal})
+	f(eve.MailRecorded{Facts: eve.Facts{Section: eve.SectionMails, Day: "2026-01-02"}}, eve.Subject{Section: eve.SectionMails, Day: "2026-01-02"})
+	f(eve.CharacterRegistered{CharacterID: 5}, eve.Subject{})
+	require.Zero(t, eve.About(eve.TypeSectionObserved, []byte(`{"section":7}`)))
+	require.Equal(t, eve.Subject{Section: eve.SectionWalletJournal}, eve.About(eve.TypeJournalRecorded, []byte(`{"day":7}`)))
 }

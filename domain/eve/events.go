@@ -27,6 +27,7 @@ const (
 	TypeSectionFailed       event.Type = "muster.eve.section.failed.v1"
 	TypeSectionRecovered    event.Type = "muster.eve.section.recovered.v1"
 	TypeJournalRecorded     event.Type = "muster.eve.journal.recorded.v1"
+	TypeJournalClosed       event.Type = "muster.eve.journal.closed.v1"
 )
 
 // Register makes every version of this world's events readable.
@@ -43,6 +44,7 @@ func Register(r *event.Registry) {
 	event.Register[SectionFailed](r)
 	event.Register[SectionRecovered](r)
 	event.Register[JournalRecorded](r)
+	event.Register[JournalClosed](r)
 	registerFacts(r)
 	registerSkillSets(r)
 	registerSharing(r)

@@ -51,6 +51,14 @@ type Character struct {
 	// MailingLists are the names of the mailing lists that the character is or was
 	// subscribed to, by their ids, each as it was last called.
 	MailingLists map[int64]string
+	// Closed is the last closing of the journal; its Before is empty if there was
+	// none.
+	Closed JournalClosed
+
+	// days has the UTC day of the event that told of each record last.
+	days map[Section]map[string]string
+	// listTold has the event that told the name of each mailing list last.
+	listTold map[int64]uuid.UUID
 }
 
 // SectionState is the last observation of a section.
@@ -170,6 +178,8 @@ func (c *Character) apply(e event.Event, p event.Payload) error {
 		return c.observe(e, p)
 	case JournalRecorded:
 		return c.record(e, p)
+	case JournalClosed:
+		c.Closed = p
 	case FactsEvent:
 		return c.amend(e, p.Content())
 	}
@@ -187,7 +197,14 @@ func (c *Character) amend(e event.Event, f Facts) error {
 		records = map[string]map[string]json.RawMessage{}
 		c.Records[f.Section] = records
 	}
+	if c.days == nil {
+		c.days = map[Section]map[string]string{}
+	}
+	if c.days[f.Section] == nil {
+		c.days[f.Section] = map[string]string{}
+	}
 	for _, item := range items {
+		c.days[f.Section][item.Key] = f.Day
 		record := records[item.Key]
 		if record == nil {
 			record = map[string]json.RawMessage{}
@@ -227,7 +244,12 @@ func (c *Character) observe(e event.Event, p SectionObserved) error {
 		c.Name = details.Name
 	}
 	if p.Section == SectionMails {
-		maps.Copy(c.MailingLists, MailingLists(state.Value))
+		if c.listTold == nil {
+			c.listTold = map[int64]uuid.UUID{}
+		}
+		for id, name := range MailingLists(state.Value) {
+			c.MailingLists[id], c.listTold[id] = name, e.ID
+		}
 	}
 	c.Sections[p.Section] = state
 	return nil

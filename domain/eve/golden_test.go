@@ -63,6 +63,7 @@ func examples() []event.Payload {
 			Description: "d", Reason: "r", ContextID: 3, ContextIDType: "structure_id", Tax: "1.5", TaxReceiverID: 4,
 			Extra: map[string]json.RawMessage{"shiny": json.RawMessage(`{"a":[1]}`)},
 		}}},
+		eve.JournalClosed{CharacterID: pilot, Before: "2026-08-31", ReadAt: fetched, Entries: 2, Sum: "-12.50", LastEntryID: 1234567890123, LastAt: modified, Balance: "243877.49999999997"},
 		eve.SkillSetDefined{SkillSetID: base, SkillSet: eve.SkillSet{
 			Name: "Logistics", Description: "Shield", ShipTypeID: 11978, Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Required: 3}, {TypeID: 3301, Required: 4, Recommended: 5}, {TypeID: 3302, Recommended: 5}},
 		}},

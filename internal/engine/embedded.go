@@ -178,7 +178,7 @@ func (e *Embedded) startKafka(ctx context.Context, cfg Config) error {
 		return err
 	}
 	e.broker = broker
-	e.stops = append(e.stops, broker.Stop)
+	e.stops = append(e.stops, broker.Stop, e.listenForCompaction())
 	e.addresses.KafkaBrokers = broker.Brokers()
 	return e.note(Kafka, runningEngine{PID: os.Getpid(), Brokers: broker.Brokers()})
 }

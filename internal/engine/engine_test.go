@@ -222,6 +222,32 @@ func TestNothingRunsOnAfterAKillAndNothingIsLost(t *testing.T) {
 	}
 }
 
+func TestAnotherProcessCanAskForACompaction(t *testing.T) {
+	dir := t.TempDir()
+	var missing *engine.NotRunningError
+	require.ErrorAs(t, engine.RequestCompaction(dir), &missing)
+	engines, err := engine.Open(t.Context(), engine.Config{DataDir: dir, Only: []engine.Name{engine.Kafka}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, engines.Stop()) })
+	client, err := kgo.NewClient(kgo.SeedBrokers(engines.Addresses().KafkaBrokers...), kgo.DefaultProduceTopic("t"))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	admin := kadm.NewClient(client)
+	_, err = admin.CreateTopic(t.Context(), 1, 1, map[string]*string{"cleanup.policy": new("compact"), "retention.ms": new("-1")}, "t")
+	require.NoError(t, err)
+	for _, value := range []string{"first", "second", "third"} {
+		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Key: []byte("k"), Value: []byte(value)}).FirstErr())
+	}
+	require.NoError(t, engine.RequestCompaction(dir))
+	// The embedded broker begins its log at the first record that is left.
+	require.Eventually(t, func() bool {
+		starts, err := admin.ListStartOffsets(t.Context(), "t")
+		require.NoError(t, err)
+		start, _ := starts.Lookup("t", 0)
+		return start.Offset > 0
+	}, 30*time.Second, 10*time.Millisecond)
+}
+
 func TestExternalEnginesAreNotEmbedded(t *testing.T) {
 	external := engine.Addresses{KafkaBrokers: []string{"kafka.example:9092"}, PostgresDSN: "postgres://db.example/muster", ClickHouseDSN: "clickhouse://ch.example:9000/muster"}
 	engines, err := engine.Open(t.Context(), engine.Config{External: external})

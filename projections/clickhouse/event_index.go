@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ const EventIndexName = "event_index"
 func EventIndex() runner.Projection {
 	return runner.Projection{
 		Name:      EventIndexName,
-		Version:   1,
+		Version:   2,
 		Topics:    event.Topics(),
 		Schema:    eventIndexSchema,
 		Envelopes: true,
@@ -62,21 +63,51 @@ func (b *eventIndexBatch) Add(e runner.Event) error {
 
 // Removals implements [runner.ClickHouseRemover].
 func (b *eventIndexBatch) Removals() []runner.Removal {
-	// A condition is one statement, and a server takes statements of a bounded
-	// length.
-	const atOnce = 500
 	var removals []runner.Removal
-	for gone := range slices.Chunk(b.gone, atOnce) {
-		conditions := make([]string, len(gone))
-		for i, e := range gone {
-			// Names are written in digits, so that it can be no SQL.
-			conditions[i] = fmt.Sprintf("(stream = unhex('%s') AND topic = unhex('%s') AND log_partition = %d AND log_offset < %d AND event_id = toUUID('%s'))",
-				hex.EncodeToString([]byte(e.Stream)), hex.EncodeToString([]byte(e.Topic)), e.Partition, e.Offset, e.ID)
+	for _, topic := range event.Topics() {
+		of := slices.DeleteFunc(slices.Clone(b.gone), func(e runner.Event) bool { return e.Topic != topic })
+		for gone := range slices.Chunk(of, namedAtOnce) {
+			names := map[string]bool{}
+			for _, e := range gone {
+				// A stream's name is written in digits, so that it can be no SQL.
+				names["unhex('"+hex.EncodeToString([]byte(e.Stream))+"')"] = true
+			}
+			where := "topic = '" + topic + "' AND stream IN (" + strings.Join(slices.Sorted(maps.Keys(names)), ", ") + ") AND " + namedBy(gone)
+			removals = append(removals, runner.Removal{Table: "event_index", Where: where}, runner.Removal{Table: "forgotten", Where: where})
 		}
-		where := strings.Join(conditions, " OR ")
-		removals = append(removals, runner.Removal{Table: "event_index", Where: where}, runner.Removal{Table: "forgotten", Where: where})
 	}
 	return removals
+}
+
+// namedAtOnce is how many tombstones one statement is about: a server takes
+// statements of a bounded length, and each takes its time whatever it removes.
+const namedAtOnce = 2000
+
+// namedBy is the condition of rows of earlier batches that tombstones name.
+func namedBy(gone []runner.Event) string {
+	ids := make([]string, len(gone))
+	for i, e := range gone {
+		ids[i] = "'" + e.ID.String() + "'"
+	}
+	return earlier(gone) + " AND event_id IN (" + strings.Join(ids, ", ") + ")"
+}
+
+// earlier is the condition of rows of earlier batches, of the partitions of the
+// events, which are of one topic: those lie before the first of the events in their
+// partition. What a batch has itself was dropped when the tombstone was met, or was
+// told after it.
+func earlier(events []runner.Event) string {
+	first := map[int32]int64{}
+	for _, e := range events {
+		if offset, known := first[e.Partition]; !known || e.Offset < offset {
+			first[e.Partition] = e.Offset
+		}
+	}
+	var places []string
+	for _, partition := range slices.Sorted(maps.Keys(first)) {
+		places = append(places, fmt.Sprintf("(log_partition = %d AND log_offset < %d)", partition, first[partition]))
+	}
+	return "(" + strings.Join(places, " OR ") + ")"
 }
 
 // indexable is a time as the index holds it: in microseconds, and between years that
@@ -91,6 +122,13 @@ func indexable(t time.Time) time.Time {
 	default:
 		return t.Truncate(time.Microsecond)
 	}
+}
+
+// indexableDay is a day as the index holds it. What is no day is the first of 1970.
+func indexableDay(text string) time.Time {
+	// The zero time is before all that can be indexed.
+	day, _ := time.Parse(time.DateOnly, text)
+	return indexable(day)
 }
 
 // columnOf is a column of the events.
@@ -109,7 +147,7 @@ func (b *eventIndexBatch) Inserts() []runner.Insert {
 		{
 			Table: "event_index", Rows: len(b.events),
 			Columns: "stream, log_offset, log_partition, topic, world, event_id, type, stream_version, time, recorded, source, actor, correlation_id, causation_id, " +
-				"character_id, consortium, section, content_hash, size",
+				"character_id, consortium, section, content_hash, day, encoding, base, size",
 			Fill: func(batch driver.Batch) error { return fill(batch, indexColumns(b.events)) },
 		},
 		{
@@ -140,12 +178,16 @@ func placeColumns(events []runner.Event) []any {
 }
 
 func indexColumns(events []runner.Event) []any {
-	sections, hashes := make([]string, len(events)), make([]string, len(events))
+	sections, hashes, encodings := make([]string, len(events)), make([]string, len(events)), make([]string, len(events))
+	days, bases := make([]time.Time, len(events)), make([]uuid.UUID, len(events))
 	for i := range events {
 		e := &events[i]
 		if _, is := e.Stream.CharacterID(); is {
-			section, hash := eve.About(e.Type, e.Data)
-			sections[i], hashes[i] = string(section), hash
+			about := eve.About(e.Type, e.Data)
+			sections[i], hashes[i], encodings[i], bases[i] = string(about.Section), about.ContentHash, string(about.Encoding), about.Base
+			days[i] = indexableDay(about.Day)
+		} else {
+			days[i] = indexableDay("")
 		}
 	}
 	text := func(value func(*runner.Event) string) []string { return columnOf(events, value) }
@@ -166,7 +208,7 @@ func indexColumns(events []runner.Event) []any {
 		text(func(e *runner.Event) string { return e.CausationID }),
 		columnOf(events, func(e *runner.Event) int64 { id, _ := e.Stream.CharacterID(); return id }),
 		text(func(e *runner.Event) string { name, _ := e.Stream.ConsortiumName(); return name }),
-		sections, hashes,
+		sections, hashes, days, encodings, bases,
 		columnOf(events, func(e *runner.Event) uint64 { return uint64(len(e.Data)) }),
 	}
 }

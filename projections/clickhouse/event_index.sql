@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS {database}.event_index
     consortium     LowCardinality(String) CODEC(ZSTD(1)),
     section        LowCardinality(String) CODEC(ZSTD(1)),
     content_hash   String CODEC(ZSTD(1)),
+    -- What retention has to know: the day of the records that an event tells of (the
+    -- first of 1970 for none), how an observation is written, and from what it differs.
+    day            Date32 CODEC(ZSTD(1)),
+    encoding       LowCardinality(String) CODEC(ZSTD(1)),
+    base           UUID CODEC(ZSTD(1)),
     size           UInt64 CODEC(T64, ZSTD(1)),
     INDEX event_ids event_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX correlations correlation_id TYPE bloom_filter(0.01) GRANULARITY 1

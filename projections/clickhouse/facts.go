@@ -15,6 +15,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -27,14 +28,17 @@ const FactsName = "facts"
 
 // Facts is the projection of market transactions, of the mining ledger and of skill
 // points, each as a row that its latest record replaces, and of where characters were.
+// What retention removes goes, see [characterExpiry].
 // It sums nothing up: figures are made of the rows when somebody asks, so that a
 // repeated batch cannot count twice.
 func Facts() runner.Projection {
 	return runner.Projection{
 		Name:    FactsName,
-		Version: 1,
+		Version: 2,
 		Topics:  []string{event.TopicEVE},
 		Schema:  factsSchema,
+
+		Tombstones: true,
 		Tables: []runner.Table{
 			{Name: "transactions", Key: "character_id, transaction_id", Replacing: true},
 			{Name: "mining", Key: "character_id, day, solar_system_id, type_id", Replacing: true},
@@ -115,6 +119,7 @@ type factsBatch struct {
 	mined        []minedRow
 	points       []pointsRow
 	affiliations []affiliationRow
+	expired      []characterExpiry
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]event.Position
@@ -122,6 +127,10 @@ type factsBatch struct {
 
 // Add implements [runner.Batch].
 func (b *factsBatch) Add(e runner.Event) error {
+	if e.Expiry != nil {
+		b.expire(e)
+		return nil
+	}
 	switch p := e.Payload.(type) {
 	case eve.TransactionsRecorded:
 		return b.trade(e, p.Facts, true)
@@ -233,10 +242,43 @@ func (b *factsBatch) forget(e runner.Event, id int64) {
 	b.forgotten[id] = e.Position
 }
 
+// factTables are those in which rows of an event can be that goes by a policy. Trades
+// and the mining ledger go by the cut-off.
+func factTables(policy retention.Class) []string {
+	switch policy {
+	case retention.ClassHistory:
+		return nil
+	case retention.ClassState:
+		return []string{"skill_points", "affiliations"}
+	default:
+		return []string{"transactions", "mining", "skill_points", "affiliations"}
+	}
+}
+
+// expire drops what a tombstone removes of what was gathered, and has its rows of
+// earlier batches removed.
+func (b *factsBatch) expire(e runner.Event) {
+	x, is := expiryOf(e)
+	if !is {
+		return
+	}
+	goes := func(p placed, character int64, day time.Time) bool {
+		return character == x.character && (p.event == x.id || day.Before(x.cutOff))
+	}
+	b.transactions = slices.DeleteFunc(b.transactions, func(r transactionRow) bool { return goes(r.placed, r.character, r.day) })
+	b.mined = slices.DeleteFunc(b.mined, func(r minedRow) bool { return goes(r.placed, r.character, r.Day) })
+	// State has no day: its rows go by the event alone.
+	b.points = slices.DeleteFunc(b.points, func(r pointsRow) bool { return r.character == x.character && r.event == x.id })
+	b.affiliations = slices.DeleteFunc(b.affiliations, func(r affiliationRow) bool { return r.character == x.character && r.event == x.id })
+	b.expired = append(b.expired, x)
+}
+
 // Removals implements [runner.ClickHouseRemover].
 func (b *factsBatch) Removals() []runner.Removal {
+	const day = "day < toDate(toDateTime(%d, 'UTC'))"
+	removals := expiriesOf(b.expired, factTables, []cutTable{{"transactions", day}, {"mining", day}})
 	if len(b.forgotten) == 0 {
-		return nil
+		return removals
 	}
 	var conditions []string
 	for _, id := range slices.Sorted(maps.Keys(b.forgotten)) {
@@ -244,7 +286,6 @@ func (b *factsBatch) Removals() []runner.Removal {
 		conditions = append(conditions, fmt.Sprintf("(character_id = %d AND log_partition = %d AND log_offset < %d)", id, at.Partition, at.Offset))
 	}
 	where := strings.Join(conditions, " OR ")
-	var removals []runner.Removal
 	for _, t := range Facts().Tables {
 		removals = append(removals, runner.Removal{Table: t.Name, Where: where})
 	}

@@ -26,18 +26,22 @@ var walletSchema string
 // WalletName is the name of the projection of wallets over time.
 const WalletName = "wallet"
 
-// Wallet is the projection of every journal entry, of the balances seen, and of
-// the corporations that characters were in.
+// Wallet is the projection of every journal entry, of the balances seen, of the
+// corporations that characters were in, and of what was closed of journals. What
+// retention removes goes, see [characterExpiry].
 func Wallet() runner.Projection {
 	return runner.Projection{
 		Name:    WalletName,
-		Version: 2,
+		Version: 3,
 		Topics:  []string{event.TopicEVE},
 		Schema:  walletSchema,
+
+		Tombstones: true,
 		Tables: []runner.Table{
 			{Name: "wallet_journal", Key: "character_id, date, id", Replacing: true},
 			{Name: "affiliations", Key: "character_id, since", Replacing: true},
 			{Name: "balances", Key: "character_id, observed_at", Replacing: true},
+			{Name: "closings", Key: "character_id", Replacing: true},
 		},
 		NewBatch: func() runner.Batch { return &walletBatch{} },
 	}
@@ -91,6 +95,8 @@ type walletBatch struct {
 	journal      journalColumns
 	affiliations affiliationColumns
 	balances     balanceColumns
+	closings     closingColumns
+	expired      []characterExpiry
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
 	forgotten map[int64]event.Position
@@ -98,9 +104,15 @@ type walletBatch struct {
 
 // Add implements [runner.Batch].
 func (b *walletBatch) Add(e runner.Event) error {
+	if e.Expiry != nil {
+		b.expire(e)
+		return nil
+	}
 	switch p := e.Payload.(type) {
 	case eve.JournalRecorded:
 		return b.record(e, p)
+	case eve.JournalClosed:
+		return b.close(e, p)
 	case eve.SectionObserved:
 		return b.observe(e, p)
 	case eve.CharacterRegistered:
@@ -119,6 +131,7 @@ func (b *walletBatch) forget(e runner.Event, id int64) {
 	b.journal.drop(id)
 	b.affiliations.drop(id)
 	b.balances.drop(id)
+	b.closings.keep(others(b.closings.characterID, id))
 	if b.forgotten == nil {
 		b.forgotten = map[int64]event.Position{}
 	}
@@ -127,8 +140,9 @@ func (b *walletBatch) forget(e runner.Event, id int64) {
 
 // Removals implements [runner.ClickHouseRemover].
 func (b *walletBatch) Removals() []runner.Removal {
+	removals := b.expiries()
 	if len(b.forgotten) == 0 {
-		return nil
+		return removals
 	}
 	var conditions []string
 	for _, id := range slices.Sorted(maps.Keys(b.forgotten)) {
@@ -136,7 +150,8 @@ func (b *walletBatch) Removals() []runner.Removal {
 		conditions = append(conditions, fmt.Sprintf("(character_id = %d AND log_partition = %d AND log_offset < %d)", id, at.Partition, at.Offset))
 	}
 	where := strings.Join(conditions, " OR ")
-	return []runner.Removal{{Table: "wallet_journal", Where: where}, {Table: "affiliations", Where: where}, {Table: "balances", Where: where}}
+	return append(removals, runner.Removal{Table: "wallet_journal", Where: where}, runner.Removal{Table: "affiliations", Where: where},
+		runner.Removal{Table: "balances", Where: where}, runner.Removal{Table: "closings", Where: where})
 }
 
 // others are the places of rows that are not a character's.
@@ -165,8 +180,9 @@ func (o *origin) keep(rows []int) {
 	keep(&o.offset, rows)
 }
 
-func (c *journalColumns) drop(id int64) {
-	rows := others(c.characterID, id)
+func (c *journalColumns) drop(id int64) { c.keep(others(c.characterID, id)) }
+
+func (c *journalColumns) keep(rows []int) {
 	for _, column := range []*[]int64{&c.characterID, &c.id, &c.firstParty, &c.secondParty, &c.taxReceiver, &c.contextID} {
 		keep(column, rows)
 	}
@@ -180,8 +196,9 @@ func (c *journalColumns) drop(id int64) {
 	c.origin.keep(rows)
 }
 
-func (c *affiliationColumns) drop(id int64) {
-	rows := others(c.characterID, id)
+func (c *affiliationColumns) drop(id int64) { c.keep(others(c.characterID, id)) }
+
+func (c *affiliationColumns) keep(rows []int) {
 	for _, column := range []*[]int64{&c.characterID, &c.corporation, &c.alliance} {
 		keep(column, rows)
 	}
@@ -189,8 +206,9 @@ func (c *affiliationColumns) drop(id int64) {
 	c.origin.keep(rows)
 }
 
-func (c *balanceColumns) drop(id int64) {
-	rows := others(c.characterID, id)
+func (c *balanceColumns) drop(id int64) { c.keep(others(c.characterID, id)) }
+
+func (c *balanceColumns) keep(rows []int) {
 	keep(&c.characterID, rows)
 	keep(&c.observedAt, rows)
 	keep(&c.balance, rows)
@@ -303,7 +321,7 @@ func exact(a eve.ISK) decimal.Decimal { return decimal.New(int64(a), -2) }
 
 // Inserts implements [runner.ClickHouseBatch].
 func (b *walletBatch) Inserts() []runner.Insert {
-	j, a, l := &b.journal, &b.affiliations, &b.balances
+	j, a, l, z := &b.journal, &b.affiliations, &b.balances, &b.closings
 	return []runner.Insert{
 		insert("wallet_journal", len(j.id),
 			"character_id, id, date, ref_type, amount, balance, tax, first_party_id, second_party_id, tax_receiver_id, context_id, context_id_type, description, reason",
@@ -312,6 +330,8 @@ func (b *walletBatch) Inserts() []runner.Insert {
 			&a.origin, a.characterID, a.since, a.corporation, a.alliance),
 		insert("balances", len(l.characterID), "character_id, observed_at, balance",
 			&l.origin, l.characterID, l.observedAt, l.balance),
+		insert("closings", len(z.characterID), "character_id, before, entries, total, balance, last_entry_id, last_at",
+			&z.origin, z.characterID, z.before, z.entries, z.total, z.balance, z.lastID, z.lastAt),
 	}
 }
 

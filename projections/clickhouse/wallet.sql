@@ -51,3 +51,22 @@ ENGINE = ReplacingMergeTree(log_offset)
 PARTITION BY toYYYYMM(observed_at)
 ORDER BY (character_id, observed_at)
 SETTINGS non_replicated_deduplication_window = 10000;
+
+-- What the journals of characters came to before the days at which their older
+-- entries were removed.
+CREATE TABLE IF NOT EXISTS {database}.closings
+(
+    character_id  Int64,
+    before        Date32,
+    entries       Int64,
+    total         Decimal(20, 2),
+    balance       Nullable(Decimal(20, 2)),
+    last_entry_id Int64,
+    last_at       DateTime('UTC'),
+    event_id      UUID,
+    log_partition Int32,
+    log_offset    Int64
+)
+ENGINE = ReplacingMergeTree(log_offset)
+ORDER BY (character_id)
+SETTINGS non_replicated_deduplication_window = 10000;

@@ -79,7 +79,7 @@ func (r *Reader) Life(ctx context.Context, id int64, sections ...eve.Section) (L
 			return nil
 		}
 		decided, seen[e.ID] = max(decided, e.Version), true
-		if section, _ := eve.About(e.Type, e.Data); section != "" && len(sections) > 0 && !slices.Contains(sections, section) &&
+		if section := eve.About(e.Type, e.Data).Section; section != "" && len(sections) > 0 && !slices.Contains(sections, section) &&
 			e.Type != eve.TypeSectionFailed && e.Type != eve.TypeSectionRecovered {
 			return nil
 		}
@@ -230,6 +230,8 @@ func (c *Character) apply(f Fact) error {
 		return c.observe(f, p)
 	case eve.JournalRecorded:
 		return c.enter(f, p)
+	case eve.JournalClosed:
+		c.recorded[eve.SectionWalletJournal] = inPostgres(p.ReadAt)
 	case eve.FactsEvent:
 		return c.record(p.Content())
 	}

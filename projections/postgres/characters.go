@@ -26,9 +26,11 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 5,
+		Version: 6,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
-		Schema:  charactersSchema + sectionViews(),
+
+		Tombstones: true,
+		Schema:     charactersSchema + sectionViews(),
 		Tables: []runner.Table{
 			{Name: "users", Key: "user_id"},
 			{Name: "mains", Key: "user_id"},
@@ -153,6 +155,7 @@ type charactersBatch struct {
 	lists         table[listKey, listRow]
 	failures      table[sectionKey, failureRow]
 	skillSets     skillSets
+	expired       expiries
 	roles         roles
 	// forgotten has, by character, the place of the event before which nothing
 	// counts any more.
@@ -239,7 +242,11 @@ func (b *charactersBatch) empty() *charactersBatch {
 // Add implements [runner.Batch].
 func (b *charactersBatch) Add(e runner.Event) error {
 	at := placeOf(e)
-	if e.Type == eve.TypeJournalRecorded {
+	switch {
+	case e.Expiry != nil:
+		b.expire(e)
+		return nil
+	case e.Type == eve.TypeJournalRecorded:
 		return b.readJournal(e)
 	}
 	switch p := e.Payload.(type) {
@@ -279,6 +286,9 @@ func (b *charactersBatch) Add(e runner.Event) error {
 		return b.observe(e, p)
 	case eve.FactsEvent:
 		return b.record(e, p.Content())
+	case eve.JournalClosed:
+		key := sectionKey{p.CharacterID, eve.SectionWalletJournal}
+		b.recorded.put(key, recordedRow{key, p.ReadAt, at})
 	case eve.SectionFailed:
 		key := sectionKey{p.CharacterID, p.Section}
 		b.failures.put(key, failureRow{key, true, p, at})
@@ -370,11 +380,18 @@ func (b *charactersBatch) Write(ctx context.Context, tx pgx.Tx) error {
 	if err := b.skillSets.writeRemoved(ctx, tx); err != nil {
 		return err
 	}
+	if err := b.expired.remove(ctx, tx); err != nil {
+		return err
+	}
 	if err := b.records.load(ctx, tx); err != nil {
 		return err
 	}
-	return send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.links, &b.looks, &b.orphans, &b.switches, &b.identities,
+	err := send(ctx, tx, &b.users, &b.mains, &b.listings, &b.owners, &b.registrations, &b.sharings, &b.links, &b.looks, &b.orphans, &b.switches, &b.identities,
 		&b.sections, &b.records, &b.recorded, &b.lists, &b.failures, &b.skillSets, &b.roles)
+	if err != nil {
+		return err
+	}
+	return b.expired.settle(ctx, tx)
 }
 
 // writeForgotten deletes what came before characters were forgotten.

@@ -43,6 +43,8 @@ type prepared struct {
 	batch    Batch
 	versions map[string]int64
 	parked   []parkedEvent
+	// gone are the tombstones among the records.
+	gone     []Event
 	records  int
 	folded   int
 	foldTime time.Duration
@@ -113,7 +115,8 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 	recorded := Event{Recorded: event.Recorded{Event: e, Position: position}}
 	if e.IsTombstone() {
 		f.metrics.tombstones.WithLabelValues(f.projection.Name).Inc()
-		if !f.projection.Envelopes {
+		p.gone = append(p.gone, recorded)
+		if !f.projection.Envelopes && !f.projection.Tombstones {
 			return nil
 		}
 	}
@@ -122,12 +125,13 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 		f.metrics.duplicates.WithLabelValues(f.projection.Name).Inc()
 		return nil
 	}
-	if !f.projection.Envelopes && !f.registry.Knows(e.Type) {
+	bare := f.projection.Envelopes || e.IsTombstone()
+	if !bare && !f.registry.Knows(e.Type) {
 		f.metrics.unknown.WithLabelValues(f.projection.Name, string(e.Type)).Inc()
 		f.decided(p, e)
 		return nil
 	}
-	if !f.projection.Envelopes && !slices.Contains(f.projection.Bare, e.Type) {
+	if !bare && !slices.Contains(f.projection.Bare, e.Type) {
 		recorded.Payload, err = f.registry.Decode(e)
 		if err != nil {
 			return f.park(p, recorded, err)

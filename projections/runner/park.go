@@ -37,6 +37,31 @@ func saveParked(ctx context.Context, tx pgx.Tx, f *fold, p *prepared) error {
 	return nil
 }
 
+// forgetParked takes parked events out for good that tombstones name: they cannot be
+// applied any more, and the reason that was noted may say what they held. What waited
+// behind them is tried again.
+func forgetParked(ctx context.Context, tx pgx.Tx, f *fold, p *prepared) error {
+	if len(p.gone) == 0 {
+		return nil
+	}
+	ids, streams, topics := make([]string, len(p.gone)), make([]string, len(p.gone)), make([]string, len(p.gone))
+	offsets := make([]int64, len(p.gone))
+	for i, e := range p.gone {
+		ids[i], streams[i], topics[i], offsets[i] = e.ID.String(), string(e.Stream), e.Topic, e.Offset
+	}
+	_, err := tx.Exec(ctx, `WITH gone AS (
+			UPDATE runner.parked k SET state = 'retry', reason = '' FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[]) AS b(event_id, stream, topic, log_offset)
+			WHERE k.name = $1 AND k.generation = $2 AND k.event_id = b.event_id AND k.stream = b.stream AND k.topic = b.topic AND k.log_offset < b.log_offset
+			RETURNING k.topic, k.partition, k.log_offset, k.event_id)
+		INSERT INTO runner.skipped (name, topic, partition, log_offset, event_id, reason, actor)
+		SELECT $1, topic, partition, log_offset, event_id, 'a tombstone names it', 'muster/retention' FROM gone ON CONFLICT DO NOTHING`,
+		f.generation.Projection, f.generation.Number, ids, streams, topics, offsets)
+	if err != nil {
+		return fmt.Errorf("letting go of parked events of %s: %w", f.generation.Namespace, err)
+	}
+	return nil
+}
+
 // Parked is an event that the live generation of a projection has set aside.
 // It holds no copy of the event: that is read from the log when it is tried again.
 type Parked struct {

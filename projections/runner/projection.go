@@ -43,6 +43,11 @@ type Projection struct {
 	// those of types that nobody knows, and tombstones. Values are not decoded, so
 	// Payload is nil, and nothing waits behind a record that is no event.
 	Envelopes bool
+	// Tombstones says that the fold takes tombstones, too, of the streams that it
+	// folds: it removes the rows that came from what they name. Payload is nil then.
+	// What a tombstone named must leave no trace, whether the fold has seen it or
+	// not, so that a rebuild of the compacted log comes out equal.
+	Tombstones bool
 	// Sequence names what must be kept in order when an event cannot be
 	// applied: later events of the same sequence wait behind it. Nil: the stream.
 	Sequence func(Event) string

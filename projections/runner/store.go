@@ -60,7 +60,10 @@ func advance(ctx context.Context, tx pgx.Tx, f *fold, p *prepared, clearPending 
 	if err := saveVersions(ctx, tx, f, p); err != nil {
 		return err
 	}
-	return saveParked(ctx, tx, f, p)
+	if err := saveParked(ctx, tx, f, p); err != nil {
+		return err
+	}
+	return forgetParked(ctx, tx, f, p)
 }
 
 func saveVersions(ctx context.Context, tx pgx.Tx, f *fold, p *prepared) error {

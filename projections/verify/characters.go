@@ -91,6 +91,9 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 	return err
 }
 
+// Expire implements [TombstoneOracle].
+func (o *Characters) Expire(e event.Recorded) { expire(o.model, e) }
+
 // list takes a list of a user, told at a moment: what was on the one before has been
 // listed for longer.
 func (o *Characters) list(p access.CharactersListed, at time.Time) {

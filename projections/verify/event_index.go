@@ -57,8 +57,8 @@ func (o *EventIndex) ApplyEnvelope(e event.Recorded) error {
 	if !e.IsTombstone() {
 		kept := e.Event
 		kept.Data = make([]byte, 0)
-		// Of the value nothing but its size.
-		kept.TraceParent = strconv.Itoa(len(e.Data))
+		// Of the value nothing but its size and what it is about.
+		kept.TraceParent = strconv.Itoa(len(e.Data)) + about(e.Event)
 		o.rows[e.Position] = kept
 		if e.Type == eve.TypeCharacterForgotten {
 			o.forgotten[e.Stream] = e
@@ -75,7 +75,7 @@ func (o *EventIndex) ApplyEnvelope(e event.Recorded) error {
 
 // Compare implements [Oracle].
 func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
-	rows, err := o.conn.Query(ctx, fmt.Sprintf("SELECT stream, topic, log_offset, event_id, type, stream_version, time, recorded, source, actor, correlation_id, causation_id, size FROM `%s`.event_index FINAL WHERE log_partition = %d", g.Namespace, at.ID))
+	rows, err := o.conn.Query(ctx, fmt.Sprintf("SELECT stream, topic, log_offset, event_id, type, stream_version, time, recorded, source, actor, correlation_id, causation_id, size, toString(day), encoding, base FROM `%s`.event_index FINAL WHERE log_partition = %d", g.Namespace, at.ID))
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,10 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 			id                                                         uuid.UUID
 			occurred, recorded                                         time.Time
 			size                                                       uint64
+			day, encoding                                              string
+			base                                                       uuid.UUID
 		)
-		if err := rows.Scan(&stream, &topic, &offset, &id, &kind, &version, &occurred, &recorded, &source, &actor, &correlation, &causation, &size); err != nil {
+		if err := rows.Scan(&stream, &topic, &offset, &id, &kind, &version, &occurred, &recorded, &source, &actor, &correlation, &causation, &size, &day, &encoding, &base); err != nil {
 			return err
 		}
 		if !wanted(event.Stream(stream)) {
@@ -103,7 +105,7 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 		seen[place] = true
 		live := event.Event{
 			ID: id, Type: event.Type(kind), Source: source, Stream: event.Stream(stream), Time: occurred.UTC(), Recorded: recorded.UTC(), Actor: actor,
-			CorrelationID: correlation, CausationID: causation, Version: version, TraceParent: strconv.FormatUint(size, 10),
+			CorrelationID: correlation, CausationID: causation, Version: version, TraceParent: strconv.FormatUint(size, 10) + subject(day, encoding, base),
 		}
 		r.same(o.Projection(), live.Stream, place.String(), o.words(place), envelope(live))
 	}
@@ -116,6 +118,23 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 		}
 	}
 	return nil
+}
+
+// about is what the value of a character's event says for retention.
+func about(e event.Event) string {
+	if _, is := e.Stream.CharacterID(); !is {
+		return subject("1970-01-01", "", uuid.Nil)
+	}
+	a := eve.About(e.Type, e.Data)
+	day := a.Day
+	if _, err := time.Parse(time.DateOnly, day); err != nil || day < "1970-01-01" {
+		day = "1970-01-01"
+	}
+	return subject(min(day, "2199-12-31"), string(a.Encoding), a.Base)
+}
+
+func subject(day, encoding string, base uuid.UUID) string {
+	return fmt.Sprintf(" of %s %s %s in", day, encoding, base)
 }
 
 func (o *EventIndex) words(at event.Position) string {

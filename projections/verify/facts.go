@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -25,7 +26,13 @@ type Facts struct {
 	model *eve.Model
 	// points are the skill points of each observation, places where characters were;
 	// by character and moment.
-	points, places map[int64]map[time.Time]string
+	points, places map[int64]map[time.Time]noted
+}
+
+// noted is what an event told in words.
+type noted struct {
+	event uuid.UUID
+	words string
 }
 
 // NewFacts is an oracle for the rows behind conn.
@@ -40,7 +47,7 @@ func (o *Facts) Topics() []string { return []string{event.TopicEVE} }
 // Begin implements [Oracle].
 func (o *Facts) Begin() {
 	o.model = eve.NewModel()
-	o.points, o.places = map[int64]map[time.Time]string{}, map[int64]map[time.Time]string{}
+	o.points, o.places = map[int64]map[time.Time]noted{}, map[int64]map[time.Time]noted{}
 }
 
 // Apply implements [Oracle].
@@ -51,7 +58,7 @@ func (o *Facts) Apply(e event.Recorded, p event.Payload) error {
 		delete(o.places, p.CharacterID)
 	case eve.CharacterRegistered:
 		if p.CorporationID > 0 {
-			note(o.places, p.CharacterID, e.Time, fmt.Sprintf("in %d of %d", p.CorporationID, p.AllianceID))
+			note(o.places, p.CharacterID, e, e.Time, fmt.Sprintf("in %d of %d", p.CorporationID, p.AllianceID))
 		}
 		return nil
 	case eve.SectionObserved:
@@ -84,18 +91,27 @@ func (o *Facts) Apply(e event.Recorded, p event.Payload) error {
 	}
 	switch {
 	case observed.Section == eve.SectionDetails:
-		note(o.places, observed.CharacterID, observed.FetchedAt, fmt.Sprintf("in %d of %d", told.CorporationID, told.AllianceID))
+		note(o.places, observed.CharacterID, e, observed.FetchedAt, fmt.Sprintf("in %d of %d", told.CorporationID, told.AllianceID))
 	case told.Total != nil:
-		note(o.points, observed.CharacterID, observed.FetchedAt, pointsInWords(*told.Total, told.Unallocated))
+		note(o.points, observed.CharacterID, e, observed.FetchedAt, pointsInWords(*told.Total, told.Unallocated))
 	}
 	return nil
 }
 
-func note(into map[int64]map[time.Time]string, character int64, at time.Time, words string) {
-	if into[character] == nil {
-		into[character] = map[time.Time]string{}
+// Expire implements [TombstoneOracle].
+func (o *Facts) Expire(e event.Recorded) {
+	expire(o.model, e)
+	id, _ := e.Stream.CharacterID()
+	for _, told := range []map[time.Time]noted{o.points[id], o.places[id]} {
+		maps.DeleteFunc(told, func(_ time.Time, n noted) bool { return n.event == e.ID })
 	}
-	into[character][at.UTC().Truncate(time.Millisecond)] = words
+}
+
+func note(into map[int64]map[time.Time]noted, character int64, e event.Recorded, at time.Time, words string) {
+	if into[character] == nil {
+		into[character] = map[time.Time]noted{}
+	}
+	into[character][at.UTC().Truncate(time.Millisecond)] = noted{e.ID, words}
 }
 
 func pointsInWords(total, unallocated int64) string {
@@ -124,10 +140,10 @@ func (o *Facts) Compare(ctx context.Context, g runner.Generation, at eventlog.Pa
 			}
 		}
 	}
-	for what, all := range map[string]map[int64]map[time.Time]string{"skill points": o.points, "affiliation": o.places} {
+	for what, all := range map[string]map[int64]map[time.Time]noted{"skill points": o.points, "affiliation": o.places} {
 		for id, list := range all {
-			for moment, words := range list {
-				c.missing(event.Character(id), what+" at "+moment.Format(time.RFC3339Nano), words)
+			for moment, n := range list {
+				c.missing(event.Character(id), what+" at "+moment.Format(time.RFC3339Nano), n.words)
 			}
 		}
 	}
@@ -259,7 +275,7 @@ func (o *Facts) moments(ctx context.Context, g runner.Generation, at eventlog.Pa
 		if err := rows.Scan(&character, &since, &corporation, &alliance); err != nil {
 			return err
 		}
-		c.row(event.Character(character), "affiliation at "+since.UTC().Format(time.RFC3339Nano), o.places[character][since.UTC()], fmt.Sprintf("in %d of %d", corporation, alliance))
+		c.row(event.Character(character), "affiliation at "+since.UTC().Format(time.RFC3339Nano), o.places[character][since.UTC()].words, fmt.Sprintf("in %d of %d", corporation, alliance))
 	}
 	if err := rows.Err(); err != nil {
 		return err
@@ -295,7 +311,7 @@ func (o *Facts) moments(ctx context.Context, g runner.Generation, at eventlog.Pa
 			p.told, p.total, p.unallocated = base.told, base.total, base.unallocated
 		}
 		if p.told {
-			c.row(event.Character(p.character), "skill points at "+p.at.UTC().Format(time.RFC3339Nano), o.points[p.character][p.at.UTC()], pointsInWords(p.total, p.unallocated))
+			c.row(event.Character(p.character), "skill points at "+p.at.UTC().Format(time.RFC3339Nano), o.points[p.character][p.at.UTC()].words, pointsInWords(p.total, p.unallocated))
 		}
 	}
 	return nil

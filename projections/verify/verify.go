@@ -13,7 +13,9 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/runner"
 )
@@ -99,6 +101,25 @@ type Oracle interface {
 type EnvelopeOracle interface {
 	Oracle
 	ApplyEnvelope(event.Recorded) error
+}
+
+// TombstoneOracle is an [Oracle] of a projection that removes what tombstones name.
+type TombstoneOracle interface {
+	Oracle
+	// Expire takes a tombstone, in its place in the log.
+	Expire(event.Recorded)
+}
+
+// expire takes what a tombstone of a character's stream removes out of the model.
+func expire(m *eve.Model, e event.Recorded) {
+	id, is := e.Stream.CharacterID()
+	if !is {
+		return
+	}
+	m.Expire(id, e.ID)
+	if e.Expiry.Policy == string(retention.ClassHistory) {
+		m.ExpireHistory(id, e.Expiry.CutOff)
+	}
 }
 
 // Run verifies the projections of the oracles. The caller sees to it that they
@@ -217,7 +238,13 @@ func (v *verification) fold(ctx context.Context, o Oracle, cp runner.Checkpoint,
 		if err != nil {
 			return err
 		}
-		if !whole && (e.IsTombstone() || !v.Registry.Knows(e.Type)) {
+		if !whole && e.IsTombstone() {
+			if o, takes := o.(TombstoneOracle); takes {
+				o.Expire(e)
+			}
+			return nil
+		}
+		if !whole && !v.Registry.Knows(e.Type) {
 			return nil
 		}
 		if e.Version > 0 {

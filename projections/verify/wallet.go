@@ -44,6 +44,9 @@ func (o *Wallet) Apply(e event.Recorded, p event.Payload) error {
 	}
 }
 
+// Expire implements [TombstoneOracle].
+func (o *Wallet) Expire(e event.Recorded) { expire(o.model, e) }
+
 // Compare implements [Oracle].
 func (o *Wallet) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	rows, err := o.conn.Query(ctx, fmt.Sprintf("SELECT character_id, id, date, ref_type, amount, balance FROM `%s`.wallet_journal FINAL WHERE log_partition = %d", g.Namespace, at.ID))

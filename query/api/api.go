@@ -92,6 +92,8 @@ type Config struct {
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
+	// Retention removes what is older than the policies keep.
+	Retention Retention
 	// Looks notes who looks at data of others, AccessLog tells it.
 	Looks     Looks
 	AccessLog AccessLog
@@ -126,7 +128,8 @@ func (c *Config) validate() error {
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
-		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"Retention": c.Retention == nil,
+		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
@@ -225,6 +228,7 @@ func New(config Config) (*Server, error) {
 	s.registerExplain()
 	s.registerEvents()
 	s.registerOperations()
+	s.registerRetention()
 	s.registerProbes()
 	s.registerDocs()
 	s.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{Timeout: headerTimeout}))
