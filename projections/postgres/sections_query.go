@@ -213,13 +213,14 @@ func (r *CharacterReader) Records(ctx context.Context, filter RecordFilter) ([]R
 }
 
 // Record is one record of a section. It fails with [event.CodeNotFound] if there
-// is none with the key.
+// is none with the key, or no such character.
 func (r *CharacterReader) Record(ctx context.Context, id int64, s eve.Section, key string) (Record, error) {
 	schema, err := r.schema(ctx)
 	if err != nil {
 		return Record{}, err
 	}
-	rows, err := r.pool.Query(ctx, `SELECT key, at, observed_at, value FROM `+schema+`.records WHERE character_id = $1 AND section = $2 AND key = $3`, id, string(s), key)
+	rows, err := r.pool.Query(ctx, `SELECT key, at, observed_at, value FROM `+schema+`.records WHERE character_id = $1 AND section = $2 AND key = $3
+		AND EXISTS (SELECT FROM `+schema+`.characters c WHERE c.character_id = $1)`, id, string(s), key)
 	if err != nil {
 		return Record{}, queryError("reading a record", err)
 	}
