@@ -22,7 +22,7 @@ type EventIndex struct {
 	// rows are the events by where they lie.
 	rows map[event.Position]event.Event
 	// forgotten is where and when characters were last forgotten. What lies before may be
-	// gone from the log that is compared, as it is from a backup.
+	// gone from one of both: a backup leaves it out, and an earlier one has it.
 	forgotten map[event.Stream]event.Recorded
 }
 
@@ -113,7 +113,8 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 		return err
 	}
 	for place, e := range o.rows {
-		if !seen[place] {
+		// What was forgotten is told no more, be it there or not.
+		if !seen[place] && !o.gone(e.Stream, place, e.Time) {
 			r.differ(Difference{o.Projection(), string(e.Stream), place.String(), envelope(e), "missing"})
 		}
 	}
