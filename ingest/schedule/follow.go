@@ -67,7 +67,8 @@ type followWorker struct {
 // Work fetches what is due and puts the job off until the next is.
 func (w *followWorker) Work(ctx context.Context, job *river.Job[followArgs]) error {
 	s := w.scheduler
-	defer s.working.begin(job.ID)()
+	done := s.working.begin(job.ID)
+	defer done()
 	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
 	if err != nil {
 		return err

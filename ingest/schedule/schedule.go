@@ -296,7 +296,8 @@ type syncWorker struct {
 // Work syncs a section and puts the job off until it is due again.
 func (w *syncWorker) Work(ctx context.Context, job *river.Job[syncArgs]) error {
 	s := w.scheduler
-	defer s.working.begin(job.ID)()
+	done := s.working.begin(job.ID)
+	defer done()
 	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
 	if err != nil {
 		return err
@@ -340,7 +341,8 @@ type refreshWorker struct {
 // Work syncs a section once, when its cache has expired.
 func (w *refreshWorker) Work(ctx context.Context, job *river.Job[refreshArgs]) error {
 	s := w.scheduler
-	defer s.working.begin(job.ID)()
+	done := s.working.begin(job.ID)
+	defer done()
 	ctx, end, err := s.begin(ctx, job.Args.CharacterID)
 	if err != nil {
 		return err
