@@ -131,6 +131,9 @@ func cleanEnvironment(settings ...string) []string {
 			env = append(env, e)
 		}
 	}
+	// The simulated worlds show things that are older than is kept by default. What retention
+	// removes is for tests of its own.
+	env = append(env, "MUSTER_RETENTION_DAYS=none", "MUSTER_RETENTION_STATE_DAYS=none", "MUSTER_RETENTION_STATE_ALL_DAYS=none")
 	return append(env, settings...)
 }
 
