@@ -24,6 +24,8 @@ type EventIndex struct {
 	// forgotten is where and when characters were last forgotten. What lies before may be
 	// gone from one of both: a backup leaves it out, and an earlier one has it.
 	forgotten map[event.Stream]event.Recorded
+	// last is where the last copy of each event lies: compaction takes the others away.
+	last map[uuid.UUID]event.Position
 }
 
 // NewEventIndex is an oracle for the rows behind conn.
@@ -37,7 +39,13 @@ func (o *EventIndex) Topics() []string { return event.Topics() }
 
 // Begin implements [Oracle].
 func (o *EventIndex) Begin() {
-	o.rows, o.forgotten = map[event.Position]event.Event{}, map[event.Stream]event.Recorded{}
+	o.rows, o.forgotten, o.last = map[event.Position]event.Event{}, map[event.Stream]event.Recorded{}, map[uuid.UUID]event.Position{}
+}
+
+// copied tells whether the log has a later copy of an event.
+func (o *EventIndex) copied(id uuid.UUID, at event.Position) bool {
+	last, there := o.last[id]
+	return there && last.Topic == at.Topic && last.Offset > at.Offset
 }
 
 // gone tells whether an event that is not in the log was forgotten.
@@ -59,7 +67,7 @@ func (o *EventIndex) ApplyEnvelope(e event.Recorded) error {
 		kept.Data = make([]byte, 0)
 		// Of the value nothing but its size and what it is about.
 		kept.TraceParent = strconv.Itoa(len(e.Data)) + about(e.Event)
-		o.rows[e.Position] = kept
+		o.rows[e.Position], o.last[e.ID] = kept, e.Position
 		if e.Type == eve.TypeCharacterForgotten {
 			o.forgotten[e.Stream] = e
 		}
@@ -98,7 +106,7 @@ func (o *EventIndex) Compare(ctx context.Context, g runner.Generation, at eventl
 			continue
 		}
 		place := event.Position{Topic: topic, Partition: at.ID, Offset: offset}
-		if _, there := o.rows[place]; !there && o.gone(event.Stream(stream), place, occurred) {
+		if _, there := o.rows[place]; !there && (o.gone(event.Stream(stream), place, occurred) || o.copied(id, place)) {
 			continue
 		}
 		r.Rows[o.Projection()]++

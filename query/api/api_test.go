@@ -164,6 +164,8 @@ type world struct {
 
 	// subject is every character, looked is what was noted, unnoted the error of noting.
 	subject access.Subject
+	// looking guards looked.
+	looking sync.Mutex
 	looked  []access.DataViewed
 	unnoted error
 	looks   postgres.LookFilter

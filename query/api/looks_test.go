@@ -26,6 +26,8 @@ var linkID = uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad5")
 type accessLog struct{ *world }
 
 func (w accessLog) Record(_ context.Context, look access.DataViewed) error {
+	w.looking.Lock()
+	defer w.looking.Unlock()
 	w.looked = append(w.looked, look)
 	return w.unnoted
 }
