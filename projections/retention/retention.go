@@ -264,7 +264,11 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 			}
 		}
 	}
-	if err := w.pulse(ctx); err != nil {
+	removed := 0
+	for _, n := range done.Tombstones {
+		removed += n
+	}
+	if err := w.pulse(ctx, removed > 0); err != nil {
 		return done, err
 	}
 	return done, w.tell(ctx, done)
@@ -436,8 +440,9 @@ func (w *Worker) partitionOf(ctx context.Context, stream event.Stream) (eventlog
 	return eventlog.Partition{Topic: event.TopicEVE, ID: eventlog.PartitionOf(stream, int32(len(ends)))}, nil
 }
 
-// pulse has every partition close its segments, and asks for a compaction.
-func (w *Worker) pulse(ctx context.Context) error {
+// pulse has every partition close its segments, and asks for a compaction if there is
+// something new to remove: the embedded broker serves nothing meanwhile.
+func (w *Worker) pulse(ctx context.Context, compact bool) error {
 	for _, topic := range event.Topics() {
 		ends, err := w.Log.Ends(ctx, topic)
 		if err != nil {
@@ -447,7 +452,7 @@ func (w *Worker) pulse(ctx context.Context) error {
 			return fmt.Errorf("giving %s its pulse: %w", topic, err)
 		}
 	}
-	if w.Compact == nil {
+	if w.Compact == nil || !compact {
 		return nil
 	}
 	if err := w.Compact(ctx); err != nil {
