@@ -35,8 +35,8 @@ func EventIndex() runner.Projection {
 		Schema:    eventIndexSchema,
 		Envelopes: true,
 		Tables: []runner.Table{
-			{Name: "event_index", Key: "stream, topic, log_offset", Replacing: true},
-			{Name: "forgotten", Key: "stream, topic, log_offset", Replacing: true},
+			{Name: "event_index", Key: "stream, topic, log_offset", Replacing: true, Copies: "stream, topic, event_id"},
+			{Name: "forgotten", Key: "stream, topic, log_offset", Replacing: true, Copies: "stream, topic, event_id"},
 		},
 		NewBatch: func() runner.Batch { return &eventIndexBatch{} },
 	}

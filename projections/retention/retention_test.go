@@ -452,6 +452,29 @@ func TestAnInterruptedRunIsGoneOnWith(t *testing.T) {
 	o.replayed()
 }
 
+func TestCopiesThatCompactionTakesAwayMakeNoDifference(t *testing.T) {
+	o := newOrganisation(t)
+	o.put(1, o.ago(9), eve.CharacterRegistered{CharacterID: 1, Name: "One", UserID: "u1"})
+	again := o.put(1, o.ago(8), eve.SectionObserved{CharacterID: 1, Section: eve.SectionWallet, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: o.ago(8), Value: json.RawMessage(`1.5`)})
+	o.put(1, o.ago(7), eve.CharacterDisabled{CharacterID: 1, Reason: "asked"})
+	require.NoError(t, o.appender.Append(t.Context(), again))
+	o.put(1, o.ago(6), eve.CharacterEnabled{CharacterID: 1, Reason: "asked"})
+	o.settle()
+	rows := func() (n uint64) {
+		g, err := o.control.Live(t.Context(), chviews.EventIndexName)
+		require.NoError(t, err)
+		require.NoError(t, o.conn.QueryRow(t.Context(), "SELECT count() FROM `"+g.Namespace+"`.event_index FINAL").Scan(&n))
+		return n
+	}
+	require.EqualValues(t, 5, rows())
+
+	o.broker.Compact()
+
+	o.verified()
+	o.replayed()
+	require.EqualValues(t, 4, rows(), "the earlier copy is in the log no more")
+}
+
 func TestOneProcessAtATimeEnforcesRetention(t *testing.T) {
 	o := newOrganisation(t)
 	o.told(1)

@@ -200,8 +200,14 @@ func (s *ClickHouse) sums(ctx context.Context, g Generation, t Table) (TableSums
 	if t.Replacing {
 		final = "FINAL"
 	}
-	rows, err := s.conn.Query(ctx, fmt.Sprintf(`SELECT toInt32(bitAnd(cityHash64(%s), %d)) AS range, toInt64(count()) AS n, toString(sum(toUInt256(cityHash64(*)))) AS total
-		FROM %s.%s %s GROUP BY range ORDER BY range`, t.Key, ranges-1, quote(g.Namespace), quote(t.Name), final))
+	// A tuple has a hash also where one of its columns is null.
+	hashed := fmt.Sprintf("SELECT cityHash64(%s) AS place, cityHash64(tuple(*)) AS content FROM %s.%s %s", t.Key, quote(g.Namespace), quote(t.Name), final)
+	if t.Copies != "" {
+		hashed = fmt.Sprintf(`SELECT argMax(cityHash64(%s), log_offset) AS place, argMax(cityHash64(tuple(*)), log_offset) AS content FROM %s.%s %s GROUP BY %s
+			SETTINGS max_bytes_before_external_group_by = 268435456`, t.Key, quote(g.Namespace), quote(t.Name), final, t.Copies)
+	}
+	rows, err := s.conn.Query(ctx, fmt.Sprintf(`SELECT toInt32(bitAnd(place, %d)) AS range, toInt64(count()) AS n, toString(sum(toUInt256(content))) AS total
+		FROM (%s) GROUP BY range ORDER BY range`, ranges-1, hashed))
 	if err != nil {
 		return nil, fmt.Errorf("summing %s.%s: %w", g.Namespace, t.Name, err)
 	}

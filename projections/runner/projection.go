@@ -64,6 +64,10 @@ type Table struct {
 	// Replacing says that ClickHouse keeps several versions of a row until it
 	// merges them, so that it must be read with FINAL.
 	Replacing bool
+	// Copies are the columns, as an SQL expression list, by which rows are copies of one
+	// another: a comparison looks at the one with the highest log_offset alone, which is
+	// what compaction leaves. Empty if there are none. Only for ClickHouse.
+	Copies string
 }
 
 // Batch gathers what a run of events changes. It is used by one goroutine.

@@ -96,7 +96,8 @@ func (b *tally) Inserts() []runner.Insert {
 
 const postgresTally = `CREATE TABLE tally (stream text NOT NULL, n bigint NOT NULL, log_partition integer, log_offset bigint, event_id text NOT NULL)`
 
-const clickhouseTally = `CREATE TABLE IF NOT EXISTS {database}.tally (stream String, n Int64, log_partition Int32, log_offset Int64, event_id String)
+// Nothing is ever noted: a row with a null is compared like any other.
+const clickhouseTally = `CREATE TABLE IF NOT EXISTS {database}.tally (stream String, n Int64, log_partition Int32, log_offset Int64, event_id String, note Nullable(String))
 	ENGINE = MergeTree ORDER BY (stream, log_offset) SETTINGS non_replicated_deduplication_window = 1000`
 
 // world is everything a run needs, of the test's own.
