@@ -12,9 +12,9 @@ type Stream string
 // Org is the stream of facts about the EVE organisation as a whole.
 const Org Stream = "eve:org"
 
-// Roles is the stream of the roles that users may hold. It is not that of the
-// organisation because its events lie in another topic, and the decisions of a stream
-// are in order only within one.
+// Roles is the stream of the roles that users may hold and of the tokens that programs
+// hold for nobody's sake. It is not that of the organisation because its events lie in
+// another topic, and the decisions of a stream are in order only within one.
 const Roles Stream = "eve:roles"
 
 const (

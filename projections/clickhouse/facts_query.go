@@ -281,6 +281,22 @@ func eachRow(ctx context.Context, conn driver.Conn, budget Budget, doing, sql st
 	return nil
 }
 
+// begin makes out what every question needs: the bounds of its periods, the database of
+// the facts, and where the characters were. It completes the question, which may group
+// by the dimensions given.
+func (r *FactReader) begin(ctx context.Context, q *FactQuery, dimensions ...Dimension) ([]time.Time, string, memberships, error) {
+	bounds, err := q.periods(dimensions...)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	where, err := r.memberships(ctx, database, q)
+	return bounds, database, where, err
+}
+
 // filters are the conditions of a question that the rows can be chosen by.
 func (q *FactQuery) filters(p *query, types bool) string {
 	var where []string
@@ -326,15 +342,7 @@ type marketSums struct {
 // budget, and with [event.CodeUnavailable] if the projection or ClickHouse is not
 // there.
 func (r *FactReader) Market(ctx context.Context, q FactQuery) ([]MarketFigures, error) {
-	bounds, err := q.periods(ByCharacter, ByCorporation, ByType, ByLocation)
-	if err != nil {
-		return nil, err
-	}
-	database, err := r.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	where, err := r.memberships(ctx, database, &q)
+	bounds, database, where, err := r.begin(ctx, &q, ByCharacter, ByCorporation, ByType, ByLocation)
 	if err != nil {
 		return nil, err
 	}
@@ -444,15 +452,7 @@ func (r *FactReader) Mining(ctx context.Context, q FactQuery, prices map[int64]d
 		return nil, event.Errorf(event.CodeInvalid, "interval %q: the mining ledger has days and nothing finer: choose one of %v", q.Interval, Intervals()[1:])
 	}
 	q.Zone = time.UTC
-	bounds, err := q.periods(ByCharacter, ByCorporation, ByType, BySolarSystem)
-	if err != nil {
-		return nil, err
-	}
-	database, err := r.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	where, err := r.memberships(ctx, database, &q)
+	bounds, database, where, err := r.begin(ctx, &q, ByCharacter, ByCorporation, ByType, BySolarSystem)
 	if err != nil {
 		return nil, err
 	}
@@ -520,15 +520,7 @@ type SkillFigures struct {
 // ones observed before it are carried forward. In groups of corporations a character
 // counts for the one it is in at that end. It fails like [FactReader.Market].
 func (r *FactReader) SkillPoints(ctx context.Context, q FactQuery) ([]SkillFigures, error) {
-	bounds, err := q.periods(ByCharacter, ByCorporation)
-	if err != nil {
-		return nil, err
-	}
-	database, err := r.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	where, err := r.memberships(ctx, database, &q)
+	bounds, database, where, err := r.begin(ctx, &q, ByCharacter, ByCorporation)
 	if err != nil {
 		return nil, err
 	}
