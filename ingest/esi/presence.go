@@ -1,10 +1,8 @@
 package esi
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -77,22 +75,22 @@ func (p presence) spare(o Options, section Section, st state, now time.Time) (ti
 	}
 }
 
-// presence is what is known of a character; false if nothing is.
-func (s store) presence(ctx context.Context, character int64) (presence, bool, error) {
-	var p presence
-	err := s.pool.QueryRow(ctx, `
+// queryPresence asks when a character was last played; nothing is said if nobody
+// knows.
+func queryPresence(batch *pgx.Batch, character int64, said **presence) {
+	batch.Queue(`
 		SELECT p.online, p.last_login, p.last_logout, s.validated_at FROM ingest.presence p
 		JOIN ingest.section_state s ON s.character_id = p.character_id AND s.section = $2
-		WHERE p.character_id = $1 AND s.validated_at IS NOT NULL AND s.failing_since IS NULL`, character, string(eve.SectionOnline)).
-		Scan(&p.online, &p.lastLogin, &p.lastLogout, &p.seenAt)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return p, false, nil
-	case err != nil:
-		return p, false, fmt.Errorf("looking when character %d was last played: %w", character, err)
-	default:
-		return p, true, nil
-	}
+		WHERE p.character_id = $1 AND s.validated_at IS NOT NULL AND s.failing_since IS NULL`, character, string(eve.SectionOnline),
+	).QueryRow(func(row pgx.Row) error {
+		var p presence
+		err := row.Scan(&p.online, &p.lastLogin, &p.lastLogout, &p.seenAt)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		*said = &p
+		return err //nolint:wrapcheck // The caller says what was read.
+	})
 }
 
 // queuePresence notes when a character was last played, if the section tells.

@@ -38,27 +38,36 @@ func errForgotten(character int64) error {
 	return event.Errorf(event.CodeNotFound, "character %d was forgotten: it is not synced", character)
 }
 
-// load reads the state and the kept pages of each part in one round trip. A
-// section that was never read has an empty state.
-func (s store) load(ctx context.Context, character int64, section Section) (state, [][]transport.Page, error) {
+// kept is what is known of a section of a character from earlier syncs.
+type kept struct {
+	state
+	// parts are the pages of each part.
+	parts [][]transport.Page
+	// presence is when the character was last played; nil if nobody knows.
+	presence *presence
+}
+
+// load reads the state and the kept pages of each part in one round trip, and when
+// the character was last played if the section depends on it. A section that was never
+// read has an empty state.
+func (s store) load(ctx context.Context, character int64, section Section) (kept, error) {
 	batch := &pgx.Batch{}
 	forgotten := false
 	batch.Queue(`SELECT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)`, character).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&forgotten) })
-	var st state
+	known := kept{parts: make([][]transport.Page, len(section.Parts))}
 	batch.Queue(`
 		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
 		       last_spell_id, parts_complete, run_started_at, run_finished_at, pending
 		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section.Name),
 	).QueryRow(func(row pgx.Row) error {
-		err := st.scan(row)
+		err := known.scan(row)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
 	})
-	parts := make([][]transport.Page, len(section.Parts))
 	names := make([]string, len(section.Parts))
 	for i := range section.Parts {
 		names[i] = section.part(i)
@@ -74,19 +83,22 @@ func (s store) load(ctx context.Context, character int64, section Section) (stat
 			if err != nil {
 				return err
 			}
-			if i := slices.Index(names, name); i >= 0 && number == len(parts[i])+1 {
-				parts[i] = append(parts[i], page)
+			if i := slices.Index(names, name); i >= 0 && number == len(known.parts[i])+1 {
+				known.parts[i] = append(known.parts[i], page)
 			}
 		}
 		return rows.Err() //nolint:wrapcheck // Wrapped below.
 	})
+	if section.Played {
+		queryPresence(batch, character, &known.presence)
+	}
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return state{}, nil, fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
+		return kept{}, fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
 	}
 	if forgotten {
-		return state{}, nil, errForgotten(character)
+		return kept{}, errForgotten(character)
 	}
-	return st, parts, nil
+	return known, nil
 }
 
 // part is the name under which the pages of a part are kept.

@@ -229,11 +229,11 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", section.Name, character, context.Cause(ctx))
 		}
 	}
-	st, prior, err := s.store.load(ctx, character, section)
+	known, err := s.store.load(ctx, character, section)
 	if err != nil {
 		return Outcome{}, err
 	}
-	resumed := 0
+	st, resumed := known.state, 0
 	if st.pending != nil {
 		if st, err = s.resume(ctx, character, section, st); err != nil {
 			return Outcome{}, err
@@ -247,12 +247,8 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 		}
 		return Outcome{Result: result, ValidatedAt: st.ValidatedAt, NotBefore: st.NotBefore, Events: resumed}, nil
 	}
-	if spare && section.Played && resumed == 0 {
-		p, known, err := s.store.presence(ctx, character)
-		if err != nil {
-			return Outcome{}, err
-		}
-		if next, idle := p.spare(s.config.Options, section, st, s.config.Now()); known && idle {
+	if spare && known.presence != nil && resumed == 0 {
+		if next, idle := known.presence.spare(s.config.Options, section, st, s.config.Now()); idle {
 			return Outcome{Result: Spared, ValidatedAt: st.ValidatedAt, NotBefore: next}, nil
 		}
 	}
@@ -260,7 +256,7 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 		held := s.door.held(character, section.Name, s.config.Now())
 		return Outcome{Result: Deferred, ValidatedAt: st.ValidatedAt, NotBefore: held.RetryAt, Failure: held, Events: resumed}, nil
 	}
-	a := &attempt{syncer: s, character: character, section: section, state: st, prior: prior}
+	a := &attempt{syncer: s, character: character, section: section, state: st, prior: known.parts}
 	err = a.readWithin(ctx, s.config.ReadWithin)
 	var failure *transport.Failure
 	switch {

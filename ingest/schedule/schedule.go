@@ -159,7 +159,7 @@ func New(config Config) (*Scheduler, error) {
 		Queues:                      map[string]river.QueueConfig{idleQueue: {MaxWorkers: 1, FetchPollInterval: time.Hour}},
 		Workers:                     workers,
 		FetchCooldown:               fetchCooldown,
-		FetchPollInterval:           500 * time.Millisecond,
+		FetchPollInterval:           s.pollEvery(),
 		JobTimeout:                  s.runTimeout(),
 		RescueStuckJobsAfter:        s.runTimeout() + 10*time.Second,
 		CompletedJobRetentionPeriod: time.Hour,
