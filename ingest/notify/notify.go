@@ -123,7 +123,7 @@ type Standing struct {
 }
 
 // Config is what a [Noticer] works with. TokenErrors and Findings are off unless
-// they are set, MaxAge, Settle and Now have defaults; the rest must be set.
+// they are set, MaxAge, Settle, Reconsider and Now have defaults; the rest must be set.
 type Config struct {
 	// Pool is on a database with the tables of ingest's schema.
 	Pool     *pgxpool.Pool
@@ -142,6 +142,9 @@ type Config struct {
 	// Settle is how long nothing must have come of an audit until its findings are
 	// told: 5 s.
 	Settle time.Duration
+	// Reconsider is how long a lost login is not told of yet: 30 s. Removing a character
+	// ends its login, too, and whoever reads at that moment sees it first.
+	Reconsider time.Duration
 	// MaxAge is how old an event may be to be news: 24 h. Of older ones, such as
 	// those of a log that is read for the first time, nobody is told.
 	MaxAge time.Duration
@@ -158,6 +161,9 @@ const DefaultMaxAge = 24 * time.Hour
 // DefaultSettle is how long nothing must have come of an audit until its findings
 // are told.
 const DefaultSettle = 5 * time.Second
+
+// DefaultReconsider is how long a lost login is not told of yet.
+const DefaultReconsider = 30 * time.Second
 
 // Noticer makes notices of events. It must be given those of a character or a
 // consortium in order, each at least once.
@@ -177,6 +183,9 @@ func NewNoticer(c Config) (*Noticer, error) {
 	}
 	if c.Settle == 0 {
 		c.Settle = DefaultSettle
+	}
+	if c.Reconsider == 0 {
+		c.Reconsider = DefaultReconsider
 	}
 	if c.Noted == nil {
 		c.Noted = func() {}
@@ -237,6 +246,9 @@ func (n *Noticer) react(ctx context.Context, tx pgx.Tx, e event.Recorded, charac
 	case eve.CharacterForgotten:
 		return false, Forget(ctx, tx, character)
 	case eve.CharacterRegistered, eve.CharacterReclaimed:
+		if err := n.withdraw(ctx, tx, character); err != nil {
+			return false, err
+		}
 		_, err := tx.Exec(ctx, "DELETE FROM ingest.notice_login WHERE character_id = $1", character)
 		return false, err
 	case eve.CharacterOrphaned:
@@ -255,6 +267,9 @@ func (n *Noticer) react(ctx context.Context, tx pgx.Tx, e event.Recorded, charac
 
 // removed tells of a character without an owner, and whom it concerns.
 func (n *Noticer) removed(ctx context.Context, tx pgx.Tx, e event.Recorded, character int64, p eve.CharacterOrphaned) (bool, error) {
+	if err := n.withdraw(ctx, tx, character); err != nil {
+		return false, err
+	}
 	notice := Notice{Kind: KindRemoved, CharacterID: character, Reason: p.Reason}
 	if n.config.Recipients != nil {
 		var err error
@@ -263,6 +278,15 @@ func (n *Noticer) removed(ctx context.Context, tx pgx.Tx, e event.Recorded, char
 		}
 	}
 	return n.note(ctx, tx, e, notice)
+}
+
+// withdraw takes back that a login was lost, if nobody was told yet. The row stays: the
+// same event may be given again.
+func (n *Noticer) withdraw(ctx context.Context, tx pgx.Tx, character int64) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE ingest.notice SET state = 'withdrawn', settled_at = $3 WHERE character_id = $1 AND kind = $2 AND state = 'due' AND attempts = 0`,
+		character, string(KindTokenError), n.config.Now().UTC())
+	return err
 }
 
 // loginLost tells of a lost login once until the character is registered again:
@@ -297,12 +321,15 @@ func (n *Noticer) note(ctx context.Context, tx pgx.Tx, e event.Recorded, notice 
 	}
 	notice.EventID, notice.OccurredAt = e.ID, e.Time.UTC()
 	now := n.config.Now().UTC()
-	state := "due"
+	state, due := "due", now
+	if notice.Kind == KindTokenError {
+		due = now.Add(n.config.Reconsider)
+	}
 	old := now.Sub(notice.OccurredAt) > n.config.MaxAge
 	if old {
 		state = "too_old"
 	}
-	noted, err := n.write(ctx, tx, written{notice: notice, state: state, at: now, due: now})
+	noted, err := n.write(ctx, tx, written{notice: notice, state: state, at: now, due: due})
 	if err != nil || !noted {
 		return false, err
 	}

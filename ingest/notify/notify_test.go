@@ -116,6 +116,15 @@ func (r *rig) say(p event.Payload) event.Recorded {
 	return e
 }
 
+// toldLater are the kinds of what was delivered once lost logins are told of.
+func (r *rig) toldLater() []notify.Kind {
+	r.t.Helper()
+	now := r.now
+	r.now = now.Add(notify.DefaultReconsider)
+	defer func() { r.now = now }()
+	return r.told()
+}
+
 // told are the kinds of what was delivered.
 func (r *rig) told() (kinds []notify.Kind) {
 	r.t.Helper()
@@ -135,21 +144,21 @@ func TestALostLoginIsToldOnceUntilTheCharacterIsRegisteredAgain(t *testing.T) {
 	first := r.say(failing(eve.SectionWallet, eve.FailureToken))
 	r.say(failing(eve.SectionMails, eve.FailureToken))
 	r.say(failing(eve.SectionShip, eve.FailureServer))
-	require.Equal(t, []notify.Kind{notify.KindTokenError}, r.told())
+	require.Equal(t, []notify.Kind{notify.KindTokenError}, r.toldLater())
 	require.Equal(t, notify.Notice{
 		EventID: first.ID, Kind: notify.KindTokenError, CharacterID: pilot, CharacterName: "Bruce Wayne", UserID: "ada", Reason: "the login is gone", OccurredAt: r.now,
 	}, r.fake.sent[0])
 	require.Contains(t, r.fake.sent[0].Text(), "muster character register --user ada --character 90000001")
 
 	r.say(eve.CharacterReclaimed{CharacterID: pilot, UserID: "ada"})
-	require.Len(t, r.told(), 1)
+	require.Len(t, r.toldLater(), 1)
 	r.say(failing(eve.SectionWallet, eve.FailureToken))
 	r.say(failing(eve.SectionMails, eve.FailureToken))
-	require.Len(t, r.told(), 2)
+	require.Len(t, r.toldLater(), 2)
 
 	// Kafka gives all of it again.
 	require.NoError(t, r.noticer.React(t.Context(), first))
-	require.Len(t, r.told(), 2)
+	require.Len(t, r.toldLater(), 2)
 }
 
 func TestRemovedAndDisabledCharactersAreTold(t *testing.T) {
@@ -157,18 +166,35 @@ func TestRemovedAndDisabledCharactersAreTold(t *testing.T) {
 	r.say(eve.CharacterDisabled{CharacterID: pilot, Reason: "on leave"})
 	r.say(eve.CharacterOrphaned{CharacterID: pilot, Reason: eve.ReasonOwnerHash})
 	r.say(eve.CharacterEnabled{CharacterID: pilot})
-	require.Equal(t, []notify.Kind{notify.KindDisabled, notify.KindRemoved}, r.told())
+	require.Equal(t, []notify.Kind{notify.KindDisabled, notify.KindRemoved}, r.toldLater())
 	require.Equal(t, eve.ReasonOwnerHash, r.fake.sent[1].Reason)
 
 	r.standing, r.known = notify.Standing{Orphaned: true}, true
 	r.say(failing(eve.SectionWallet, eve.FailureToken))
-	require.Len(t, r.told(), 2, "an orphan's owner is not waited for")
+	require.Len(t, r.toldLater(), 2, "an orphan's owner is not waited for")
+}
+
+func TestALoginThatARemovalEndedIsNotTold(t *testing.T) {
+	for name, then := range map[string]event.Payload{
+		"removed":          eve.CharacterOrphaned{CharacterID: pilot, Reason: eve.ReasonOwnerHash},
+		"registered again": eve.CharacterReclaimed{CharacterID: pilot, UserID: "ada"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			lost := r.say(failing(eve.SectionWallet, eve.FailureToken))
+			require.NoError(t, r.deliverer.Deliver(t.Context()))
+			require.Empty(t, r.fake.sent, "somebody may be removing it")
+			r.say(then)
+			require.NoError(t, r.noticer.React(t.Context(), lost), "Kafka may give all of it again")
+			require.NotContains(t, r.toldLater(), notify.KindTokenError)
+		})
+	}
 }
 
 func TestTokenErrorsAreNotToldIfNobodyWantsToKnow(t *testing.T) {
 	r := newRig(t, func(c *notify.Config, _ *notify.DelivererConfig) { c.TokenErrors = false })
 	r.say(failing(eve.SectionWallet, eve.FailureToken))
-	require.Empty(t, r.told())
+	require.Empty(t, r.toldLater())
 }
 
 func TestOldEventsAreNoNews(t *testing.T) {
@@ -178,10 +204,10 @@ func TestOldEventsAreNoNews(t *testing.T) {
 	r.now = r.now.Add(notify.DefaultMaxAge + time.Second)
 	require.NoError(t, r.noticer.React(t.Context(), old))
 	require.NoError(t, r.noticer.React(t.Context(), lost))
-	require.Empty(t, r.told())
+	require.Empty(t, r.toldLater())
 	require.Contains(t, r.out.String(), "too old to be news")
 	r.say(failing(eve.SectionMails, eve.FailureToken))
-	require.Empty(t, r.told(), "it was lost long ago")
+	require.Empty(t, r.toldLater(), "it was lost long ago")
 }
 
 func TestWhatIsForgottenIsNotToldAnyMore(t *testing.T) {
@@ -189,7 +215,7 @@ func TestWhatIsForgottenIsNotToldAnyMore(t *testing.T) {
 	r.say(eve.CharacterDisabled{CharacterID: pilot, Reason: "r"})
 	r.say(failing(eve.SectionWallet, eve.FailureToken))
 	r.say(eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for"})
-	require.Empty(t, r.told())
+	require.Empty(t, r.toldLater())
 	for _, table := range []string{"notice", "notice_login"} {
 		var n int
 		require.NoError(t, r.pool.QueryRow(t.Context(), "SELECT count(*) FROM ingest."+table).Scan(&n))
