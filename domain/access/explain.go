@@ -258,13 +258,13 @@ func (t *complianceTrack) tell(f Fact) {
 			c := t.character(listed.CharacterID)
 			c.story.Name = cmp.Or(c.story.Name, listed.Name)
 			if c.listed == nil {
-				c.listed = step(StepListed, listed.CharacterID, fmt.Sprintf("%s is on the list of what the user owns.", c.called()))
+				c.listed = step(StepListed, listed.CharacterID, c.called()+" is on the list of what the user owns.")
 			}
 		}
 		for _, id := range t.ids() {
 			if c := t.characters[id]; c.listed != nil && !on[id] {
 				c.listed = nil
-				step(StepUnlisted, id, fmt.Sprintf("%s is not on the list any more of what the user owns.", c.called()))
+				step(StepUnlisted, id, c.called()+" is not on the list any more of what the user owns.")
 			}
 		}
 	}

@@ -267,7 +267,7 @@ func placeIn(c Content, key string, raw json.RawMessage) AssetPlace {
 	}
 	for _, outer := range chainOf(c, key) {
 		// Keys of assets are their ids.
-		id, _ := strconv.ParseInt(outer, 10, 64) //nolint:errcheck // see above
+		id, _ := strconv.ParseInt(outer, 10, 64)
 		p.In = append(p.In, id)
 	}
 	return p

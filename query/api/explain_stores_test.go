@@ -46,7 +46,8 @@ func (w *watched) requireEvents(steps ...api.Provenance) {
 		// The index may be behind.
 		require.Eventually(w.t, func() bool { return w.get(target).StatusCode == http.StatusOK }, 30*time.Second, 20*time.Millisecond, "%s", target)
 		found := decoded[api.EventDetail](w.t, w.get(target))
-		require.Equal(w.t, p, api.Provenance{EventID: found.ID, Topic: found.Topic, Partition: found.Partition, Offset: found.Offset})
+		at := api.Provenance{EventID: found.ID, Topic: found.Topic, Partition: found.Partition, Offset: found.Offset}
+		require.Equal(w.t, p, at)
 	}
 }
 
