@@ -11,15 +11,34 @@ import (
 	"time"
 )
 
-// explainCommand tells why a finding is there.
+// explainCommand tells why things are as they are.
 type explainCommand struct {
+	Finding    explainFinding    `cmd:"" default:"withargs" help:"Why a finding is there: which side changed, when, by whom, and what proves it."`
+	Compliance explainCompliance `cmd:"" help:"Why a user is not compliant, and since when."`
+	Balance    explainBalance    `cmd:"" help:"Why the balance of a character's wallet differs."`
+	Skillset   explainSkillset   `cmd:"" help:"Why a character does not meet a skill set any more."`
+	Asset      explainAsset      `cmd:"" help:"Where an asset of a character went."`
+}
+
+// Help implements kong's detailed help.
+func (c *explainCommand) Help() string {
+	return `Examples:
+  muster explain 0f5c2d0e-6d1f-5b7e-9a53-2f4d3c1b7a10
+  muster explain compliance ada
+  muster explain balance 90000001 --since 2026-04-01T00:00:00Z
+  muster explain skillset 90000001 7d444840-9dc0-11d1-b245-5ffdce74fad5
+  muster explain asset 90000001 1000000016835`
+}
+
+// explainFinding tells why a finding is there.
+type explainFinding struct {
 	Finding    string `arg:"" help:"The finding's id, as in the list of findings."`
 	Consortium string `help:"The consortium that it must belong to; any if left out." placeholder:"NAME"`
 	Output     string `help:"Format: json, csv or table." enum:"json,csv,table" default:"table"`
 }
 
 // Help implements kong's detailed help.
-func (c *explainCommand) Help() string {
+func (c *explainFinding) Help() string {
 	return `The log is read again: which side changed, which record, by which event, by whom and why, or between
 which two readings of AnVIL; what else changed with it; and whether the read model agrees with the log.
 As CSV only the timeline is printed.
@@ -80,7 +99,7 @@ type place struct {
 func (p place) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
 
 // Run implements the subcommand.
-func (c *explainCommand) Run(ctx context.Context, env *environment) error {
+func (c *explainFinding) Run(ctx context.Context, env *environment) error {
 	api, err := env.settings.client()
 	if err != nil {
 		return err
@@ -106,7 +125,7 @@ func (c *explainCommand) Run(ctx context.Context, env *environment) error {
 	return nil
 }
 
-func (c *explainCommand) print(w io.Writer, a explainAnswer, raw json.RawMessage) error {
+func (c *explainFinding) print(w io.Writer, a explainAnswer, raw json.RawMessage) error {
 	timeline := newTable("time", "side", "record", "by", "what", "reason", "agreed", "event", "position")
 	for _, m := range a.Timeline {
 		side := m.Side

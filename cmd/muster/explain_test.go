@@ -61,3 +61,53 @@ func TestAReadModelThatDiffersFromTheLogEndsWithOne(t *testing.T) {
 	require.Equal(t, exitError, exit)
 	require.Contains(t, stderr, "there is no finding")
 }
+
+const stepLine = `{"at": "2026-05-01T12:00:00Z", "kind": "gone", "section": "assets", "words": "=It went.", "actor": "ada", ` + lies + `}`
+
+func TestDiscrepanciesOfCharactersAreExplainedByCommand(t *testing.T) {
+	f := func(answer string, wantExit int, path string, query map[string]string, want []string, args ...string) {
+		t.Helper()
+		asked, stdout, stderr, exit := declaring(t, http.StatusOK, answer, append([]string{"explain"}, args...)...)
+		require.Equal(t, wantExit, exit, stderr)
+		require.Equal(t, path, asked[0].path)
+		for name, value := range query {
+			require.Equal(t, value, asked[0].query.Get(name))
+		}
+		for _, text := range append(want, "In short.", "(4 in the middle are left out)", "=It went.", "muster.eve.v1/3@41", "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11") {
+			require.Contains(t, stdout, text)
+		}
+		_, stdout, _, exit = declaring(t, http.StatusOK, answer, append(append([]string{"explain"}, args...), "--output", "json")...)
+		require.Equal(t, wantExit, exit)
+		require.JSONEq(t, answer, stdout)
+		_, stdout, _, exit = declaring(t, http.StatusOK, answer, append(append([]string{"explain"}, args...), "--output", "csv")...)
+		require.Equal(t, wantExit, exit)
+		lines, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
+		require.NoError(t, err)
+		require.Equal(t, []string{"2026-05-01T12:00:00Z", "gone", "'=It went.", "ada", "0b0e7f6e-2f0a-4a43-9f57-3f8a5a0c7f11", "muster.eve.v1/3@41"}, lines[1])
+		_, _, stderr, exit = declaring(t, http.StatusNotFound, `{"detail": "there is no such thing"}`, append([]string{"explain"}, args...)...)
+		require.Equal(t, exitError, exit)
+		require.Contains(t, stderr, "there is no such thing")
+	}
+	answer := func(verdict, more string) string {
+		return `{"verdict": "` + verdict + `", "narrative": ["In short."], "steps": [` + stepLine + `], "steps_omitted": 4` + more + `}`
+	}
+	const day, set = "2026-05-01T12:00:00Z", "7d444840-9dc0-11d1-b245-5ffdce74fad5"
+	f(answer("differs", `, "types": [{"ref_type": "bounty_prizes", "entries": 3, "sum": "150.00"}]`), exitFindings, "/v1/characters/7/ledger/explain",
+		map[string]string{"since": day, "until": "", "entry": "9"}, []string{"bounty_prizes", "150.00"}, "balance", "7", "--since", day, "--entry", "9")
+	f(answer("accounted_for", ""), exitOK, "/v1/characters/7/ledger/explain", nil, nil, "balance", "7")
+	match := strings.Replace(stepLine, `"at"`, `"exact": true, "certain": %CERTAIN%, "at"`, 1)
+	losses := `, "losses": [{"after": "` + day + `", "before": "2026-05-02T12:00:00Z", "quantity": 3, "matches": [` + strings.Replace(match, "%CERTAIN%", "false", 1) + "," + strings.Replace(match, "%CERTAIN%", "true", 1) + `]},
+		{"after": "` + day + `", "before": "` + day + `", "quantity": 1, "matches": []}], "sections_not_shown": ["contracts"]`
+	f(answer("gone", losses), exitFindings, "/v1/characters/7/assets/9/explain", nil,
+		[]string{"Gone between " + day + " and 2026-05-02T12:00:00Z: 3", "possible, as many", "certain", "Nothing is known that may have taken it.", "sections that you may not see: [contracts]"}, "asset", "7", "9")
+	f(answer("there", ""), exitOK, "/v1/characters/7/assets/9/explain", nil, nil, "asset", "7", "9")
+	f(answer("no_longer_met", `, "lacks": [{"type_id": 3300, "type_name": "Gunnery", "required": 5, "active": 4, "trained": 4, "cause": "set_changed", "since": "`+day+`"}]`), exitFindings,
+		"/v1/characters/7/skill-sets/"+set+"/explain", nil, []string{"Gunnery", "set_changed"}, "skillset", "7", set)
+	f(answer("met", ""), exitOK, "/v1/characters/7/skill-sets/"+set+"/explain", nil, nil, "skillset", "7", set)
+
+	user := strings.Replace(stepLine, lies, `"event": {`+lies+`}`, 1)
+	compliance := func(verdict, more string) string { return strings.Replace(answer(verdict, more), stepLine, user, 1) }
+	f(compliance("not_compliant", `, "characters_hidden": 2, "verified": false, "differs": "it is behind"`), exitFindings, "/v1/reports/compliance/users/a%20b/explain", nil,
+		[]string{"What happened to 2 characters is left out", "NOT verified: it is behind"}, "compliance", "a b")
+	f(compliance("compliant", `, "verified": true`), exitOK, "/v1/reports/compliance/users/ada/explain", nil, nil, "compliance", "ada")
+}

@@ -129,7 +129,7 @@ type commandLine struct {
 	Declare declareCommand `cmd:"" help:"Declare what a consortium ought to look like, from a file or record by record."`
 	Sweep   sweepCommand   `cmd:"" help:"Ask AnVIL what a consortium looks like, once, now."`
 	Audit   auditCommand   `cmd:"" help:"Compare what is declared with what AnVIL answers."`
-	Explain explainCommand `cmd:"" help:"Tell why a finding is there: which side changed, when, by whom, and what proves it."`
+	Explain explainCommand `cmd:"" help:"Tell why a finding is there, a user is not compliant, a balance differs, a skill set is not met, or where an asset went."`
 
 	Events    eventsCommand    `cmd:"" help:"List the events of the log, and show one of them with its value."`
 	Finding   findingCommand   `cmd:"" help:"List the findings of a consortium, and show one of them."`

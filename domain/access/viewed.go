@@ -125,3 +125,20 @@ func (v View) Widest() Way {
 		return ""
 	}
 }
+
+// Way is by which right a report that is bounded by the audience goes furthest; empty for
+// one of nobody.
+func (a Audience) Way() Way {
+	switch {
+	case a.Everybody:
+		return ByEverything
+	case a.Scope.AllianceID != 0:
+		return ByAlliance
+	case a.Scope.CorporationID != 0:
+		return ByCorporation
+	case a.User != "":
+		return ByOwnership
+	default:
+		return ""
+	}
+}

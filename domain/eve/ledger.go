@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/muster-sync/muster/domain/event"
 )
 
@@ -67,6 +69,9 @@ const (
 	CauseUnreadable CauseKind = "unreadable"
 	// CauseESI: ESI itself said so.
 	CauseESI CauseKind = "esi"
+	// CauseRetention: a policy has removed the older entries, of which the closing balance
+	// is left; see [JournalClosed].
+	CauseRetention CauseKind = "retention"
 	// CauseUnknown: the log has no reason.
 	CauseUnknown CauseKind = "unknown"
 )
@@ -79,6 +84,8 @@ type LedgerCause struct {
 	From, To time.Time
 	// Words is a sentence.
 	Words string
+	// Events are the ids of the events that show it, in the order of the log.
+	Events []uuid.UUID
 }
 
 // LedgerBreak is a place in which a ledger is not continuous.
@@ -98,6 +105,9 @@ type LedgerBreak struct {
 	Causes   []LedgerCause
 	// Words say what is wrong and why, in a few sentences.
 	Words string
+	// Events are the ids of the events that show it: those of the entries around it, or
+	// of the readings.
+	Events []uuid.UUID
 }
 
 // LedgerReport tells how far a wallet's journal accounts for its balance.
@@ -139,8 +149,23 @@ type Ledger struct {
 	// ended are spells in which nobody read, open those that still hold.
 	ended []LedgerCause
 	open  map[CauseKind]LedgerCause
-	// begun is when the character was first registered.
-	begun time.Time
+	// begun is when the character was first registered, begunBy the event.
+	begun   time.Time
+	begunBy uuid.UUID
+	// closed is the last closing, nil for none.
+	closed *ledgerClosing
+}
+
+// ledgerClosing is a [JournalClosed] that has been read.
+type ledgerClosing struct {
+	JournalClosed
+
+	// day is the moment before which the books are closed.
+	day time.Time
+	// sum is that of the entries, balance what the last of them left; nil if not known.
+	sum     ISK
+	balance *ISK
+	event   uuid.UUID
 }
 
 type ledgerEntry struct {
@@ -149,6 +174,8 @@ type ledgerEntry struct {
 	id int64
 	// fetched is when the reading was made that it was recorded from.
 	fetched time.Time
+	// event is the one that recorded it.
+	event uuid.UUID
 }
 
 // before is the balance before the entry; false if it has none.
@@ -162,17 +189,20 @@ func (e ledgerEntry) before() (ISK, bool) {
 type ledgerBalance struct {
 	at      time.Time
 	balance ISK
+	event   uuid.UUID
 }
 
 // failing is the one spell of failures that a section can be in.
 const failing CauseKind = "failing"
 
 // Follow applies the next event of the character's stream. It fails with
-// [event.CodePoisoned] for an entry or a balance that cannot be read.
+// [event.CodePoisoned] for an entry, a balance or a closing that cannot be read.
 func (l *Ledger) Follow(e event.Event, p event.Payload) error {
 	switch p := p.(type) {
 	case JournalRecorded:
 		return l.record(e, p)
+	case JournalClosed:
+		return l.close(e, p)
 	case SectionObserved:
 		if p.Section != SectionWallet {
 			return nil
@@ -181,33 +211,33 @@ func (l *Ledger) Follow(e event.Event, p event.Payload) error {
 		if err != nil {
 			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
 		}
-		l.seen = append(l.seen, ledgerBalance{p.FetchedAt.UTC(), balance})
+		l.seen = append(l.seen, ledgerBalance{p.FetchedAt.UTC(), balance, e.ID})
 	case CharacterRegistered:
 		if l.begun.IsZero() {
-			l.begun = e.Time.UTC()
+			l.begun, l.begunBy = e.Time.UTC(), e.ID
 		}
-		l.end(CauseNoOwner, e.Time)
+		l.end(CauseNoOwner, e)
 	case CharacterReclaimed:
-		l.end(CauseNoOwner, e.Time)
+		l.end(CauseNoOwner, e)
 	case CharacterOrphaned:
-		l.begin(CauseNoOwner, LedgerCause{Kind: CauseNoOwner, From: e.Time, Words: fmt.Sprintf("The character had no owner (%s), and is not read without one.", p.Reason)})
+		l.begin(CauseNoOwner, LedgerCause{Kind: CauseNoOwner, From: e.Time, Events: []uuid.UUID{e.ID}, Words: fmt.Sprintf("The character had no owner (%s), and is not read without one.", p.Reason)})
 	case CharacterDisabled:
-		l.begin(CauseDisabled, LedgerCause{Kind: CauseDisabled, From: e.Time, Words: fmt.Sprintf("The sync of the character was switched off (%s).", p.Reason)})
+		l.begin(CauseDisabled, LedgerCause{Kind: CauseDisabled, From: e.Time, Events: []uuid.UUID{e.ID}, Words: fmt.Sprintf("The sync of the character was switched off (%s).", p.Reason)})
 	case CharacterEnabled:
-		l.end(CauseDisabled, e.Time)
+		l.end(CauseDisabled, e)
 	case SectionFailed:
 		if p.Section != SectionWalletJournal {
 			return nil
 		}
-		l.end(failing, e.Time)
+		l.end(failing, e)
 		since := p.Since
 		if since.IsZero() || since.After(e.Time) {
 			since = e.Time
 		}
-		l.begin(failing, LedgerCause{Kind: causeOf(p.Class), From: since, Words: fmt.Sprintf("The journal could not be read (%s): %s.", p.Class, p.Message)})
+		l.begin(failing, LedgerCause{Kind: causeOf(p.Class), From: since, Events: []uuid.UUID{e.ID}, Words: fmt.Sprintf("The journal could not be read (%s): %s.", p.Class, p.Message)})
 	case SectionRecovered:
 		if p.Section == SectionWalletJournal {
-			l.end(failing, e.Time)
+			l.end(failing, e)
 		}
 	}
 	return nil
@@ -234,13 +264,14 @@ func (l *Ledger) begin(slot CauseKind, c LedgerCause) {
 	}
 }
 
-func (l *Ledger) end(slot CauseKind, at time.Time) {
+func (l *Ledger) end(slot CauseKind, by event.Event) {
 	c, holds := l.open[slot]
 	if !holds {
 		return
 	}
 	delete(l.open, slot)
-	c.To = at.UTC()
+	c.To = by.Time.UTC()
+	c.Events = append(slices.Clone(c.Events), by.ID)
 	if c.Kind == CauseOutage && c.To.Sub(c.From) <= longestDowntime && inDowntime(c.From, c.To) {
 		c.Kind = CauseDowntime
 	}
@@ -258,6 +289,45 @@ func inDowntime(from, to time.Time) bool {
 	return false
 }
 
+// close takes the closing balance of older entries in, unless a later one is known.
+func (l *Ledger) close(e event.Event, p JournalClosed) error {
+	if l.closed != nil && p.Before < l.closed.Before {
+		return nil
+	}
+	c := ledgerClosing{JournalClosed: p, event: e.ID}
+	var err error
+	if c.day, err = time.Parse(dayLayout, p.Before); err != nil {
+		return event.Errorf(event.CodePoisoned, "event %s: before %q: must be a day such as 2026-01-31", e.Key(), p.Before)
+	}
+	if c.sum, err = ParseISK(p.Sum); err != nil {
+		return event.Errorf(event.CodePoisoned, "event %s: sum: %w", e.Key(), err)
+	}
+	if p.Balance != "" {
+		balance, err := ParseISK(p.Balance)
+		if err != nil {
+			return event.Errorf(event.CodePoisoned, "event %s: balance: %w", e.Key(), err)
+		}
+		c.balance = &balance
+	}
+	l.closed = &c
+	return nil
+}
+
+// cause says that retention has removed the older entries.
+func (c *ledgerClosing) cause() LedgerCause {
+	left := "of which the last had no balance"
+	if c.balance != nil {
+		left = fmt.Sprintf("which left a balance of %s ISK", *c.balance)
+	}
+	return LedgerCause{Kind: CauseRetention, To: c.day, Events: []uuid.UUID{c.event}, Words: fmt.Sprintf(
+		"Entries of before %s are kept no longer: %d of them, with a sum of %s ISK, were closed, %s.", c.Before, c.JournalClosed.Entries, c.sum, left)}
+}
+
+// anchor is the last entry that was closed.
+func (c *ledgerClosing) anchor() ledgerEntry {
+	return ledgerEntry{JournalLine: JournalLine{Date: c.LastAt.UTC(), Balance: c.balance}, id: c.LastEntryID, event: c.event}
+}
+
 func (l *Ledger) record(e event.Event, p JournalRecorded) error {
 	lines := make([]ledgerEntry, len(p.Entries))
 	for i, entry := range p.Entries {
@@ -266,7 +336,7 @@ func (l *Ledger) record(e event.Event, p JournalRecorded) error {
 			return event.Errorf(event.CodePoisoned, "event %s: %w", e.Key(), err)
 		}
 		line.Date = line.Date.UTC()
-		lines[i] = ledgerEntry{line, entry.ID, p.FetchedAt.UTC()}
+		lines[i] = ledgerEntry{line, entry.ID, p.FetchedAt.UTC(), e.ID}
 	}
 	if l.entries == nil {
 		l.entries = map[int64]ledgerEntry{}
@@ -281,6 +351,7 @@ func (l *Ledger) record(e event.Event, p JournalRecorded) error {
 		default:
 			b := LedgerBreak{
 				Kind: BreakConflict, From: first.Date, To: line.Date, Before: line.id, After: line.id, Expected: &first.Amount, Found: &line.Amount, Difference: line.Amount - first.Amount,
+				Events: []uuid.UUID{first.event, line.event},
 				Causes: []LedgerCause{{Kind: CauseESI, From: line.fetched, To: line.fetched, Words: "ESI listed one entry with two contents, which it never should."}},
 			}
 			if b.To.Before(b.From) {
@@ -309,9 +380,13 @@ func (l *Ledger) Report() LedgerReport {
 		latest := slices.MaxFunc(l.seen, func(a, b ledgerBalance) int { return a.at.Compare(b.at) })
 		r.SeenAt, r.Seen = latest.at, &latest.balance
 	}
-	if len(entries) > 0 {
+	switch {
+	case len(entries) > 0:
 		l.follow(&r, entries)
 		l.compareBalances(&r, entries)
+	case l.closed != nil:
+		r.Before = []LedgerCause{l.closed.cause()}
+		r.Opening, r.Closing = l.closed.balance, l.closed.balance
 	}
 	slices.SortStableFunc(r.Breaks, func(a, b LedgerBreak) int {
 		return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To), cmp.Compare(a.After, b.After))
@@ -325,23 +400,29 @@ func (l *Ledger) follow(r *LedgerReport, entries []ledgerEntry) {
 	r.First, r.Last = first.Date, last.Date
 	r.Before = l.reasons(first.fetched.Add(-JournalKept), first.Date, false)
 	if !l.begun.IsZero() && first.Date.Before(l.begun) {
-		r.Before = append([]LedgerCause{{Kind: CauseNotRegistered, To: l.begun, Words: fmt.Sprintf("The character was registered on %s, and ESI lists 30 days.", said(l.begun))}}, r.Before...)
+		r.Before = append([]LedgerCause{{Kind: CauseNotRegistered, To: l.begun, Events: []uuid.UUID{l.begunBy}, Words: fmt.Sprintf("The character was registered on %s, and ESI lists 30 days.", said(l.begun))}}, r.Before...)
 	}
 	// running is the balance after the entry before, known if there is one.
 	var running ISK
 	known := false
 	var anchor ledgerEntry
+	if c := l.closed; c != nil && !first.Date.Before(c.day) {
+		r.Before = append([]LedgerCause{c.cause()}, r.Before...)
+		if c.balance != nil {
+			running, known, anchor, r.Opening = *c.balance, true, c.anchor(), c.balance
+		}
+	}
 	for i, e := range entries {
 		r.Income += max(e.Amount, 0)
 		r.Expense -= min(e.Amount, 0)
 		before, has := e.before()
 		switch {
-		case !has && i == 0:
+		case !has && i == 0 && !known:
 			r.Breaks = append(r.Breaks, LedgerBreak{
-				Kind: BreakUnknownOpening, From: e.Date, To: e.Date, After: e.id, Causes: []LedgerCause{{Kind: CauseESI, From: e.fetched, To: e.fetched, Words: "ESI sent no balance with the entry."}},
+				Kind: BreakUnknownOpening, From: e.Date, To: e.Date, After: e.id, Events: []uuid.UUID{e.event}, Causes: []LedgerCause{{Kind: CauseESI, From: e.fetched, To: e.fetched, Words: "ESI sent no balance with the entry."}},
 				Words: fmt.Sprintf("The first entry, %d of %s, has no balance, so nobody can say with how much the ledger begins.", e.id, said(e.Date)),
 			})
-		case i == 0:
+		case i == 0 && !known:
 			r.Opening = &before
 		case has && known && before != running:
 			r.Breaks = append(r.Breaks, l.between(anchor, e, running, before))
@@ -362,7 +443,7 @@ func (l *Ledger) follow(r *LedgerReport, entries []ledgerEntry) {
 
 // between is the break between two entries.
 func (l *Ledger) between(a, b ledgerEntry, expected, found ISK) LedgerBreak {
-	out := LedgerBreak{From: a.Date, To: b.Date, Before: a.id, After: b.id, Expected: &expected, Found: &found, Difference: found - expected}
+	out := LedgerBreak{From: a.Date, To: b.Date, Before: a.id, After: b.id, Expected: &expected, Found: &found, Difference: found - expected, Events: []uuid.UUID{a.event, b.event}}
 	listed := b.fetched.Add(-JournalKept)
 	if !listed.After(a.Date) {
 		out.Kind = BreakMismatch
@@ -404,7 +485,7 @@ func (l *Ledger) reasons(from, to time.Time, must bool) []LedgerCause {
 	all := slices.Concat(l.ended, slices.Collect(maps.Values(l.open)))
 	found := slices.DeleteFunc(all, func(c LedgerCause) bool { return overlap(c) <= 0 })
 	if !l.begun.IsZero() && from.Before(l.begun) && must {
-		found = append(found, LedgerCause{Kind: CauseNotRegistered, To: l.begun, Words: fmt.Sprintf("The character was registered on %s.", said(l.begun))})
+		found = append(found, LedgerCause{Kind: CauseNotRegistered, To: l.begun, Events: []uuid.UUID{l.begunBy}, Words: fmt.Sprintf("The character was registered on %s.", said(l.begun))})
 	}
 	if grave := slices.DeleteFunc(slices.Clone(found), func(c LedgerCause) bool { return c.Kind == CauseDowntime }); len(grave) > 0 {
 		found = grave
@@ -453,9 +534,11 @@ func (l *Ledger) compareBalances(r *LedgerReport, entries []ledgerEntry) {
 		case !known || fits:
 			flush()
 		case run == nil:
-			run = &LedgerBreak{Kind: BreakBalance, From: s.at, To: s.at, Expected: &left, Found: &s.balance, Difference: s.balance - left, Readings: 1}
+			run = &LedgerBreak{Kind: BreakBalance, From: s.at, To: s.at, Expected: &left, Found: &s.balance, Difference: s.balance - left, Readings: 1, Events: []uuid.UUID{s.event}}
 		default:
 			run.To = s.at
+			// The first reading and the last one show it.
+			run.Events = append(run.Events[:1], s.event)
 			run.Readings++
 		}
 	}
@@ -491,11 +574,18 @@ func leftBy(entries []ledgerEntry, s ledgerBalance) (left ISK, known, fits bool)
 }
 
 // inOrder are the entries as they followed one another: by moment, and within a second
-// by id, unless only another order adds up.
+// by id, unless only another order adds up. Closed ones of which some are removed
+// already are left out: what is left of them has holes that are no breaks.
 func (l *Ledger) inOrder() []ledgerEntry {
 	entries := slices.SortedFunc(maps.Values(l.entries), func(a, b ledgerEntry) int {
 		return cmp.Or(a.Date.Compare(b.Date), cmp.Compare(a.id, b.id))
 	})
+	if c := l.closed; c != nil {
+		n, _ := slices.BinarySearchFunc(entries, c.day, func(e ledgerEntry, day time.Time) int { return e.Date.Compare(day) })
+		if int64(n) < c.JournalClosed.Entries {
+			entries = entries[n:]
+		}
+	}
 	var running *ISK
 	for from := 0; from < len(entries); {
 		to := from + 1

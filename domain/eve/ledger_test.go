@@ -228,4 +228,112 @@ func TestALedgerRefusesWhatItCannotRead(t *testing.T) {
 	require.Equal(t, event.CodePoisoned, event.CodeOf(l.Follow(e, read(ledgerDay, line(1, ledgerDay, "1", "2"), line(2, ledgerDay, "riddle", "3")))))
 	require.Equal(t, event.CodePoisoned, event.CodeOf(l.Follow(e, seen(ledgerDay, `"riddle"`))))
 	require.Zero(t, l.Report().Entries)
+	for _, p := range []eve.JournalClosed{
+		closed("someday", 1, 1, ledgerDay, "1", "1"), closed("2026-01-01", 1, 1, ledgerDay, "riddle", "1"), closed("2026-01-01", 1, 1, ledgerDay, "1", "riddle"),
+	} {
+		require.Equal(t, event.CodePoisoned, event.CodeOf(l.Follow(e, p)))
+	}
+	require.Nil(t, l.Report().Closing)
+}
+
+func closed(before string, entries, lastID int64, lastAt time.Time, sum, balance string) eve.JournalClosed {
+	return eve.JournalClosed{CharacterID: 7, Before: before, ReadAt: lastAt, Entries: entries, Sum: json.Number(sum), LastEntryID: lastID, LastAt: lastAt, Balance: json.Number(balance)}
+}
+
+func TestALedgerBeginsWithWhatRetentionClosed(t *testing.T) {
+	day := func(n int) time.Time { return ledgerDay.AddDate(0, 0, n) }
+	f := func(opening, closing string, breaks []string, history ...event.Payload) eve.LedgerReport {
+		t.Helper()
+		report := ledgerOf(t, history...)
+		text := func(a *eve.ISK) string {
+			if a == nil {
+				return ""
+			}
+			return a.String()
+		}
+		require.Equal(t, opening, text(report.Opening))
+		require.Equal(t, closing, text(report.Closing))
+		var got []string
+		for _, b := range report.Breaks {
+			got = append(got, string(b.Kind)+" "+b.Difference.String())
+		}
+		require.Equal(t, breaks, got)
+		require.Equal(t, eve.CauseRetention, report.Before[0].Kind)
+		require.Contains(t, report.Before[0].Words, "are kept no longer")
+		require.Len(t, report.Before[0].Events, 1)
+		if report.Opening != nil && report.Closing != nil {
+			require.Equal(t, *report.Opening+report.Income-report.Expense+report.Missing, *report.Closing)
+		}
+		return report
+	}
+	books := closed("2026-01-11", 3, 3, day(9), "30", "130")
+	next := read(day(12), line(4, day(11), "5", "135"))
+	f("130.00", "135.00", nil, books, next)
+	// An earlier closing that is told later does not count.
+	f("130.00", "135.00", nil, books, closed("2026-01-05", 1, 1, day(1), "10", "110"), next)
+	f("130.00", "135.00", nil, closed("2026-01-05", 1, 1, day(1), "10", "110"), books, next)
+	// The first entry that is left has no balance, and the opening is known all the same.
+	f("130.00", "136.00", nil, books, read(day(12), line(4, day(11), "5", ""), line(5, day(11).Add(time.Hour), "1", "136")))
+	// What does not follow on the closing is a break between both.
+	report := f("130.00", "136.00", []string{"mismatch 1.00"}, books, read(day(12), line(4, day(11), "5", "136")))
+	require.Equal(t, []int64{3, 4}, []int64{report.Breaks[0].Before, report.Breaks[0].After})
+	require.Len(t, report.Breaks[0].Events, 2)
+	f("130.00", "150.00", []string{"gap 10.00"}, books, read(day(80), line(9, day(79), "10", "150")))
+	// Nothing is left but the closing; and one without a balance says only that there was something.
+	f("130.00", "130.00", nil, books)
+	f("", "", []string{"unknown_opening 0.00"}, closed("2026-01-11", 3, 3, day(9), "30", ""), read(day(12), line(4, day(11), "5", "")))
+	f("130.00", "135.00", nil, closed("2026-01-11", 3, 3, day(9), "30", ""), next)
+	// Some of what was closed is gone already: the rest has holes that are nobody's fault.
+	f("130.00", "135.00", nil, read(day(2), line(1, day(1), "10", "110")), read(day(10), line(3, day(9), "10", "130")), books, next)
+}
+
+func TestALedgerWhoseOlderEntriesAreStillThereIsAsItWas(t *testing.T) {
+	day := func(n int) time.Time { return ledgerDay.AddDate(0, 0, n) }
+	old := read(day(10), line(1, day(1), "10", "110"), line(2, day(5), "10", "120"), line(3, day(9), "10", "130"))
+	next := read(day(12), line(4, day(11), "5", "135"))
+	require.Equal(t, ledgerOf(t, old, next), ledgerOf(t, old, closed("2026-01-11", 3, 3, day(9), "30", "130"), next))
+}
+
+// Whenever the books are closed and their entries are removed, the balance that the ledger
+// comes to and its breaks after that day are those of the whole journal.
+func TestAClosedLedgerComesToTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at, balance := ledgerDay, int64(100_000)
+		var whole []event.Payload
+		var entries []eve.JournalEntry
+		for id := range int64(rapid.IntRange(2, 15).Draw(t, "entries")) {
+			at = at.Add(time.Duration(rapid.IntRange(1, 40*24).Draw(t, "pause")) * time.Hour)
+			if rapid.IntRange(0, 3).Draw(t, "lost") == 0 {
+				balance += 77
+			}
+			amount := rapid.Int64Range(-500, 500).Draw(t, "amount")
+			balance += amount
+			entry := line(id+1, at, eve.ISK(amount).String(), eve.ISK(balance).String())
+			entries = append(entries, entry)
+			whole = append(whole, read(at.Add(time.Hour), entry))
+		}
+		n := rapid.IntRange(1, len(entries)-1).Draw(t, "closed")
+		before := entries[n].Date.Truncate(24 * time.Hour)
+		if !entries[n-1].Date.Before(before) {
+			return
+		}
+		closing, err := eve.NewClosing(7, before, at, eve.JournalClosed{})
+		require.NoError(t, err)
+		require.NoError(t, closing.Add(entries[:n]))
+		e, err := closing.Event("test", uuid.Nil, at)
+		require.NoError(t, err)
+		var p eve.JournalClosed
+		require.NoError(t, json.Unmarshal(e.Data, &p))
+		want, got := ledgerOf(t, whole...), ledgerOf(t, append([]event.Payload{timed{p, at}}, whole[n:]...)...)
+		require.Equal(t, want.Closing, got.Closing)
+		later := func(r eve.LedgerReport) (breaks []string) {
+			for _, b := range r.Breaks {
+				if !b.To.Before(before) {
+					breaks = append(breaks, string(b.Kind)+b.To.String()+b.Difference.String())
+				}
+			}
+			return breaks
+		}
+		require.Equal(t, later(want), later(got))
+	})
 }

@@ -211,6 +211,8 @@ func New(config Config) (*Server, error) {
 	s.registerLauncher()
 	s.registerPast()
 	s.registerLedger()
+	s.registerCharacterExplanations()
+	s.registerComplianceExplanation()
 	s.registerKeeping()
 	s.registerSignIn()
 	s.registerTokens()

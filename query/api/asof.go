@@ -8,11 +8,13 @@ import (
 	"github.com/muster-sync/muster/projections/history"
 )
 
-// Past tells of consortia and characters as they were; [history.Reader] does, from the log.
+// Past tells of consortia, characters and other streams as they were; [history.Reader] does, from the log.
 type Past interface {
 	// At is a consortium as it was at a moment. It fails with
 	// [event.CodeNotFound] if nothing was known of it then.
 	At(ctx context.Context, consortium string, at time.Time) (*history.Moment, error)
+	// Read is what a stream of a topic says, until a moment; the zero time means all.
+	Read(ctx context.Context, topic string, stream event.Stream, until time.Time) (history.Story, error)
 	PastOfCharacters
 }
 

@@ -72,7 +72,7 @@ type LedgerBreak struct {
 
 // LedgerCause is a reason for a break.
 type LedgerCause struct {
-	Kind  string     `json:"kind" enum:"expired,not_registered,no_owner,disabled,token,outage,downtime,unreadable,esi,unknown"`
+	Kind  string     `json:"kind" enum:"expired,not_registered,no_owner,disabled,token,outage,downtime,unreadable,esi,retention,unknown"`
 	From  *time.Time `json:"from" doc:"null: from the beginning."`
 	To    *time.Time `json:"to" doc:"null: still."`
 	Words string     `json:"words"`

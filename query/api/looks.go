@@ -44,6 +44,8 @@ type target struct {
 	// the one who asks.
 	launcher bool
 	user     string
+	// report is true for what shows those whom reports may show.
+	report bool
 }
 
 // own tells whether a user is shown nothing but what is his.
@@ -64,6 +66,7 @@ const (
 	characterPath  = charactersPath + "/{id}"
 	accessLogPath  = "/v1/access-log"
 	launcherPath   = "/v1/launcher"
+	reportsPath    = "/v1/reports/"
 	looksPath      = characterPath + "/views"
 	sharePath      = characterPath + "/share"
 	linksPath      = characterPath + "/share-links"
@@ -71,7 +74,7 @@ const (
 
 // listsOfCharacters begin the paths of what shows data of many characters.
 func listsOfCharacters() []string {
-	return []string{"/v1/reports/", "/v1/analytics/", exportsPath + "/", "/v1/finder", "/v1/search", "/v1/events"}
+	return []string{reportsPath, "/v1/analytics/", exportsPath + "/", "/v1/finder", "/v1/search", "/v1/events"}
 }
 
 // aims tells what an operation that somebody asks for shows.
@@ -87,6 +90,8 @@ func aims(ctx huma.Context) target {
 		t.shows = false
 	case op.Path == launcherPath:
 		t.launcher, t.user = true, ctx.Query("user_id")
+	case op.Path == explainCompliancePath:
+		t.launcher, t.user, t.report = true, ctx.Param("user_id"), true
 	default:
 		t.id = ctx.Query("character_id")
 		if id, of := event.Stream(ctx.Param("stream")).CharacterID(); of {
@@ -97,6 +102,7 @@ func aims(ctx huma.Context) target {
 			list = list || strings.HasPrefix(op.Path, prefix)
 		}
 		t.shows = t.shows && (list || t.id != "")
+		t.report = strings.HasPrefix(op.Path, reportsPath)
 	}
 	return t
 }
@@ -162,8 +168,15 @@ func (s *Server) note(ctx context.Context, output any, err error) error {
 	if look.Way == access.ByOwnership {
 		return err
 	}
-	if failed := s.config.Looks.Record(ctx, look); failed != nil {
-		return failed
+	sections := []string{look.Section}
+	if more, is := output.(spanning); is {
+		sections = append(sections, more.alsoShown()...)
+	}
+	for _, section := range sections {
+		look.Section = section
+		if failed := s.config.Looks.Record(ctx, look); failed != nil {
+			return failed
+		}
 	}
 	return err
 }
@@ -178,6 +191,9 @@ func (s *Server) aim(ctx context.Context, p access.Principal, look *access.DataV
 		look.Way = access.ByToken
 	case targetOf(ctx).own(p.UserID):
 		look.Way = access.ByOwnership
+	case targetOf(ctx).report && viewerOf(ctx) != nil:
+		// Reports need not show what lists do: who may not use the finder has them, too.
+		look.Way = audience(ctx).Way()
 	default:
 		view := viewOf(ctx)
 		if view == nil {

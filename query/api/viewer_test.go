@@ -46,7 +46,7 @@ func TestNoRouteShowsAUserACharacterThatHeMayNotOpen(t *testing.T) {
 			switch {
 			case reach == access.ReachOwn:
 				c.requireProblem(a, http.StatusForbidden, "that is for its owner")
-			case strings.HasSuffix(path, "/skill-sets"):
+			case strings.Contains(path, "{id}/skill-sets"):
 				c.requireProblem(a, http.StatusForbidden, "view_skill_sets")
 			default:
 				require.Equal(t, http.StatusOK, a.StatusCode, target)
