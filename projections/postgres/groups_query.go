@@ -125,13 +125,11 @@ func (r *CharacterReader) GroupStandings(ctx context.Context, ids []string, afte
 	var q conditions
 	if ids != nil {
 		q.add(`u.user_id = ANY(?)`, ids)
+		limit = len(ids)
 	} else {
 		q.add(`u.user_id COLLATE "C" > ?`, after)
 	}
 	where, bound := q.sql(limit)
-	if ids != nil {
-		bound = ""
-	}
 	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT u.user_id, u.state,
 			u.superuser OR '%[2]s' = ANY(u.permissions) OR EXISTS (SELECT FROM %[1]s.holdings h WHERE h.user_id = u.user_id AND h.compliance_group = '' AND '%[2]s' = ANY(h.permissions)),
 			(SELECT count(*) FROM %[1]s.owners w JOIN %[1]s.registrations r USING (character_id) LEFT JOIN %[1]s.orphans o USING (character_id)
