@@ -1,12 +1,16 @@
 package postgres_test
 
 import (
+	"cmp"
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/access/accesstest"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/postgres"
@@ -167,4 +171,56 @@ func TestACharacterConcernsItsOwnersAndWhoMayHaveOwnedIt(t *testing.T) {
 	f(5, "bob")
 	v.fold(event.Character(1), at(5), eve.CharacterReclaimed{CharacterID: 1, UserID: "dan"})
 	f(1, "ada", "dan")
+}
+
+// What groups ask of users is the same over the tables and over the organisation that
+// was folded into them.
+func TestWhatComplianceGroupsAskOfUsersIsThatOfTheOrganisation(t *testing.T) {
+	v := newViews(t, postgres.Characters())
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	rapid.Check(t, func(rt *rapid.T) {
+		v.empty()
+		org := accesstest.Organisation(rt)
+		v.foldOrganisation(rt, org)
+		lost := v.foldLosses(rt, org)
+		roster := access.NewRoster(org)
+		want := map[string]access.GroupStanding{}
+		for _, u := range org.Users {
+			want[u.ID] = access.GroupStanding{UserID: u.ID, State: u.State, BasicAccess: roster.Grants(u.ID).Holds(access.BasicAccess)}
+		}
+		for _, c := range org.Characters {
+			if c.Owner == nil {
+				continue
+			}
+			s, known := want[*c.Owner]
+			switch {
+			case !known:
+				continue
+			case c.Registered:
+				s.Registered++
+			case lost[c.ID]:
+				s.Unregistered = append(s.Unregistered, access.GroupReason{Reason: access.Reason{CharacterID: c.ID, Fault: access.FaultLoginLost}})
+			default:
+				s.Unregistered = append(s.Unregistered, access.GroupReason{Reason: access.Reason{CharacterID: c.ID, Fault: access.FaultNeverRegistered}})
+			}
+			want[*c.Owner] = s
+		}
+		seen := 0
+		for after := ""; ; seen++ {
+			page, err := reader.GroupStandings(rt.Context(), nil, after, 1)
+			require.NoError(rt, err)
+			if len(page) == 0 {
+				break
+			}
+			got, expected := page[0], want[page[0].UserID]
+			for i := range got.Unregistered {
+				require.NotNil(rt, got.Unregistered[i].Since)
+				got.Unregistered[i].Since = nil
+			}
+			slices.SortFunc(expected.Unregistered, func(a, b access.GroupReason) int { return cmp.Compare(a.CharacterID, b.CharacterID) })
+			require.Equal(rt, expected, got)
+			after = got.UserID
+		}
+		require.Equal(rt, len(want), seen)
+	})
 }
