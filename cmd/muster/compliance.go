@@ -12,11 +12,14 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 )
 
-// complianceCommand shows and checks the reports of compliance.
+// complianceCommand shows and checks the reports of compliance, and keeps groups of those
+// who are compliant.
 type complianceCommand struct {
 	Check        complianceCheck        `cmd:"" default:"withargs" help:"Check the reports against a file of vectors."`
 	Users        complianceUsers        `cmd:"" help:"How far users have registered their characters."`
 	Corporations complianceCorporations `cmd:"" help:"How far corporations have."`
+	Groups       complianceGroups       `cmd:"" help:"List compliance groups."`
+	Group        complianceGroup        `cmd:"" help:"Define a compliance group, remove it, or show who is in it."`
 }
 
 // Help implements kong's detailed help.
@@ -24,6 +27,8 @@ func (c *complianceCommand) Help() string {
 	return `Examples:
   muster compliance users --compliant no
   muster compliance corporations --output csv
+  muster compliance groups
+  muster compliance group define Registered --state Member
   muster compliance --vectors compliance.jsonl`
 }
 
@@ -81,6 +86,7 @@ func setYesNo(query url.Values, name, said string) {
 type complianceUsers struct {
 	complianceFilters
 
+	User       string `help:"Only this user." placeholder:"ID"`
 	Registered string `help:"Only users with a registered character, or only those without: yes, no." enum:",yes,no" default:""`
 }
 
@@ -135,6 +141,9 @@ func (c *complianceUsers) Run(ctx context.Context, env *environment) error {
 		return err
 	}
 	query := c.query()
+	if c.User != "" {
+		query.Set("user_id", c.User)
+	}
 	setYesNo(query, "registered", c.Registered)
 	lines, err := allItems[userComplianceLine](ctx, api, "/v1/reports/compliance/users", query)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 // newComplianceWatcher tells the log of changes of compliance, as the read model of
@@ -28,5 +29,24 @@ func (r *roles) newComplianceWatcher() (*compliance.Watcher, error) {
 			return &found[0].UserCompliance, nil
 		},
 		Listing: reader.ListingUsers,
+	})
+}
+
+// groupModel is the read model as memberships in compliance groups need it.
+type groupModel struct {
+	*pgviews.CharacterReader
+	control *runner.Control
+}
+
+// Shown implements [compliance.GroupModel].
+func (m groupModel) Shown(ctx context.Context, at event.Position) error {
+	return waitFor(ctx, m.control, pgviews.CharactersName, eventlog.Partition{Topic: at.Topic, ID: at.Partition}, at.Offset+1)
+}
+
+// newGroupWatcher keeps users in the compliance groups in which they should be.
+func (r *roles) newGroupWatcher() (*compliance.GroupWatcher, error) {
+	return compliance.NewGroupWatcher(compliance.GroupConfig{
+		Pool: r.pool, Registry: r.registry, Model: groupModel{pgviews.NewCharacterReader(r.pool, live.New(r.control)), r.control},
+		Appender: r.appender, Registerer: r.metrics, Logger: r.logger, Every: r.worlds.GroupsEvery,
 	})
 }

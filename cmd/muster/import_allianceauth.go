@@ -67,6 +67,7 @@ func (c *importCommand) fromAllianceAuth(ctx context.Context, env *environment) 
 		plan.Disabled = append(plan.Disabled, in.Disabled...)
 		plan.SkillSets = append(plan.SkillSets, in.SkillSets...)
 		plan.SkillSetGroups = append(plan.SkillSetGroups, in.Groups...)
+		plan.ComplianceGroups = append(plan.ComplianceGroups, in.ComplianceGroups...)
 		plan.LeftOut = append(plan.LeftOut, in.LeftOut...)
 		if err := plan.show(env, c.Output); err != nil {
 			return err
@@ -86,6 +87,9 @@ func (c *importCommand) fromAllianceAuth(ctx context.Context, env *environment) 
 	} else {
 		fmt.Fprintf(env.stdout, "%d users and %d characters are new or changed, %d were so already\n%d skill sets and %d groups of them are new or changed, %d were so already\n%d characters are newly disabled\n",
 			answer.Users, answer.Characters, answer.Unchanged, answer.SkillSets, answer.SkillSetGroups, answer.DefinedAlready, answer.Disabled)
+		if len(in.ComplianceGroups) > 0 {
+			fmt.Fprintf(env.stdout, "%d compliance groups, and roles of theirs, are new or changed\n", answer.ComplianceGroups)
+		}
 	}
 	if err != nil {
 		return err
@@ -118,18 +122,24 @@ func showLeftOut(env *environment, leftOut []allianceauth.LeftOut) error {
 type broughtIn struct {
 	importAnswer
 
-	SkillSets      int                    `json:"skill_sets"`
-	SkillSetGroups int                    `json:"skill_set_groups"`
-	DefinedAlready int                    `json:"defined_already"`
-	Disabled       int                    `json:"disabled"`
-	LeftOut        []allianceauth.LeftOut `json:"left_out"`
+	SkillSets      int `json:"skill_sets"`
+	SkillSetGroups int `json:"skill_set_groups"`
+	DefinedAlready int `json:"defined_already"`
+	Disabled       int `json:"disabled"`
+	// ComplianceGroups counts the groups and the roles of their members.
+	ComplianceGroups int                    `json:"compliance_groups,omitempty"`
+	LeftOut          []allianceauth.LeftOut `json:"left_out"`
 }
 
 // bringIn has a running Muster take over what a dump came to. It stops at the first
 // thing that fails, and can be repeated.
 func (c *client) bringIn(ctx context.Context, in allianceauth.Import) (broughtIn, error) {
 	out := broughtIn{LeftOut: append([]allianceauth.LeftOut{}, in.LeftOut...)}
-	var err error
+	// Before the users, who are not given themselves what they have through their groups.
+	err := c.defineComplianceGroups(ctx, in.ComplianceGroups, &out)
+	if err != nil {
+		return out, err
+	}
 	if out.importAnswer, err = c.importOrganisation(ctx, in.Organisation); err != nil {
 		return out, err
 	}
@@ -162,6 +172,28 @@ func (c *client) bringIn(ctx context.Context, in allianceauth.Import) (broughtIn
 	}
 	err = c.defineGroups(ctx, in.Groups, ids, &out)
 	return out, err
+}
+
+// defineComplianceGroups defines groups, and for each of them that gives something the
+// role that gives it.
+func (c *client) defineComplianceGroups(ctx context.Context, groups []allianceauth.ComplianceGroup, out *broughtIn) error {
+	for _, g := range groups {
+		var change api.RoleChange
+		if err := c.send(ctx, http.MethodPut, complianceGroupPath(g.Name), api.NewComplianceGroup{Description: "Designated in Member Audit.", States: g.States}, &change); err != nil {
+			return fmt.Errorf("defining compliance group %q: %w", g.Name, err)
+		}
+		out.ComplianceGroups += count(change.Changed)
+		if len(g.Permissions) == 0 {
+			continue
+		}
+		role := g.Role()
+		body := api.NewRole{Description: role.Description, Permissions: role.Permissions, Groups: role.Groups}
+		if err := c.send(ctx, http.MethodPut, rolesPath+"/"+url.PathEscape(role.Name), body, &change); err != nil {
+			return fmt.Errorf("defining the role of compliance group %q: %w", g.Name, err)
+		}
+		out.ComplianceGroups += count(change.Changed)
+	}
+	return nil
 }
 
 // defineGroups defines groups of the sets that have these ids.
@@ -224,8 +256,10 @@ type importPlan struct {
 	Disabled       []int64                      `json:"disabled"`
 	SkillSets      []eve.SkillSet               `json:"skill_sets"`
 	SkillSetGroups []allianceauth.SkillSetGroup `json:"skill_set_groups"`
-	LeftOut        []allianceauth.LeftOut       `json:"left_out"`
-	Rejections     []access.Rejection           `json:"rejections"`
+	// ComplianceGroups are with what their members are given.
+	ComplianceGroups []allianceauth.ComplianceGroup `json:"compliance_groups,omitempty"`
+	LeftOut          []allianceauth.LeftOut         `json:"left_out"`
+	Rejections       []access.Rejection             `json:"rejections"`
 }
 
 type planTotals struct {
@@ -321,6 +355,13 @@ func (p importPlan) show(env *environment, output string) error {
 	}
 	for _, g := range p.SkillSetGroups {
 		t.row("group", "", eve.SkillSetGroup{Name: g.Name, Doctrine: g.Doctrine, Active: g.Active}.Label(), "of "+cmp.Or(strings.Join(g.Sets, ", "), "no sets"))
+	}
+	for _, g := range p.ComplianceGroups {
+		as := "open to " + cmp.Or(strings.Join(g.States, ", "), "all states")
+		if len(g.Permissions) > 0 {
+			as += ", members may " + strings.Join(g.Permissions, " ")
+		}
+		t.row("compliance group", "", g.Name, as)
 	}
 	if err := t.print(env.stdout); err != nil {
 		return err

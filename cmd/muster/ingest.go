@@ -37,6 +37,8 @@ type worlds struct {
 
 	SectionPermissions bool `name:"section-permissions" env:"MUSTER_SECTION_PERMISSIONS" help:"Let roles be limited to sections of others' characters. Limits that were defined hold also without it."`
 
+	GroupsEvery time.Duration `env:"MUSTER_COMPLIANCE_GROUPS_EVERY" default:"1h" help:"Time between two looks at all users for the compliance groups in which they should be, beside what events tell at once."`
+
 	SamURL           string `name:"sam-url" env:"MUSTER_SAM_URL" help:"Where Sam is; default is Terra's." placeholder:"URL"`
 	RawlsURL         string `name:"rawls-url" env:"MUSTER_RAWLS_URL" help:"Where Rawls is; default is Terra's." placeholder:"URL"`
 	AnvilCredentials string `name:"anvil-credentials" env:"MUSTER_ANVIL_CREDENTIALS" help:"Google service-account key file; empty is the application default, none sends no token." placeholder:"FILE"`
@@ -385,17 +387,26 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 			return nil, err
 		}
 	}
+	groups, err := r.newGroupWatcher()
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
+		if err := reactors.Handle("compliance-groups", topic, groups.React); err != nil {
+			return nil, err
+		}
+	}
 	noticer, deliverer, err := r.newNotices()
 	if err != nil {
 		return nil, err
 	}
-	for _, topic := range []string{event.TopicEVE, event.TopicAnVIL} {
+	for _, topic := range []string{event.TopicEVE, event.TopicAnVIL, event.TopicAccess} {
 		if err := reactors.Handle("notify", topic, noticer.React); err != nil {
 			return nil, err
 		}
 	}
 	return func(ctx context.Context) error {
 		defer func() { _ = reactors.Close() }()
-		return runAll(ctx, reactors.Run, func(ctx context.Context) error { deliverer.Run(ctx); return nil })
+		return runAll(ctx, reactors.Run, func(ctx context.Context) error { groups.Run(ctx); return nil }, func(ctx context.Context) error { deliverer.Run(ctx); return nil })
 	}, nil
 }

@@ -37,6 +37,15 @@ func (k knownRoles) Roles(ctx context.Context) (*access.Roles, error) {
 	return pgviews.LoadRoles(ctx, k.pool, g)
 }
 
+// ComplianceGroups implements [ingestroles.View].
+func (k knownRoles) ComplianceGroups(ctx context.Context) (*access.ComplianceGroups, error) {
+	g, err := k.control.Live(ctx, pgviews.CharactersName)
+	if err != nil {
+		return nil, err
+	}
+	return pgviews.LoadComplianceGroups(ctx, k.pool, g)
+}
+
 // User implements [ingestroles.View].
 func (k knownRoles) User(ctx context.Context, id string) (access.UserRegistered, bool, error) {
 	users, err := known(k).Users(ctx, []string{id})
@@ -62,6 +71,18 @@ func (k roleKeeper) DefineRole(ctx context.Context, in api.RoleDefinition) (api.
 // RemoveRole implements [api.RoleKeeper].
 func (k roleKeeper) RemoveRole(ctx context.Context, in api.RoleRemoval) (api.RoleDecision, error) {
 	result, err := k.Remove(ctx, ingestroles.RemoveInput(in))
+	return api.RoleDecision(result), err
+}
+
+// DefineGroup implements [api.RoleKeeper].
+func (k roleKeeper) DefineGroup(ctx context.Context, in api.GroupDefinition) (api.RoleDecision, error) {
+	result, err := k.Keeper.DefineGroup(ctx, ingestroles.DefineGroupInput(in))
+	return api.RoleDecision(result), err
+}
+
+// RemoveGroup implements [api.RoleKeeper].
+func (k roleKeeper) RemoveGroup(ctx context.Context, in api.GroupRemoval) (api.RoleDecision, error) {
+	result, err := k.Keeper.RemoveGroup(ctx, ingestroles.RemoveGroupInput(in))
 	return api.RoleDecision(result), err
 }
 
@@ -91,11 +112,13 @@ type roleCommand struct {
 
 // Help implements kong's detailed help.
 func (c *roleCommand) Help() string {
-	return `A role is a named group of permissions. It is granted to users, or to all users of a state.
+	return `A role is a named group of permissions. It is granted to users, to all users of a state, or to all members of a
+compliance group (see muster compliance group).
 
 Examples:
   muster role define Recruiter --permission characters_access --permission view_everything
   muster role define Pilot --permission basic_access --state Member --state Blue
+  muster role define Registered --permission finder_access --group Registered
   muster role grant Recruiter ada
   muster role revoke Recruiter ada --reason "has left the team"`
 }
@@ -121,9 +144,9 @@ func (c *roleList) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		return err
 	}
-	t := newTable("name", "permissions", "states", "sections", "holders", "defined", "by")
+	t := newTable("name", "permissions", "states", "groups", "sections", "holders", "defined", "by")
 	for _, r := range list {
-		t.row(r.Name, strings.Join(r.Permissions, " "), strings.Join(r.States, ", "), strings.Join(r.Sections, " "), strconv.FormatInt(r.Holders, 10), r.DefinedAt.Format(time.DateOnly), r.DefinedBy)
+		t.row(r.Name, strings.Join(r.Permissions, " "), strings.Join(r.States, ", "), strings.Join(r.Groups, ", "), strings.Join(r.Sections, " "), strconv.FormatInt(r.Holders, 10), r.DefinedAt.Format(time.DateOnly), r.DefinedBy)
 	}
 	return t.show(env.stdout, c.Output, list)
 }
@@ -153,8 +176,8 @@ func (c *roleShow) Run(ctx context.Context, env *environment) error {
 	if c.Output == "json" {
 		return printJSON(env.stdout, r)
 	}
-	fmt.Fprintf(env.stdout, "%s\npermissions: %s\nstates: %s\nsections: %s\ndefined %s by %s\n", r.Name, orWord(strings.Join(r.Permissions, ", "), "none"),
-		orWord(strings.Join(r.States, ", "), "none"), orWord(strings.Join(r.Sections, ", "), "all"), r.DefinedAt.Format(time.DateOnly), r.DefinedBy)
+	fmt.Fprintf(env.stdout, "%s\npermissions: %s\nstates: %s\ncompliance groups: %s\nsections: %s\ndefined %s by %s\n", r.Name, orWord(strings.Join(r.Permissions, ", "), "none"),
+		orWord(strings.Join(r.States, ", "), "none"), orWord(strings.Join(r.Groups, ", "), "none"), orWord(strings.Join(r.Sections, ", "), "all"), r.DefinedAt.Format(time.DateOnly), r.DefinedBy)
 	holders, err := all[api.User](ctx, client, usersPath, url.Values{"role": {r.Name}})
 	if err != nil {
 		return err
@@ -178,6 +201,7 @@ type roleDefine struct {
 	Description string   `help:"What it is for."`
 	Permission  []string `help:"A permission that it gives; several times for several." placeholder:"NAME"`
 	State       []string `help:"A state whose users all hold it; several times for several." placeholder:"NAME"`
+	Group       []string `help:"A compliance group whose members all hold it; several times for several." placeholder:"NAME"`
 	Section     []string `help:"A section of others' characters that it opens; all if it is left out." placeholder:"NAME"`
 	Expected    int64    `name:"expected-version" default:"-1" help:"Fail if the roles have another version by now; -1 expects nothing."`
 }
@@ -188,12 +212,13 @@ func (c *roleDefine) Help() string {
 
 Examples:
   muster role define Recruiter --permission characters_access --permission view_everything --section skills --section corporation-history
-  muster role define Pilot --permission basic_access --permission share_characters --state Member`
+  muster role define Pilot --permission basic_access --permission share_characters --state Member
+  muster role define Registered --permission finder_access --group Registered`
 }
 
 // Run implements the subcommand.
 func (c *roleDefine) Run(ctx context.Context, env *environment) error {
-	role := api.NewRole{Description: c.Description, Permissions: append([]string{}, c.Permission...), States: c.State, Sections: c.Section}
+	role := api.NewRole{Description: c.Description, Permissions: append([]string{}, c.Permission...), States: c.State, Groups: c.Group, Sections: c.Section}
 	path := rolesPath + "/" + url.PathEscape(c.Role)
 	return changeAccess(ctx, env, http.MethodPut, path, url.Values{}, c.Expected, role, "role "+c.Role+" is defined")
 }

@@ -9,7 +9,7 @@ import (
 
 const (
 	oneRole = `{"role_id": "7d444840-9dc0-11d1-b245-5ffdce74fad5", "name": "Recruiter", "description": "", "permissions": ["characters_access", "view_everything"], "states": ["Member"],
-		"sections": ["skills"], "granted": 1, "holders": 2, "defined_at": "2026-05-01T12:00:00Z", "defined_by": "token:admin"}`
+		"compliance_groups": ["Registered"], "sections": ["skills"], "granted": 1, "holders": 2, "defined_at": "2026-05-01T12:00:00Z", "defined_by": "token:admin"}`
 	oneUser = `{"user_id": "ada", "name": "Ada", "active": true, "superuser": false, "state": "Member", "main_id": 7, "main_name": "Bruce Wayne", "main_corporation_id": 9, "main_alliance_id": null,
 		"registered_characters": 1, "unregistered_characters": 2, "roles": ["Recruiter"], "held_roles": [], "permissions": [{"permission": "basic_access", "from": ["import", "role Pilot"]}],
 		"actions": [{"action": "characters.read", "reach": "seen"}],
@@ -29,9 +29,9 @@ func TestRolesAreListedDefinedAndGrantedByCommand(t *testing.T) {
 		require.Regexp(t, stdout, out)
 	}
 	const changed = `{"changed": true, "version": 7}`
-	f(`{"items": [`+oneRole+`]}`, http.MethodGet, "/v1/roles", "", `(?m)^Recruiter +characters_access view_everything +Member +skills +2 +2026-05-01 +token:admin$`, "role", "list")
-	f(changed, http.MethodPut, "/v1/roles/Night%20Watch", `{"description": "d", "permissions": ["basic_access", "finder_access"], "states": ["Member"], "sections": ["skills"]}`,
-		`^role Night Watch is defined \(version 7\)\n$`, "role", "define", "Night Watch", "--description", "d", "--permission", "basic_access", "--permission", "finder_access", "--state", "Member", "--section", "skills")
+	f(`{"items": [`+oneRole+`]}`, http.MethodGet, "/v1/roles", "", `(?m)^Recruiter +characters_access view_everything +Member +Registered +skills +2 +2026-05-01 +token:admin$`, "role", "list")
+	f(changed, http.MethodPut, "/v1/roles/Night%20Watch", `{"description": "d", "permissions": ["basic_access", "finder_access"], "states": ["Member"], "compliance_groups": ["Registered"], "sections": ["skills"]}`,
+		`^role Night Watch is defined \(version 7\)\n$`, "role", "define", "Night Watch", "--description", "d", "--permission", "basic_access", "--permission", "finder_access", "--state", "Member", "--group", "Registered", "--section", "skills")
 	f(changed, http.MethodDelete, "/v1/roles/Recruiter", "", `^role Recruiter is removed`, "role", "remove", "Recruiter")
 	f(changed, http.MethodPut, "/v1/users/ada/roles/Recruiter", "", `^user ada was granted role Recruiter`, "role", "grant", "Recruiter", "ada")
 	f(`{"changed": false, "version": 7}`, http.MethodDelete, "/v1/users/ada/roles/Recruiter", "", `^was so already: user ada was revoked role Recruiter`, "role", "revoke", "Recruiter", "ada", "--reason", "left")

@@ -22,8 +22,12 @@ const (
 	TypeRoleRemoved    event.Type = "muster.access.role.removed.v1"
 	TypeRoleGranted    event.Type = "muster.access.role.granted.v1"
 	TypeRoleRevoked    event.Type = "muster.access.role.revoked.v1"
-	// TypeComplianceChanged is no decision but what follows from the others.
+	TypeGroupDefined   event.Type = "muster.access.compliancegroup.defined.v1"
+	TypeGroupRemoved   event.Type = "muster.access.compliancegroup.removed.v1"
+	// These are no decisions but what follows from the others.
 	TypeComplianceChanged event.Type = "muster.access.compliance.changed.v1"
+	TypeGroupsGained      event.Type = "muster.access.compliancegroups.gained.v1"
+	TypeGroupsLost        event.Type = "muster.access.compliancegroups.lost.v1"
 )
 
 // Register makes every version of this domain's events readable.
@@ -39,6 +43,10 @@ func Register(r *event.Registry) {
 	event.Register[RoleGranted](r)
 	event.Register[RoleRevoked](r)
 	event.Register[ComplianceChanged](r)
+	event.Register[GroupDefined](r)
+	event.Register[GroupRemoved](r)
+	event.Register[GroupsGained](r)
+	event.Register[GroupsLost](r)
 }
 
 // UserRegistered says who a user is and what he was given. It replaces what was

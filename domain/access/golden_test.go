@@ -53,6 +53,29 @@ func samples() map[string]event.Payload {
 		string(access.TypeRoleDefined): access.RoleDefined{RoleID: roleID, Role: access.Role{
 			Name: "Recruiter", Description: "Looks at applicants.", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"},
 		}},
+		string(access.TypeRoleDefined) + ".groups": access.RoleDefined{RoleID: roleID, Role: access.Role{
+			Name: "Recruiter", Permissions: []string{"characters_access"}, Groups: []string{"Registered"},
+		}},
+		string(access.TypeGroupDefined): access.GroupDefined{GroupID: roleID, ComplianceGroup: access.ComplianceGroup{
+			Name: "Registered", Description: "All characters are registered.", States: []string{"Blue", "Member"},
+		}},
+		string(access.TypeGroupDefined) + ".least": access.GroupDefined{GroupID: roleID, ComplianceGroup: access.ComplianceGroup{Name: "Registered"}},
+		string(access.TypeGroupRemoved):            access.GroupRemoved{GroupID: roleID, Name: "Registered", Reason: "over"},
+		string(access.TypeGroupRemoved) + ".least": access.GroupRemoved{GroupID: roleID, Name: "Registered"},
+		string(access.TypeGroupsGained): access.GroupsGained{
+			UserID: "ada", Groups: []access.GainedGroup{{GroupID: roleID, Name: "Registered"}}, Characters: 3,
+			GroupCause: access.GroupCause{Cause: "muster.eve.character.registered.v1", CharacterID: 90000001, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
+		},
+		string(access.TypeGroupsGained) + ".least": access.GroupsGained{
+			UserID: "ada", Groups: []access.GainedGroup{{GroupID: roleID, Name: "Registered"}}, Characters: 1, GroupCause: access.GroupCause{Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
+		},
+		string(access.TypeGroupsLost): access.GroupsLost{
+			UserID: "ada", Groups: []access.LostGroup{{GroupID: roleID, Name: "Registered", Reasons: []access.GroupReason{
+				{Reason: access.Reason{Fault: access.FaultState}},
+				{Reason: access.Reason{CharacterID: 90000002, Fault: access.FaultNeverRegistered}, Since: new(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))},
+			}}},
+			GroupCause: access.GroupCause{Cause: access.TypeListed, Since: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)},
+		},
 		string(access.TypeRoleDefined) + ".least": access.RoleDefined{RoleID: roleID, Role: access.Role{Name: "Nothing"}},
 		string(access.TypeRoleRemoved):            access.RoleRemoved{RoleID: roleID, Name: "Recruiter", Reason: "nobody recruits"},
 		string(access.TypeRoleRemoved) + ".least": access.RoleRemoved{RoleID: roleID, Name: "Recruiter"},
@@ -78,7 +101,7 @@ func decode(t *testing.T, file string) event.Payload {
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
 	name := strings.TrimSuffix(filepath.Base(file), ".json")
-	name = strings.TrimSuffix(strings.TrimSuffix(name, ".least"), ".none")
+	name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, ".least"), ".none"), ".groups")
 	p, err := registry().Decode(event.Event{ID: uuid.New(), Stream: event.User("ada"), Type: event.Type(name), Time: time.Now(), Data: data})
 	require.NoError(t, err)
 	return p

@@ -29,6 +29,8 @@ type Role struct {
 	// States are those whose users all hold the role, as Alliance Auth gives permissions
 	// to states.
 	States []string `json:"states,omitempty"`
+	// Groups are the names of the compliance groups whose members all hold the role.
+	Groups []string `json:"groups,omitempty"`
 	// Sections are the only sections of others' characters that the role opens; none for
 	// all of them. What it gives beside opening characters is not limited.
 	Sections []string `json:"sections,omitempty"`
@@ -38,7 +40,7 @@ type Role struct {
 // around them.
 func (r *Role) Normalise() {
 	r.Name, r.Description = strings.TrimSpace(r.Name), strings.TrimSpace(r.Description)
-	for _, list := range []*[]string{&r.Permissions, &r.States, &r.Sections} {
+	for _, list := range []*[]string{&r.Permissions, &r.States, &r.Groups, &r.Sections} {
 		*list = slices.Clone(*list)
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
@@ -64,21 +66,32 @@ func (r Role) Validate() error {
 		}
 	}
 	for _, state := range r.States {
-		if strings.TrimSpace(state) == "" || len(state) > maxRoleName {
+		if !validState(state) {
 			return event.Errorf(event.CodeInvalid, "role %q: state %.40q: must be the name of a state, such as Member", r.Name, state)
+		}
+	}
+	for _, group := range r.Groups {
+		if !validName(group) {
+			return event.Errorf(event.CodeInvalid, "role %q: compliance group %.40q: must be the name of one", r.Name, group)
 		}
 	}
 	return nil
 }
 
+func validState(name string) bool { return strings.TrimSpace(name) != "" && len(name) <= maxRoleName }
+
 func validRoleName(name string) error {
-	fits := name != "" && len(name) <= maxRoleName && strings.IndexFunc(name, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(" _-", c)
-	}) < 0
-	if !fits {
+	if !validName(name) {
 		return event.Errorf(event.CodeInvalid, "role %.40q: its name must have 1 to %d letters from a to z, digits, blanks, '-' and '_'", name, maxRoleName)
 	}
 	return nil
+}
+
+// validName tells whether a name does as a part of an address.
+func validName(name string) bool {
+	return name != "" && len(name) <= maxRoleName && strings.IndexFunc(name, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(" _-", c)
+	}) < 0
 }
 
 func permissionNames() string {
@@ -91,7 +104,7 @@ func permissionNames() string {
 
 func (r Role) equal(other Role) bool {
 	return r.Name == other.Name && r.Description == other.Description && slices.Equal(r.Permissions, other.Permissions) &&
-		slices.Equal(r.States, other.States) && slices.Equal(r.Sections, other.Sections)
+		slices.Equal(r.States, other.States) && slices.Equal(r.Groups, other.Groups) && slices.Equal(r.Sections, other.Sections)
 }
 
 // RoleDefined says what a role is from now on. It lies in the stream [event.Roles].
@@ -127,8 +140,8 @@ type RoleGranted struct {
 // EventType implements [event.Payload].
 func (RoleGranted) EventType() event.Type { return TypeRoleGranted }
 
-// RoleRevoked says that a user was granted a role no more. Through his state he may
-// hold it still.
+// RoleRevoked says that a user was granted a role no more. Through his state or a
+// compliance group he may hold it still.
 type RoleRevoked struct {
 	UserID string    `json:"user_id"`
 	RoleID uuid.UUID `json:"role_id"`
@@ -204,8 +217,9 @@ func (r *Roles) DecideRemove(name, reason string) ([]event.Payload, error) {
 // Holding is a role that a user holds.
 type Holding struct {
 	Role
-	// State is the one through which he holds it; empty if it was granted to him.
-	State string
+	// State is the one through which he holds it, Group the compliance group; both are
+	// empty if it was granted to him.
+	State, Group string
 }
 
 // opening tells whether a permission lets see something of others. These are what a
@@ -260,8 +274,8 @@ func GrantsOf(u UserRegistered, holdings []Holding) Grants {
 // PermissionSource is a permission that a user was given, and where it comes from.
 type PermissionSource struct {
 	Permission string
-	// From are the ways, such as "import", "role Recruiter" or "role Pilot of state
-	// Member".
+	// From are the ways, such as "import", "role Recruiter", "role Pilot of state Member"
+	// or "role Pilot of compliance group Registered".
 	From []string
 	// Sections are the only sections of others' characters for which it counts; none for
 	// all.
@@ -282,8 +296,11 @@ func SourcesOf(u UserRegistered, holdings []Holding) []PermissionSource {
 	}
 	for _, h := range holdings {
 		way := "role " + h.Name
-		if h.State != "" {
+		switch {
+		case h.State != "":
 			way = fmt.Sprintf("role %s of state %s", h.Name, h.State)
+		case h.Group != "":
+			way = fmt.Sprintf("role %s of compliance group %s", h.Name, h.Group)
 		}
 		for _, p := range h.Permissions {
 			add(p, way)

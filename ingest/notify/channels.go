@@ -44,6 +44,10 @@ func (l Log) Send(ctx context.Context, n Notice) error {
 			"findings", ids, "not_listed", news.LeftOut, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
 		return nil
 	}
+	if n.aboutUser() {
+		l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "user", n.UserID, "groups", n.Groups, "reason", n.Reason, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
+		return nil
+	}
 	l.Logger.WarnContext(ctx, "notice", "kind", string(n.Kind), "character", n.CharacterID, "name", n.CharacterName, "user", n.UserID,
 		"reason", n.Reason, "occurred_at", n.OccurredAt, "event_id", n.EventID.String())
 	return nil

@@ -234,11 +234,11 @@ func (d *Deliverer) deliver(ctx context.Context, n due) error {
 	case n.attempts >= d.config.Attempts:
 		state, said, result, settled = "failed", message(err), "failed", &now
 		d.config.Logger.ErrorContext(ctx, "a notice cannot be delivered and is given up", "channel", n.channel, "kind", string(notice.Kind),
-			"character", notice.CharacterID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "attempts", n.attempts, "error", err)
+			"character", notice.CharacterID, "user", notice.UserID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "attempts", n.attempts, "error", err)
 	default:
 		state, dueAt, said, result = "due", now.Add(d.pause(n.attempts)), message(err), "retried"
 		d.config.Logger.WarnContext(ctx, "a notice was not delivered; trying again", "channel", n.channel, "kind", string(notice.Kind),
-			"character", notice.CharacterID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "again_at", dueAt, "error", err)
+			"character", notice.CharacterID, "user", notice.UserID, "consortium", notice.Consortium, "event_id", n.eventID.String(), "again_at", dueAt, "error", err)
 	}
 	d.sent.WithLabelValues(n.channel, result).Inc()
 	_, err = d.config.Pool.Exec(ctx, `UPDATE ingest.notice SET state = $3, due_at = $4, last_error = $5, settled_at = $6 WHERE event_id = $1 AND channel = $2`,

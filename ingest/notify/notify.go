@@ -1,6 +1,7 @@
 // Package notify tells people what they should know of characters: that a login
-// was lost, that a character was removed or sold, that it was disabled; and of
-// consortia: that findings were opened, have changed or were resolved.
+// was lost, that a character was removed or sold, that it was disabled; of users:
+// that they have gained or lost compliance groups; and of consortia: that findings
+// were opened, have changed or were resolved.
 //
 // A [Noticer] is a reactor: it turns events into notices, which it writes to
 // Postgres, once for each event and channel; the findings of one audit are one
@@ -55,6 +56,8 @@ type Notice struct {
 	// Recipients are the ids of the users whom it concerns beside the owner: of a removal
 	// those who may be told of it.
 	Recipients []string `json:"recipients,omitempty"`
+	// Groups are the names of the compliance groups that it is about.
+	Groups []string `json:"groups,omitempty"`
 	// Consortium and Findings are of notices about findings alone.
 	Consortium string       `json:"consortium,omitempty"`
 	Findings   *FindingNews `json:"findings,omitempty"`
@@ -73,6 +76,8 @@ func (n Notice) Subject() string {
 		return n.who() + " was disabled"
 	case KindFindings:
 		return n.findingsSubject()
+	case KindGroupsGained, KindGroupsLost:
+		return n.groupsSubject()
 	default:
 		return n.who() + ": " + string(n.Kind)
 	}
@@ -82,6 +87,9 @@ func (n Notice) Subject() string {
 func (n Notice) Text() string {
 	if n.Kind == KindFindings {
 		return n.findingsText()
+	}
+	if n.aboutUser() {
+		return n.groupsText()
 	}
 	owner, remedy := "", ""
 	if n.UserID != "" {
@@ -165,7 +173,7 @@ const DefaultSettle = 5 * time.Second
 // DefaultReconsider is how long a lost login is not told of yet.
 const DefaultReconsider = 30 * time.Second
 
-// Noticer makes notices of events. It must be given those of a character or a
+// Noticer makes notices of events. It must be given those of a character, a user or a
 // consortium in order, each at least once.
 type Noticer struct {
 	config  Config
@@ -207,6 +215,9 @@ func NewNoticer(c Config) (*Noticer, error) {
 func (n *Noticer) React(ctx context.Context, e event.Recorded) error {
 	if consortium, ok := e.Stream.ConsortiumName(); ok {
 		return n.reactToFinding(ctx, e, consortium)
+	}
+	if _, ok := e.Stream.UserID(); ok {
+		return n.reactToGroups(ctx, e)
 	}
 	character, ok := e.Stream.CharacterID()
 	if !ok || !watched(e.Type) {
@@ -320,6 +331,11 @@ func (n *Noticer) note(ctx context.Context, tx pgx.Tx, e event.Recorded, notice 
 		notice.CharacterName, notice.UserID = s.Name, s.UserID
 	}
 	notice.EventID, notice.OccurredAt = e.ID, e.Time.UTC()
+	return n.settle(ctx, tx, e, notice)
+}
+
+// settle writes a notice down that is complete, and tells whether it is to be sent.
+func (n *Noticer) settle(ctx context.Context, tx pgx.Tx, e event.Recorded, notice Notice) (bool, error) {
 	now := n.config.Now().UTC()
 	state, due := "due", now
 	if notice.Kind == KindTokenError {
@@ -358,14 +374,18 @@ func (n *Noticer) write(ctx context.Context, tx pgx.Tx, w written) (bool, error)
 		return false, err
 	}
 	var character *int64
-	if w.audit == nil {
+	var user *string
+	switch {
+	case w.notice.aboutUser():
+		user = &w.notice.UserID
+	case w.audit == nil:
 		character = &w.notice.CharacterID
 	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO ingest.notice (event_id, channel, character_id, audit_id, kind, content, noticed_at, state, due_at, settled_at)
-		SELECT $1, channel, $3, $4, $5, $6, $7, $8, $9, CASE WHEN $8 = 'due' THEN NULL ELSE $7::timestamptz END FROM unnest($2::text[]) AS channel
+		INSERT INTO ingest.notice (event_id, channel, character_id, audit_id, user_id, kind, content, noticed_at, state, due_at, settled_at)
+		SELECT $1, channel, $3, $4, $10, $5, $6, $7, $8, $9, CASE WHEN $8 = 'due' THEN NULL ELSE $7::timestamptz END FROM unnest($2::text[]) AS channel
 		ON CONFLICT (event_id, channel) DO NOTHING`,
-		w.notice.EventID, n.config.Channels, character, w.audit, string(w.notice.Kind), content, w.at, w.state, w.due)
+		w.notice.EventID, n.config.Channels, character, w.audit, string(w.notice.Kind), content, w.at, w.state, w.due, user)
 	return tag.RowsAffected() > 0, err
 }
 

@@ -1,5 +1,5 @@
-// Package roles defines and removes roles, grants and revokes them, and changes users:
-// decisions on the stream of roles and on those of users.
+// Package roles defines and removes roles and compliance groups, grants and revokes
+// roles, and changes users: decisions on the stream of roles and on those of users.
 package roles
 
 import (
@@ -26,6 +26,8 @@ type Bus interface {
 type View interface {
 	// Roles are all roles.
 	Roles(ctx context.Context) (*access.Roles, error)
+	// ComplianceGroups are all compliance groups.
+	ComplianceGroups(ctx context.Context) (*access.ComplianceGroups, error)
 	// User is a user; false if there is none of the id.
 	User(ctx context.Context, id string) (access.UserRegistered, bool, error)
 	// Granted are the roles that a user was granted.
@@ -86,7 +88,8 @@ type Result struct {
 	Shown bool
 }
 
-// Define defines a role. It fails like [access.Roles.DecideDefine].
+// Define defines a role. It fails like [access.Roles.DecideDefine], and like
+// [access.Role.WithGroups].
 func (k *Keeper) Define(ctx context.Context, in DefineInput) (Result, error) {
 	fresh, err := uuid.NewV7()
 	if err != nil {
@@ -97,7 +100,17 @@ func (k *Keeper) Define(ctx context.Context, in DefineInput) (Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return known.DecideDefine(fresh, in.Role)
+		role := in.Role
+		if len(role.Groups) > 0 {
+			groups, err := k.groups(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if role, err = role.WithGroups(groups); err != nil {
+				return nil, err
+			}
+		}
+		return known.DecideDefine(fresh, role)
 	})
 }
 

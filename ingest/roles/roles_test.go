@@ -18,6 +18,7 @@ import (
 type organisation struct {
 	t        *testing.T
 	known    *access.Roles
+	groups   *access.ComplianceGroups
 	users    map[string]access.UserRegistered
 	granted  map[string]map[uuid.UUID]bool
 	inputs   []command.Input
@@ -27,7 +28,7 @@ type organisation struct {
 
 func newOrganisation(t *testing.T) (*organisation, *roles.Keeper) {
 	o := &organisation{
-		t: t, known: access.NewRoles(), versions: map[event.Stream]int64{}, granted: map[string]map[uuid.UUID]bool{"ada": {}},
+		t: t, known: access.NewRoles(), groups: access.NewComplianceGroups(), versions: map[event.Stream]int64{}, granted: map[string]map[uuid.UUID]bool{"ada": {}},
 		users: map[string]access.UserRegistered{"ada": {UserID: "ada", Active: true, State: "Member", Permissions: []string{"basic_access"}}},
 	}
 	return o, roles.NewKeeper(o, o)
@@ -43,6 +44,7 @@ func (o *organisation) Do(ctx context.Context, stream event.Stream, in command.I
 	require.NoError(o.t, err)
 	for _, p := range events {
 		o.known.Apply(p)
+		o.groups.Apply(p)
 		o.versions[stream]++
 		switch p := p.(type) {
 		case access.RoleGranted:
@@ -59,6 +61,10 @@ func (o *organisation) Do(ctx context.Context, stream event.Stream, in command.I
 func (o *organisation) Await(context.Context, ...command.Receipt) (bool, error) { return true, nil }
 
 func (o *organisation) Roles(context.Context) (*access.Roles, error) { return o.known, o.away }
+
+func (o *organisation) ComplianceGroups(context.Context) (*access.ComplianceGroups, error) {
+	return o.groups, o.away
+}
 
 func (o *organisation) User(_ context.Context, id string) (access.UserRegistered, bool, error) {
 	u, there := o.users[id]
@@ -130,4 +136,41 @@ func TestUsersAreChangedAndKeepTheRest(t *testing.T) {
 	require.ErrorContains(t, err, "away")
 	_, err = k.Define(t.Context(), roles.DefineInput{Role: access.Role{Name: "a"}})
 	require.ErrorContains(t, err, "away")
+}
+
+func TestComplianceGroupsAreDefinedForRolesAndRemovedAfterThem(t *testing.T) {
+	o, k := newOrganisation(t)
+	pilot := roles.DefineInput{Actor: "token:admin", Role: access.Role{Name: "Pilot", Permissions: []string{"finder_access"}, Groups: []string{"registered"}}}
+	_, err := k.Define(t.Context(), pilot)
+	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
+	require.ErrorContains(t, err, "define it first")
+
+	group := roles.DefineGroupInput{Actor: "token:admin", Group: access.ComplianceGroup{Name: "Registered", States: []string{"Member"}}, ExpectedVersion: new(int64(0))}
+	result, err := k.DefineGroup(t.Context(), group)
+	require.NoError(t, err)
+	require.Equal(t, roles.Result{Changed: true, Version: 1, Shown: true}, result)
+	require.Equal(t, command.Input{Actor: "token:admin", ExpectedVersion: new(int64(0))}, o.inputs[1])
+	result, err = k.DefineGroup(t.Context(), group)
+	require.NoError(t, err)
+	require.False(t, result.Changed)
+
+	_, err = k.Define(t.Context(), pilot)
+	require.NoError(t, err)
+	_, role, err := o.known.Named("pilot")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Registered"}, role.Groups, "it is spelt as the group is")
+	_, err = k.RemoveGroup(t.Context(), roles.RemoveGroupInput{Actor: "token:admin", Name: "registered"})
+	require.ErrorContains(t, err, "role Pilot")
+	_, err = k.Remove(t.Context(), roles.RemoveInput{Actor: "token:admin", Name: "pilot"})
+	require.NoError(t, err)
+	result, err = k.RemoveGroup(t.Context(), roles.RemoveGroupInput{Actor: "token:admin", Name: "registered", Reason: "over"})
+	require.NoError(t, err)
+	require.True(t, result.Changed)
+	require.Empty(t, o.groups.ByID)
+
+	o.away = errors.New("the view is away")
+	_, err = k.DefineGroup(t.Context(), group)
+	require.ErrorContains(t, err, "the view is away")
+	_, err = k.RemoveGroup(t.Context(), roles.RemoveGroupInput{Name: "registered"})
+	require.ErrorContains(t, err, "the view is away")
 }

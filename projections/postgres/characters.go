@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 6,
+		Version: 7,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 
 		Tombstones: true,
@@ -36,6 +36,8 @@ func Characters() runner.Projection {
 			{Name: "mains", Key: "user_id"},
 			{Name: "role_definitions", Key: "role_id"},
 			{Name: "role_grants", Key: "user_id, role_id"},
+			{Name: "compliance_groups", Key: "group_id"},
+			{Name: "compliance_memberships", Key: "user_id, group_id"},
 			{Name: "listings", Key: "user_id"},
 			{Name: "listed", Key: "user_id, character_id"},
 			{Name: "owners", Key: "character_id"},

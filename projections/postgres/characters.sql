@@ -20,6 +20,8 @@ CREATE TABLE role_definitions (
     permissions   text[] NOT NULL,
     -- Those whose users all hold it.
     states        text[] NOT NULL,
+    -- The compliance groups whose members all hold it, by name.
+    groups        text[] NOT NULL,
     -- The only sections of others' characters that it opens; empty for all.
     sections      text[] NOT NULL,
     removed       boolean NOT NULL,
@@ -44,19 +46,57 @@ CREATE TABLE role_grants (
 );
 CREATE INDEX role_grants_role ON role_grants (role_id);
 
-CREATE VIEW access_roles AS
-SELECT role_id, name, description, permissions, states, sections, defined_at, defined_by FROM role_definitions WHERE NOT removed;
+-- Compliance groups. A row stays when its group is removed, like that of a role.
+CREATE TABLE compliance_groups (
+    group_id      uuid PRIMARY KEY,
+    name          text NOT NULL,
+    description   text NOT NULL,
+    -- The only ones whose users are let in; empty for all.
+    states        text[] NOT NULL,
+    removed       boolean NOT NULL,
+    defined_at    timestamptz NOT NULL,
+    defined_by    text NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL
+);
 
--- The roles that users hold, and the state through which; empty for one that was granted.
+-- Whether a user is in a compliance group, and since when that is so. The group need not
+-- be there any more.
+CREATE TABLE compliance_memberships (
+    user_id       text NOT NULL,
+    group_id      uuid NOT NULL,
+    member        boolean NOT NULL,
+    since         timestamptz NOT NULL,
+    event_id      uuid NOT NULL,
+    log_partition integer NOT NULL,
+    log_offset    bigint NOT NULL,
+    PRIMARY KEY (user_id, group_id)
+);
+CREATE INDEX compliance_memberships_group ON compliance_memberships (group_id);
+
+-- Who is in which compliance group that there is.
+CREATE VIEW compliance_members AS
+SELECT m.user_id, g.group_id, g.name, m.since
+FROM compliance_memberships m JOIN compliance_groups g USING (group_id) WHERE m.member AND NOT g.removed;
+
+CREATE VIEW access_roles AS
+SELECT role_id, name, description, permissions, states, groups, sections, defined_at, defined_by FROM role_definitions WHERE NOT removed;
+
+-- The roles that users hold, and the state or the compliance group through which; both
+-- are empty for one that was granted.
 CREATE VIEW holdings AS
-SELECT g.user_id, '' AS state, r.role_id, r.name, r.permissions, r.sections, g.granted_at, g.granted_by
+SELECT g.user_id, '' AS state, '' AS compliance_group, r.role_id, r.name, r.permissions, r.sections, g.granted_at, g.granted_by
 FROM role_grants g JOIN access_roles r USING (role_id) WHERE g.granted
 UNION ALL
-SELECT u.user_id, u.state, r.role_id, r.name, r.permissions, r.sections, r.defined_at, r.defined_by
-FROM users u JOIN access_roles r ON u.state = ANY (r.states);
+SELECT u.user_id, u.state, '', r.role_id, r.name, r.permissions, r.sections, r.defined_at, r.defined_by
+FROM users u JOIN access_roles r ON u.state = ANY (r.states)
+UNION ALL
+SELECT m.user_id, '', m.name, r.role_id, r.name, r.permissions, r.sections, m.since, r.defined_by
+FROM compliance_members m JOIN access_roles r ON lower(m.name) IN (SELECT lower(g) FROM unnest(r.groups) g);
 
 -- What users were given in all: by the application that they come from, by roles, and by
--- roles of their states. Permissions are asked for here and nowhere else.
+-- roles of their states and of their compliance groups. Permissions are asked for here and nowhere else.
 CREATE VIEW grants AS
 SELECT u.user_id, u.name, u.superuser, u.active, u.state,
        u.permissions || ARRAY(SELECT unnest(h.permissions) FROM holdings h WHERE h.user_id = u.user_id) AS permissions

@@ -64,6 +64,12 @@ type ComplianceReason struct {
 // considered takes the users u of a report, with where their mains are as h.
 func (c *conditions) considered(schema string, f ComplianceFilter) {
 	c.add(`u.state <> ?`, access.StateGuest)
+	c.within(schema, f)
+}
+
+// within takes the users u of an audience whose mains, as h, are where the filter says,
+// guests among them.
+func (c *conditions) within(schema string, f ComplianceFilter) {
 	a := f.Audience
 	if a.User == "" {
 		c.add(`(u.superuser OR ? = ANY((SELECT g.permissions FROM `+schema+`.grants g WHERE g.user_id = u.user_id)::text[]))`, string(access.BasicAccess))

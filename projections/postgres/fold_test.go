@@ -108,8 +108,16 @@ func facts() [][2]event.Payload {
 		{skillSet("a", 1), skillSet("b", 1, 2)},
 		{skillSetGroup("a", 1), skillSetGroup("b", 1, 2)},
 		{
-			access.RoleDefined{RoleID: uuid.UUID{3}, Role: access.Role{Name: "a", Permissions: []string{"p", "q"}, States: []string{"Member"}, Sections: []string{"skills"}}},
+			access.RoleDefined{RoleID: uuid.UUID{3}, Role: access.Role{Name: "a", Permissions: []string{"p", "q"}, States: []string{"Member"}, Groups: []string{"g"}, Sections: []string{"skills"}}},
 			access.RoleRemoved{RoleID: uuid.UUID{3}, Name: "a"},
+		},
+		{
+			access.GroupDefined{GroupID: uuid.UUID{4}, ComplianceGroup: access.ComplianceGroup{Name: "g", Description: "d", States: []string{"Member"}}},
+			access.GroupRemoved{GroupID: uuid.UUID{4}, Name: "g"},
+		},
+		{
+			access.GroupsGained{UserID: "u", Groups: []access.GainedGroup{{GroupID: uuid.UUID{4}, Name: "g"}}, Characters: 1, GroupCause: access.GroupCause{Since: at(1)}},
+			access.GroupsLost{UserID: "u", Groups: []access.LostGroup{{GroupID: uuid.UUID{4}, Name: "g"}}, GroupCause: access.GroupCause{Since: at(2)}},
 		},
 		{access.RoleGranted{UserID: "u", RoleID: uuid.UUID{3}, Name: "a"}, access.RoleRevoked{UserID: "u", RoleID: uuid.UUID{3}, Name: "a"}},
 	}

@@ -17,7 +17,8 @@ import (
 
 // holdingsJSON is a format that takes the projection's schema: the roles that a user u
 // holds, as JSON of [access.Holding], the granted ones first.
-const holdingsJSON = `coalesce((SELECT json_agg(json_build_object('name', held.name, 'permissions', held.permissions, 'sections', held.sections, 'State', held.state) ORDER BY held.state <> '', held.name)
+const holdingsJSON = `coalesce((SELECT json_agg(json_build_object('name', held.name, 'permissions', held.permissions, 'sections', held.sections, 'State', held.state, 'Group', held.compliance_group)
+	ORDER BY held.state <> '' OR held.compliance_group <> '', held.name, held.compliance_group)
 	FROM %[1]s.holdings held WHERE held.user_id = u.user_id), '[]')`
 
 // Role is a role with how many users hold it.
@@ -27,7 +28,7 @@ type Role struct {
 	DefinedAt time.Time
 	DefinedBy string
 	// Granted counts the users whom it was granted, Holders those who hold it, also
-	// through their states.
+	// through their states and compliance groups.
 	Granted, Holders int64
 }
 
@@ -38,8 +39,8 @@ func (r *CharacterReader) Roles(ctx context.Context) ([]Role, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT r.role_id, r.name, r.description, r.permissions, r.states, r.sections, r.defined_at, r.defined_by,
-			(SELECT count(*) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id AND h.state = ''),
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT r.role_id, r.name, r.description, r.permissions, r.states, r.groups, r.sections, r.defined_at, r.defined_by,
+			(SELECT count(*) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id AND h.state = '' AND h.compliance_group = ''),
 			(SELECT count(DISTINCT h.user_id) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id)
 		FROM %[1]s.access_roles r ORDER BY lower(r.name) COLLATE "C"`, schema))
 	if err != nil {
@@ -47,7 +48,7 @@ func (r *CharacterReader) Roles(ctx context.Context) ([]Role, error) {
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Role, error) {
 		var role Role
-		err := row.Scan(&role.ID, &role.Name, &role.Description, &role.Permissions, &role.States, &role.Sections, &role.DefinedAt, &role.DefinedBy, &role.Granted, &role.Holders)
+		err := row.Scan(&role.ID, &role.Name, &role.Description, &role.Permissions, &role.States, &role.Groups, &role.Sections, &role.DefinedAt, &role.DefinedBy, &role.Granted, &role.Holders)
 		role.DefinedAt = role.DefinedAt.UTC()
 		return role, err
 	})
@@ -228,13 +229,13 @@ func (r *CharacterReader) RemovalRecipients(ctx context.Context, character int64
 // LoadRoles are all roles that a generation of the characters projection knows, as
 // decisions need them.
 func LoadRoles(ctx context.Context, pool *pgxpool.Pool, g runner.Generation) (*access.Roles, error) {
-	rows, err := pool.Query(ctx, `SELECT role_id, name, description, permissions, states, sections FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.access_roles`)
+	rows, err := pool.Query(ctx, `SELECT role_id, name, description, permissions, states, groups, sections FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.access_roles`)
 	if err != nil {
 		return nil, fmt.Errorf("looking roles up: %w", err)
 	}
 	known := access.NewRoles()
 	var d access.RoleDefined
-	_, err = pgx.ForEachRow(rows, []any{&d.RoleID, &d.Name, &d.Description, &d.Permissions, &d.States, &d.Sections}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&d.RoleID, &d.Name, &d.Description, &d.Permissions, &d.States, &d.Groups, &d.Sections}, func() error {
 		role := d
 		role.Normalise()
 		known.Apply(role)
@@ -247,8 +248,8 @@ func LoadRoles(ctx context.Context, pool *pgxpool.Pool, g runner.Generation) (*a
 }
 
 // GrantedRoles are the roles that a user was granted in a generation of the characters
-// projection; what he holds through his state is not among them, and roles that were
-// removed may be.
+// projection; what he holds through his state or a compliance group is not among them,
+// and roles that were removed may be.
 func GrantedRoles(ctx context.Context, pool *pgxpool.Pool, g runner.Generation, user string) (map[uuid.UUID]bool, error) {
 	rows, err := pool.Query(ctx, `SELECT role_id FROM `+pgx.Identifier{g.Namespace}.Sanitize()+`.role_grants WHERE user_id = $1 AND granted`, user)
 	if err != nil {

@@ -33,6 +33,9 @@ type Characters struct {
 	roles       *access.Roles
 	// granted has the roles that users were granted, or were and have no more.
 	granted map[grantOf]bool
+	groups  *access.ComplianceGroups
+	// members has the compliance groups that users are in, or were and are no more.
+	members map[memberOf]bool
 	// decided has the events of the organisation's stream that were applied.
 	decided map[uuid.UUID]bool
 	// looks are looks at data of others, by the ids of their events, and forgotten is
@@ -56,6 +59,7 @@ func (o *Characters) Begin() {
 	o.lists, o.listedSince = map[string][]access.ListedCharacter{}, map[owned]time.Time{}
 	o.looks, o.forgotten = map[uuid.UUID]lookedAt{}, map[int64]time.Time{}
 	o.roles, o.granted = access.NewRoles(), map[grantOf]bool{}
+	o.groups, o.members = access.NewComplianceGroups(), map[memberOf]bool{}
 	o.sets, o.decided = eve.NewSkillSets(), map[uuid.UUID]bool{}
 }
 
@@ -78,6 +82,16 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 		o.granted[grantOf{p.UserID, p.RoleID}] = true
 	case access.RoleRevoked:
 		o.granted[grantOf{p.UserID, p.RoleID}] = false
+	case access.GroupDefined, access.GroupRemoved:
+		o.groups.Apply(p)
+	case access.GroupsGained:
+		for _, g := range p.Groups {
+			o.members[memberOf{p.UserID, g.GroupID}] = true
+		}
+	case access.GroupsLost:
+		for _, g := range p.Groups {
+			o.members[memberOf{p.UserID, g.GroupID}] = false
+		}
 	}
 	if e.Stream == event.Org && !o.decided[e.ID] {
 		o.decided[e.ID] = true
@@ -115,7 +129,7 @@ func (o *Characters) list(p access.CharactersListed, at time.Time) {
 // Compare implements [Oracle].
 func (o *Characters) Compare(ctx context.Context, g runner.Generation, at eventlog.Partition, wanted func(event.Stream) bool, r *Report) error {
 	c := characterRows{o, pgx.Identifier{g.Namespace}.Sanitize(), at.ID, wanted, r}
-	for _, compare := range []func(context.Context) error{c.userRows, c.roleRows, c.grantRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
+	for _, compare := range []func(context.Context) error{c.userRows, c.roleRows, c.grantRows, c.groupRows, c.memberRows, c.listedRows, c.characterRows, c.sectionRows, c.elementRows, c.recordRows, c.listRows, c.failureRows, c.skillSetRows, c.skillSetGroupRows, c.linkRows, c.lookRows} {
 		if err := compare(ctx); err != nil {
 			return err
 		}

@@ -206,6 +206,7 @@ func New(config Config) (*Server, error) {
 
 	s.registerCharacters()
 	s.registerCompliance()
+	s.registerComplianceGroups()
 	s.registerFinder()
 	s.registerSearch()
 	s.registerLauncher()

@@ -117,6 +117,9 @@ type world struct {
 	users       postgres.UserFilter
 	role        api.RoleDefinition
 	roleRemoved api.RoleRemoval
+	group       api.GroupDefinition
+	groupGone   api.GroupRemoval
+	members     postgres.GroupMemberFilter
 	granted     api.RoleGrant
 	changed     api.UserChange
 

@@ -11,11 +11,14 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
-// Compliance knows how far users have registered their characters;
+// Compliance knows how far users have registered their characters, and who is in which
+// compliance group;
 // [postgres.CharacterReader] does.
 type Compliance interface {
 	ComplianceOfUsers(context.Context, postgres.ComplianceFilter) ([]postgres.UserCompliance, error)
 	ComplianceOfCorporations(context.Context, postgres.ComplianceFilter) ([]access.CorporationCompliance, error)
+	ComplianceGroups(ctx context.Context, audience access.Audience) ([]postgres.ComplianceGroup, error)
+	GroupMembers(context.Context, postgres.GroupMemberFilter) ([]postgres.GroupMember, error)
 }
 
 // UserCompliance is how far one user has registered his characters. What Member Audit's

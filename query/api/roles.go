@@ -38,9 +38,10 @@ type Role struct {
 	Description string    `json:"description"`
 	Permissions []string  `json:"permissions" nullable:"false"`
 	States      []string  `json:"states" nullable:"false" doc:"The states whose users all hold it."`
+	Groups      []string  `json:"compliance_groups" nullable:"false" doc:"The compliance groups whose members all hold it."`
 	Sections    []string  `json:"sections" nullable:"false" doc:"The only sections of others' characters that it opens; empty for all."`
 	Granted     int64     `json:"granted" doc:"How many users it was granted."`
-	Holders     int64     `json:"holders" doc:"How many users hold it, also through their states."`
+	Holders     int64     `json:"holders" doc:"How many users hold it, also through their states and compliance groups."`
 	DefinedAt   time.Time `json:"defined_at"`
 	DefinedBy   string    `json:"defined_by"`
 }
@@ -50,6 +51,7 @@ type NewRole struct {
 	Description string   `json:"description,omitempty" maxLength:"2000"`
 	Permissions []string `json:"permissions" maxItems:"100" nullable:"false"`
 	States      []string `json:"states,omitempty" maxItems:"100" doc:"The states whose users all hold it."`
+	Groups      []string `json:"compliance_groups,omitempty" maxItems:"100" doc:"The compliance groups whose members all hold it; each must be defined already." example:"[\"Registered\"]"`
 	Sections    []string `json:"sections,omitempty" maxItems:"100" doc:"The only sections of others' characters that it is to open; all if it is left out. That has to be switched on by MUSTER_SECTION_PERMISSIONS."`
 }
 
@@ -110,7 +112,7 @@ func (s *Server) listRoles(ctx context.Context, in *PageInput) (*pageOutput[Role
 func showRole(r postgres.Role) Role {
 	return Role{
 		RoleID: r.ID, Name: r.Name, Description: r.Description, Permissions: append([]string{}, r.Permissions...), States: append([]string{}, r.States...),
-		Sections: append([]string{}, r.Sections...), Granted: r.Granted, Holders: r.Holders, DefinedAt: r.DefinedAt, DefinedBy: r.DefinedBy,
+		Groups: append([]string{}, r.Groups...), Sections: append([]string{}, r.Sections...), Granted: r.Granted, Holders: r.Holders, DefinedAt: r.DefinedAt, DefinedBy: r.DefinedBy,
 	}
 }
 
@@ -128,7 +130,7 @@ func (s *Server) getRole(ctx context.Context, in *roleInput) (*single[Role], err
 }
 
 func (s *Server) defineRole(ctx context.Context, in *defineRoleInput) (*roleDecided, error) {
-	role := access.Role{Name: in.Name, Description: in.Body.Description, Permissions: in.Body.Permissions, States: in.Body.States, Sections: in.Body.Sections}
+	role := access.Role{Name: in.Name, Description: in.Body.Description, Permissions: in.Body.Permissions, States: in.Body.States, Groups: in.Body.Groups, Sections: in.Body.Sections}
 	if err := s.limitable(role); err != nil {
 		return nil, err
 	}

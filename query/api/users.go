@@ -20,12 +20,14 @@ type Users interface {
 	Roles(ctx context.Context) ([]postgres.Role, error)
 }
 
-// RoleKeeper decides on roles and on users.
+// RoleKeeper decides on roles, on compliance groups and on users.
 type RoleKeeper interface {
 	DefineRole(context.Context, RoleDefinition) (RoleDecision, error)
 	RemoveRole(context.Context, RoleRemoval) (RoleDecision, error)
 	GrantRole(context.Context, RoleGrant) (RoleDecision, error)
 	ChangeUser(context.Context, UserChange) (RoleDecision, error)
+	DefineGroup(context.Context, GroupDefinition) (RoleDecision, error)
+	RemoveGroup(context.Context, GroupRemoval) (RoleDecision, error)
 }
 
 // UserChange says who changes what of a user. What is nil stays.
@@ -68,7 +70,7 @@ type User struct {
 	MainAllianceID         *int64   `json:"main_alliance_id" doc:"null for none."`
 	RegisteredCharacters   int64    `json:"registered_characters"`
 	UnregisteredCharacters int64    `json:"unregistered_characters"`
-	Roles                  []string `json:"roles" nullable:"false" doc:"Those that the user holds, also through his state."`
+	Roles                  []string `json:"roles" nullable:"false" doc:"Those that the user holds, also through his state or a compliance group."`
 }
 
 // UserDetail is a user with what is his and what he may do.
@@ -84,14 +86,15 @@ type UserDetail struct {
 // HeldRole is a role that a user holds.
 type HeldRole struct {
 	Name     string   `json:"name"`
-	State    string   `json:"state,omitempty" doc:"The state through which the user holds it; absent if it was granted to him."`
+	State    string   `json:"state,omitempty" doc:"The state through which the user holds it; absent if it was granted to him, or is held through a compliance group."`
+	Group    string   `json:"compliance_group,omitempty" doc:"The compliance group through which the user holds it."`
 	Sections []string `json:"sections,omitempty" doc:"The only sections of others' characters that it opens."`
 }
 
 // HeldPermission is a permission that a user was given.
 type HeldPermission struct {
 	Permission string   `json:"permission"`
-	From       []string `json:"from" nullable:"false" doc:"Where it comes from: import, a role, or a role of the user's state."`
+	From       []string `json:"from" nullable:"false" doc:"Where it comes from: import, a role, or a role of the user's state or compliance group."`
 	Sections   []string `json:"sections,omitempty" doc:"The only sections of others' characters for which it counts; absent for all."`
 }
 
@@ -186,7 +189,7 @@ func (s *Server) registerUsers() {
 		"An organisation that is imported later and says something else undoes it."), s.changeUser)
 	register(s, access.ActionManageUsers, decide(http.MethodPut, "grant-role", one+"/roles/{name}", "Grant a role to a user", ""), s.grantRole)
 	register(s, access.ActionManageUsers, decide(http.MethodDelete, "revoke-role", one+"/roles/{name}", "Revoke a role that a user was granted",
-		"He holds it still if his state does."), s.revokeRole)
+		"He holds it still if his state or a compliance group of his does."), s.revokeRole)
 	s.registerRoles()
 }
 
@@ -254,7 +257,7 @@ func (s *Server) getUser(ctx context.Context, in *userInput) (*single[UserDetail
 	}
 	detail := &UserDetail{User: showUser(u), HeldRoles: []HeldRole{}, Permissions: []HeldPermission{}, Actions: []PermittedAction{}, Characters: []UserCharacter{}}
 	for _, h := range u.Holdings {
-		detail.HeldRoles = append(detail.HeldRoles, HeldRole{Name: h.Name, State: h.State, Sections: h.Sections})
+		detail.HeldRoles = append(detail.HeldRoles, HeldRole{Name: h.Name, State: h.State, Group: h.Group, Sections: h.Sections})
 	}
 	for _, p := range u.Sources() {
 		detail.Permissions = append(detail.Permissions, HeldPermission{Permission: p.Permission, From: p.From, Sections: p.Sections})

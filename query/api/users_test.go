@@ -73,7 +73,7 @@ func TestRolesAreDefinedAndRemoved(t *testing.T) {
 	}, c.world.role)
 	require.Equal(t, http.StatusCreated, c.do(http.MethodDelete, "/v1/roles/Pilot?reason=over", "").StatusCode)
 	require.Equal(t, api.RoleRemoval{Actor: "token:admin", Name: "Pilot", Reason: "over"}, c.world.roleRemoved)
-	require.Contains(t, c.get("/v1/roles").text, `"name":"Recruiter","description":"","permissions":["characters_access","view_everything"],"states":["Member"],"sections":["skills"],"granted":1,"holders":2`)
+	require.Contains(t, c.get("/v1/roles").text, `"name":"Recruiter","description":"","permissions":["characters_access","view_everything"],"states":["Member"],"compliance_groups":[],"sections":["skills"],"granted":1,"holders":2`)
 	require.Equal(t, http.StatusOK, c.get("/v1/roles/RECRUITER").StatusCode)
 	c.requireProblem(c.get("/v1/roles/Pilot"), http.StatusNotFound, `no role \"Pilot\"`)
 }

@@ -1,6 +1,6 @@
 // Package allianceauth reads what an Alliance Auth with Member Audit holds, from a dump
 // of its tables: users, mains, ownership, permissions, registered and shared characters,
-// and skill sets. Both versions of Member Audit's tables are read, that of 1.9.4, where
+// compliance groups, and skill sets. Both versions of Member Audit's tables are read, that of 1.9.4, where
 // a character is one of an ownership, and that of 2.0 to 5.1, where it is one of EVE.
 //
 // It guesses nothing: a row that breaks a rule or refers to what is not there is left
@@ -36,6 +36,9 @@ type Import struct {
 	// SkillSets and Groups are by name.
 	SkillSets []eve.SkillSet
 	Groups    []SkillSetGroup
+	// ComplianceGroups are by name. What they give is not among the permissions of their
+	// members.
+	ComplianceGroups []ComplianceGroup
 	// Disabled are the registered and owned characters that Member Audit (2.5) does not
 	// update, by their ids.
 	Disabled []int64
@@ -88,7 +91,7 @@ func Read(dump fs.FS, opts Options) (Import, error) {
 	if err := t.complete(opts.Tokens != nil); err != nil {
 		return Import{}, err
 	}
-	b := &builder{tables: t, userIDs: map[int64]string{}}
+	b := &builder{tables: t, userIDs: map[int64]string{}, designated: map[int64]bool{}}
 	b.users()
 	b.characterList()
 	if opts.Tokens != nil {
@@ -105,6 +108,9 @@ func (t *tables) complete(tokens bool) error {
 	needed := []string{tableUser, tableProfile, tableState, tableOwnership, tableEveCharacter, tableMember, tableUserGroups, tableUserPermissions, tableStatePermissions}
 	if len(t.userGroups) > 0 {
 		needed = append(needed, tableGroup, tableGroupPermissions)
+	}
+	if len(t.designations) > 0 {
+		needed = append(needed, tableGroup, tableGroupPermissions, tableGroupStates)
 	}
 	if len(t.userPermissions)+len(t.groupPermissions)+len(t.statePermissions) > 0 {
 		needed = append(needed, tablePermission, tableContentType)
@@ -140,6 +146,8 @@ type builder struct {
 	result Import
 	// userIDs are the users that are taken over, by their numbers.
 	userIDs map[int64]string
+	// designated are the groups that are taken over as compliance groups.
+	designated map[int64]bool
 }
 
 // skip leaves a row out that is called by its id.
@@ -151,6 +159,7 @@ func sorted[T any](m map[int64]T) []int64 { return slices.Sorted(maps.Keys(m)) }
 
 func (b *builder) users() {
 	known := b.memberAuditPermissions()
+	b.complianceGroups(known)
 	inherited := func(permissions links, of int64, names map[string]bool) {
 		for _, p := range permissions[of] {
 			if name := known[p]; name != "" {
@@ -160,7 +169,7 @@ func (b *builder) users() {
 	}
 	for _, of := range sorted(b.userGroups) {
 		for _, group := range b.userGroups[of] {
-			if !b.tables.groups[group] {
+			if _, there := b.tables.groups[group]; !there {
 				b.leaveOut(tableUserGroups, "user_id "+strconv.FormatInt(of, 10)+", group_id "+strconv.FormatInt(group, 10), "there is no such group in "+tableGroup)
 			}
 		}
@@ -181,7 +190,14 @@ func (b *builder) users() {
 		inherited(b.userPermissions, number, names)
 		inherited(b.statePermissions, p.state, names)
 		for _, group := range b.userGroups[number] {
-			inherited(b.groupPermissions, group, names)
+			given := map[string]bool{}
+			inherited(b.groupPermissions, group, given)
+			for name := range given {
+				// What a compliance group gives is had through it, and lost with it.
+				if !b.designated[group] || name == string(access.BasicAccess) {
+					names[name] = true
+				}
+			}
 		}
 		id := UserPrefix + strconv.FormatInt(number, 10)
 		b.userIDs[number] = id

@@ -57,6 +57,8 @@ const (
 	tableStatePermissions, tableMember          = "authentication_state_permissions", "memberaudit_character"
 	tableSkillSet, tableSkillSetSkill           = "memberaudit_skillset", "memberaudit_skillsetskill"
 	tableSkillSetGroup, tableSkillSetGroupPairs = "memberaudit_skillsetgroup", "memberaudit_skillsetgroup_skill_sets"
+	tableDesignation                            = "memberaudit_compliancegroupdesignation"
+	tableAuthGroup, tableGroupStates            = "groupmanagement_authgroup", "groupmanagement_authgroup_states"
 	tableToken, tableScope, tableTokenScopes    = "esi_token", "esi_scope", "esi_token_scopes"
 )
 
@@ -70,8 +72,19 @@ func organisationSources() []source {
 		{table: tableUserGroups, columns: plain("user_id", "group_id"), take: pairs(func(t *tables) links { return t.userGroups })},
 		{table: tableUserPermissions, columns: plain("user_id", "permission_id"), take: pairs(func(t *tables) links { return t.userPermissions })},
 		{
-			table: tableGroup, model: "auth.group", columns: []column{id}, take: (*tables).takeGroup,
+			table: tableGroup, model: "auth.group", columns: []column{id, {name: "name", optional: true}}, take: (*tables).takeGroup,
 			lists: []list{{"permissions", tableGroupPermissions, "group_id", "permission_id"}},
+		},
+		{
+			// Of what Alliance Auth adds to a group only the states are taken that it is open
+			// to.
+			table: tableAuthGroup, model: "groupmanagement.authgroup", take: func(*tables, row) error { return nil },
+			lists: []list{{"states", tableGroupStates, "authgroup_id", "state_id"}},
+		},
+		{table: tableGroupStates, columns: plain("authgroup_id", "state_id"), take: pairs(func(t *tables) links { return t.groupStates })},
+		{
+			table: tableDesignation, model: "memberaudit.compliancegroupdesignation", take: (*tables).takeDesignation,
+			columns: []column{id, {name: "group_id", field: "group"}},
 		},
 		{table: tableGroupPermissions, columns: plain("group_id", "permission_id"), take: pairs(func(t *tables) links { return t.groupPermissions })},
 		{

@@ -14,14 +14,20 @@ type tables struct {
 	seen    map[string]string
 	leftOut []LeftOut
 
-	users       map[int64]user
-	profiles    map[int64]profile
-	groups      map[int64]bool
+	users    map[int64]user
+	profiles map[int64]profile
+	// groups has the names of groups; empty if the dump does not name them.
+	groups      map[int64]string
 	states      map[int64]string
 	permissions map[int64]permission
 	apps        map[int64]string
 
 	userGroups, userPermissions, groupPermissions, statePermissions links
+
+	// designations are groups by the numbers of their designations, groupStates the
+	// states that groups are open to.
+	designations map[int64]int64
+	groupStates  links
 
 	owned      map[int64]ownership
 	ofOwner    map[int64]int64 // ownership by character
@@ -83,8 +89,9 @@ type (
 
 func newTables() *tables {
 	return &tables{
-		seen: map[string]string{}, users: map[int64]user{}, profiles: map[int64]profile{}, groups: map[int64]bool{}, states: map[int64]string{},
+		seen: map[string]string{}, users: map[int64]user{}, profiles: map[int64]profile{}, groups: map[int64]string{}, states: map[int64]string{},
 		permissions: map[int64]permission{}, apps: map[int64]string{},
+		designations: map[int64]int64{}, groupStates: links{},
 		userGroups: links{}, userPermissions: links{}, groupPermissions: links{}, statePermissions: links{},
 		owned: map[int64]ownership{}, ofOwner: map[int64]int64{}, characters: map[int64]character{},
 		sets: map[int64]*skillSet{}, setGroups: map[int64]SkillSetGroup{}, groupSets: links{}, scopes: map[int64]string{}, tokenScopes: links{},
@@ -160,7 +167,11 @@ func (t *tables) takeUser(r row) error {
 
 func (t *tables) takeGroup(r row) error {
 	f := &fields{row: r}
-	return once(t.groups, f.id(idColumn), true, f.err)
+	id, name := f.id(idColumn), ""
+	if r.has("name") {
+		name = f.text("name")
+	}
+	return once(t.groups, id, name, f.err)
 }
 
 func (t *tables) takeState(r row) error {
