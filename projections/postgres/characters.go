@@ -26,7 +26,7 @@ func Characters() runner.Projection {
 	shape := newCharactersShape()
 	return runner.Projection{
 		Name:    CharactersName,
-		Version: 6,
+		Version: 7,
 		Topics:  []string{event.TopicEVE, event.TopicAccess},
 
 		Tombstones: true,

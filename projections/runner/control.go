@@ -259,7 +259,8 @@ func (o *owner) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	// Whatever the state of the connection, closing it ends the session and so
-	// the lock.
+	// the lock, but some time after Close returns: whoever comes next may come now.
+	_, _ = o.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
 	_ = o.conn.Close(ctx)
 }
 
