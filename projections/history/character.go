@@ -130,7 +130,7 @@ type Character struct {
 	journal                map[journalKey]clickhouse.JournalEntry
 	// told is the last event about the character itself, seen and lastTold are the last
 	// observation and the last records of each section.
-	told         event.Origin
+	told           event.Origin
 	seen, lastTold map[eve.Section]event.Origin
 	// whole is the last whole observation of each section, which differences refer to.
 	whole map[eve.Section]whole
