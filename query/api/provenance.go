@@ -154,12 +154,15 @@ func (s *Server) provenance(ctx context.Context, origins []event.Origin) (map[ev
 		if asked[o] {
 			found[o] = &RowProvenance{
 				Provenance: Provenance{EventID: e.ID, Topic: at.Topic, Partition: at.Partition, Offset: at.Offset},
-				Stream:     string(e.Stream), Type: string(e.Type), Time: e.Time.UTC(), RecordedAt: e.Recorded.UTC(),
+				Stream:     string(e.Stream), Type: string(e.Type), Time: inIndex(e.Time), RecordedAt: inIndex(e.Recorded),
 			}
 		}
 	}
 	return found, nil
 }
+
+// inIndex is a time as the index keeps it, so that both answer the same.
+func inIndex(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func provenanceOfIndexed(e clickhouse.IndexedEvent) *RowProvenance {
 	return &RowProvenance{
