@@ -71,7 +71,7 @@ func TestAScratchHoldsWhatHadHappenedByAMomentWheneverItWasAppended(t *testing.T
 		w.happened(t, event.Character(1), noon.Add(time.Hour), 7)
 		require.NoError(t, r.FollowScratches(t.Context(), list))
 		rows, sum := w.sumOf(t, store, "audit")
-		require.EqualValues(t, []int64{101, 105}, []int64{rows, sum})
+		require.Equal(t, []int64{101, 105}, []int64{rows, sum})
 		if store == "postgres" {
 			require.NoError(t, w.pool.QueryRow(t.Context(), "SELECT count(*) FROM audit.tally").Scan(&rows))
 			require.EqualValues(t, 101, rows)
@@ -120,7 +120,7 @@ func TestAnInterruptedScratchIsGoneOnWith(t *testing.T) {
 		_, _, err = r.ReplayInto(t.Context(), list, ask)
 		require.NoError(t, err)
 		rows, sum := w.sumOf(t, store, "audit")
-		require.EqualValues(t, []int64{120, 119 * 120 / 2}, []int64{rows, sum})
+		require.Equal(t, []int64{120, 119 * 120 / 2}, []int64{rows, sum})
 
 		// The projectors go on with it, too.
 		w.fail.Store(1)
@@ -135,7 +135,7 @@ func TestAnInterruptedScratchIsGoneOnWith(t *testing.T) {
 			return s.ReadyAt != nil
 		}, 20*time.Second, 20*time.Millisecond)
 		rows, sum = w.sumOf(t, store, "audit")
-		require.EqualValues(t, []int64{120, 119 * 120 / 2}, []int64{rows, sum})
+		require.Equal(t, []int64{120, 119 * 120 / 2}, []int64{rows, sum})
 	})
 }
 
