@@ -84,6 +84,9 @@ func TestUpDemoGetsReadyStopsAndGoesOn(t *testing.T) {
 	second.requireNames(t)
 	second.requireOnce(t)
 	require.Contains(t, second.run("verify"), ", 0 differ")
+	require.Contains(t, second.run("replay", "--to", time.Now().UTC().Format(time.RFC3339), "--into", "audit"), "audit holds what had happened by")
+	require.Contains(t, second.run("replay", "list"), "muster_audit_characters")
+	require.Contains(t, second.run("replay", "drop", "audit"), "audit is gone")
 	second.interrupt(t)
 }
 

@@ -65,6 +65,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			}},
 			{Name: "clickhouse: wallet_journal", Before: chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
+			{Name: "schemas made by muster replay --into", Before: s.agedInScratches},
 		},
 		Copies: []worker.Copies{{
 			Name:   "postgres: quarantine",
@@ -79,6 +80,34 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 		c.Compact = func(context.Context) error { return engine.RequestCompaction(e.settings.DataDir) }
 	}
 	return worker.New(c), nil
+}
+
+// agedInScratches are the characters of which a scratch still shows history from before a moment.
+func (s *stores) agedInScratches(ctx context.Context, before time.Time) ([]retention.Aged, error) {
+	scratches, err := s.control.Scratches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []retention.Aged
+	for _, scratch := range scratches {
+		generations := live.New(scratch)
+		for _, g := range scratch.Generations {
+			var aged []retention.Aged
+			switch g.Projection {
+			case pgviews.CharactersName:
+				aged, err = pgviews.RecordsBefore(ctx, s.pool, g, before)
+			case chviews.WalletName:
+				aged, err = chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore(ctx, before)
+			case chviews.FactsName:
+				aged, err = chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("looking into %s: %w", g.Namespace, err)
+			}
+			all = append(all, aged...)
+		}
+	}
+	return all, nil
 }
 
 // retentionCommand looks at and enforces retention.

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -230,6 +231,49 @@ func (r *EventIndexReader) Event(ctx context.Context, id uuid.UUID) (IndexedEven
 			"there is no event %s: it was never recorded, it was removed or forgotten, or it is so new that the index has not come to it yet", id)
 	}
 	return events[0], nil
+}
+
+// Origins finds the events of origins, second copies and those of forgotten streams
+// among them: it is the log that is asked. What the index has not come to yet, or what
+// was removed, is missing. It fails with [event.CodeUnavailable] if the index or
+// ClickHouse is not there.
+func (r *EventIndexReader) Origins(ctx context.Context, origins []event.Origin) (map[event.Origin]IndexedEvent, error) {
+	found := map[event.Origin]IndexedEvent{}
+	if len(origins) == 0 {
+		return found, nil
+	}
+	database, err := r.database(ctx)
+	if err != nil {
+		return nil, err
+	}
+	streams, topics, offsets := []string{}, []string{}, []int64{}
+	for _, o := range origins {
+		streams, topics, offsets = append(streams, string(o.Stream)), append(topics, o.Position.Topic), append(offsets, o.Position.Offset)
+	}
+	q := &query{}
+	// Each column by itself, which is more than was asked for, but the order of the table
+	// finds it; what is too much is left out below.
+	sql := fmt.Sprintf(`SELECT %s FROM %s.event_index WHERE stream IN %s AND topic IN %s AND log_offset IN %s`,
+		indexedColumns, database, q.texts(unique(streams)), q.texts(unique(topics)), q.integers(unique(offsets)))
+	events, err := r.selectEvents(ctx, "finding the events that rows are from", sql, q)
+	if err != nil {
+		return nil, err
+	}
+	wanted := make(map[event.Origin]bool, len(origins))
+	for _, o := range origins {
+		wanted[o] = true
+	}
+	for _, e := range events {
+		if o := (event.Origin{Stream: event.Stream(e.Stream), Position: e.Position()}); wanted[o] {
+			found[o] = e
+		}
+	}
+	return found, nil
+}
+
+func unique[T cmp.Ordered](list []T) []T {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // StreamSummary is what the index says of a stream.

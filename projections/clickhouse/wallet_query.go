@@ -35,6 +35,8 @@ type JournalEntry struct {
 	ContextIDType string           `ch:"context_id_type"`
 	Description   string           `ch:"description"`
 	Reason        string           `ch:"reason"`
+	// Origin is the event that first told of it; entries never change.
+	Origin event.Origin `ch:"-"`
 }
 
 // JournalFilter says which entries of a character to list, the newest first.
@@ -99,15 +101,26 @@ func (r *WalletReader) Journal(ctx context.Context, filter JournalFilter) ([]Jou
 		where = append(where, fmt.Sprintf("(date, id) < (%s, %s)", q.moment(c.Date), q.integer(c.ID)))
 	}
 	sql := fmt.Sprintf(`SELECT id, date, ref_type, amount, balance, tax, first_party_id, second_party_id, tax_receiver_id,
-			context_id, context_id_type, description, reason
+			context_id, context_id_type, description, reason, log_partition, log_offset
 		FROM %s.wallet_journal FINAL WHERE %s ORDER BY date DESC, id DESC LIMIT %s`+finalByPartition,
 		database, strings.Join(where, " AND "), q.integer(int64(filter.Limit)))
-	var entries []JournalEntry
-	if err := r.conn.Select(ctx, &entries, sql, q.arguments...); err != nil {
+	var rows []struct {
+		JournalEntry
+
+		Partition int32 `ch:"log_partition"`
+		Offset    int64 `ch:"log_offset"`
+	}
+	if err := r.conn.Select(ctx, &rows, sql, q.arguments...); err != nil {
 		return nil, queryError("reading the wallet journal", err)
 	}
-	for i := range entries {
-		entries[i].Date = entries[i].Date.UTC()
+	entries := make([]JournalEntry, len(rows))
+	for i, row := range rows {
+		entries[i] = row.JournalEntry
+		entries[i].Date = row.Date.UTC()
+		entries[i].Origin = event.Origin{
+			Stream:   event.Character(filter.CharacterID),
+			Position: event.Position{Topic: event.TopicEVE, Partition: row.Partition, Offset: row.Offset},
+		}
 	}
 	return entries, nil
 }

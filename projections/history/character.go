@@ -128,6 +128,18 @@ type Character struct {
 	records                map[eve.Section]map[string]*record
 	lists                  map[int64]string
 	journal                map[journalKey]clickhouse.JournalEntry
+	// told is the last event about the character itself, seen and lastTold are the last
+	// observation and the last records of each section.
+	told           event.Origin
+	seen, lastTold map[eve.Section]event.Origin
+	// whole is the last whole observation of each section, which differences refer to.
+	whole map[eve.Section]whole
+}
+
+// whole is an observation that is no difference.
+type whole struct {
+	value  json.RawMessage
+	origin event.Origin
 }
 
 type identity struct {
@@ -145,6 +157,7 @@ type owner struct {
 type record struct {
 	fields         map[string]json.RawMessage
 	at, observedAt time.Time
+	origin         event.Origin
 }
 
 type journalKey struct {
@@ -202,6 +215,7 @@ func newCharacter(id int64, at time.Time) *Character {
 		id: id, at: at, model: eve.NewModel(),
 		recorded: map[eve.Section]time.Time{}, bases: map[eve.Section]uuid.UUID{}, misfits: map[eve.Section]time.Time{},
 		records: map[eve.Section]map[string]*record{}, lists: map[int64]string{}, journal: map[journalKey]clickhouse.JournalEntry{},
+		seen: map[eve.Section]event.Origin{}, lastTold: map[eve.Section]event.Origin{}, whole: map[eve.Section]whole{},
 	}
 }
 
@@ -213,6 +227,16 @@ func (c *Character) apply(f Fact) error {
 	}
 	if err := c.model.Apply(f.Event, f.Payload); err != nil {
 		return err
+	}
+	switch p := f.Payload.(type) {
+	case eve.CharacterRegistered, eve.CharacterReclaimed, eve.CharacterOrphaned, eve.CharacterDisabled, eve.CharacterEnabled, eve.CharacterShared, eve.CharacterUnshared:
+		c.told = event.OriginOf(f.Recorded)
+	case eve.JournalRecorded:
+		c.lastTold[eve.SectionWalletJournal] = event.OriginOf(f.Recorded)
+	case eve.JournalClosed:
+		c.lastTold[eve.SectionWalletJournal] = event.OriginOf(f.Recorded)
+	case eve.FactsEvent:
+		c.lastTold[p.Content().Section] = event.OriginOf(f.Recorded)
 	}
 	switch p := f.Payload.(type) {
 	case eve.CharacterRegistered:
@@ -233,7 +257,7 @@ func (c *Character) apply(f Fact) error {
 	case eve.JournalClosed:
 		c.recorded[eve.SectionWalletJournal] = inPostgres(p.ReadAt)
 	case eve.FactsEvent:
-		return c.record(p.Content())
+		return c.record(f, p.Content())
 	}
 	return nil
 }
@@ -245,8 +269,11 @@ func (c *Character) own(f Fact, user string, scopes []string) {
 
 func (c *Character) observe(f Fact, p eve.SectionObserved) error {
 	delete(c.misfits, p.Section)
+	origin := event.OriginOf(f.Recorded)
+	c.seen[p.Section] = origin
 	if p.Encoding == eve.EncodingFull {
 		c.bases[p.Section] = f.ID
+		c.whole[p.Section] = whole{p.Value, origin}
 	}
 	switch p.Section {
 	case eve.SectionDetails:
@@ -255,6 +282,7 @@ func (c *Character) observe(f Fact, p eve.SectionObserved) error {
 			return err
 		}
 		c.identity = &identity{d.Name, d.CorporationID, d.AllianceID}
+		c.told = origin
 	case eve.SectionMails:
 		maps.Copy(c.lists, eve.MailingLists(p.Value))
 	default:
@@ -272,13 +300,14 @@ func (c *Character) enter(f Fact, p eve.JournalRecorded) error {
 		// An entry never changes, so the first record of it stands.
 		key := journalKey{shown.Date.Unix(), shown.ID}
 		if _, known := c.journal[key]; !known {
+			shown.Origin = event.OriginOf(f.Recorded)
 			c.journal[key] = shown
 		}
 	}
 	return nil
 }
 
-func (c *Character) record(f eve.Facts) error {
+func (c *Character) record(fact Fact, f eve.Facts) error {
 	items, err := f.Keyed()
 	if err != nil {
 		return err
@@ -305,7 +334,7 @@ func (c *Character) record(f eve.Facts) error {
 			records[key] = known
 		}
 		maps.Copy(known.fields, fields)
-		known.observedAt = inPostgres(f.FetchedAt)
+		known.observedAt, known.origin = inPostgres(f.FetchedAt), event.OriginOf(fact.Recorded)
 		known.at = inPostgres(postgres.RecordMoment(f.Section, known.fields, day))
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/postgres"
 )
@@ -34,7 +35,7 @@ func (c *Character) shown() postgres.Character {
 	}
 	shown := postgres.Character{
 		CharacterID: c.id, Name: who.name, CorporationID: who.corporation, AllianceID: who.alliance, UserID: c.owner.user,
-		Status: postgres.CharacterActive, RegisteredAt: c.owner.since, Scopes: slices.Clone(c.owner.scopes),
+		Status: postgres.CharacterActive, RegisteredAt: c.owner.since, Scopes: slices.Clone(c.owner.scopes), Origin: c.told,
 	}
 	switch {
 	case c.orphaned:
@@ -59,6 +60,7 @@ func (c *Character) state(section eve.Section) postgres.SectionState {
 	if at, is := c.recorded[section]; is {
 		seen(at)
 	}
+	s.Origin = later(c.seen[section], c.lastTold[section])
 	misfit, misfits := c.misfits[section]
 	switch f, failing := c.model.Character(c.id).Failing[section]; {
 	case failing:
@@ -103,7 +105,7 @@ func (c *Character) Section(ctx context.Context, id int64, name eve.Section) (po
 		slices.SortFunc(content.Lists[i].Items, func(a, b eve.Item) int { return byKey(a.Key, b.Key) })
 	}
 	at := inPostgres(observed.ObservedAt)
-	s.ObservedAt, s.ContentHash, s.Value = &at, observed.ContentHash, content.Value()
+	s.ObservedAt, s.ContentHash, s.Value, s.Origin = &at, observed.ContentHash, content.Value(), c.seen[name]
 	return s, nil
 }
 
@@ -144,16 +146,63 @@ func (c *Character) listed(section eve.Section, path string) ([]postgres.Element
 	if err != nil {
 		return nil, err
 	}
+	last := c.seen[section]
+	base := c.whole[section]
+	before, err := elementsOf(section, base, path)
+	if err != nil {
+		return nil, err
+	}
 	var list []postgres.Element
 	for _, l := range content.Lists {
 		if l.Path != path {
 			continue
 		}
 		for _, item := range l.Items {
-			list = append(list, postgres.Element{Key: postgres.StoredKey(item.Key), Value: item.Raw})
+			e := postgres.Element{Key: postgres.StoredKey(item.Key), Value: item.Raw, Origin: last}
+			if raw, there := before[item.Key]; there && same(raw, item.Raw) {
+				// A difference says nothing of what is as it was.
+				e.Origin = base.origin
+			}
+			list = append(list, e)
 		}
 	}
 	return list, nil
+}
+
+// elementsOf are the elements of a list of a whole observation by their keys.
+func elementsOf(section eve.Section, base whole, path string) (map[string]json.RawMessage, error) {
+	content, err := eve.Dissect(section, postgres.Stored(base.value))
+	if err != nil {
+		return nil, err
+	}
+	elements := map[string]json.RawMessage{}
+	for _, l := range content.Lists {
+		if l.Path != path {
+			continue
+		}
+		for _, item := range l.Items {
+			elements[item.Key] = item.Raw
+		}
+	}
+	return elements, nil
+}
+
+// same tells whether two elements say the same, however they are written.
+func same(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	x, err := eve.Canonical(a)
+	y, err2 := eve.Canonical(b)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// later is that of two events of a stream that comes later in the log.
+func later(a, b event.Origin) event.Origin {
+	if !b.Known() || a.Known() && a.Position.Offset > b.Position.Offset {
+		return a
+	}
+	return b
 }
 
 // currentShip is the ship that the character is in, as an asset, if ESI does not
@@ -186,7 +235,7 @@ func (c *Character) currentShip(assets []postgres.Element) (postgres.Element, bo
 		asset["name"] = postgres.Stored(name)
 	}
 	value, err := json.Marshal(asset)
-	return postgres.Element{Key: key, Value: value}, err == nil
+	return postgres.Element{Key: key, Value: value, Origin: c.seen[eve.SectionShip]}, err == nil
 }
 
 func fieldsOf(object json.RawMessage) map[string]json.RawMessage {
@@ -255,7 +304,7 @@ func (c *Character) Records(_ context.Context, filter postgres.RecordFilter) ([]
 
 func (r *record) shown(key string) (postgres.Record, error) {
 	value, err := postgres.StoredRecord(r.fields)
-	return postgres.Record{Key: key, At: r.at, ObservedAt: r.observedAt, Value: value}, err
+	return postgres.Record{Key: key, At: r.at, ObservedAt: r.observedAt, Value: value, Origin: r.origin}, err
 }
 
 // Record is one record of a section. It fails with [event.CodeNotFound] if there was

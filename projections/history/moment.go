@@ -87,9 +87,9 @@ func (m *Moment) apply(f Fact) error {
 	case anvil.FindingResolved:
 		m.find(f, p.Finding, new(inPostgres(p.ResolvedAt)))
 	case anvil.SweepStarted:
-		m.sweeps[p.SweepID] = postgres.Sweep{ID: p.SweepID, StartedAt: inPostgres(p.StartedAt)}
+		m.sweeps[p.SweepID] = postgres.Sweep{ID: p.SweepID, StartedAt: inPostgres(p.StartedAt), Origin: event.OriginOf(f.Recorded)}
 	case anvil.SweepCompleted:
-		m.sweeps[p.SweepID] = postgres.Sweep{ID: p.SweepID, StartedAt: inPostgres(p.StartedAt), Completed: &p}
+		m.sweeps[p.SweepID] = postgres.Sweep{ID: p.SweepID, StartedAt: inPostgres(p.StartedAt), Completed: &p, Origin: event.OriginOf(f.Recorded)}
 	}
 	return nil
 }
@@ -97,6 +97,7 @@ func (m *Moment) apply(f Fact) error {
 func (m *Moment) find(f Fact, found anvil.Finding, resolvedAt *time.Time) {
 	m.findings[found.ID] = postgres.Finding{
 		Finding: found, Open: resolvedAt == nil, Reopened: m.findings[found.ID].Reopened, ChangedAt: inPostgres(f.Time), ResolvedAt: resolvedAt,
+		Origin: event.OriginOf(f.Recorded),
 	}
 }
 

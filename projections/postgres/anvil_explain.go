@@ -93,18 +93,18 @@ func (r *AnVILReader) FindingPlace(ctx context.Context, id uuid.UUID) (FindingPl
 	return p, nil
 }
 
-const selectConsortiumFindings = `SELECT ` + findingColumns + `, f.stream, f.event_id, f.log_partition, f.log_offset FROM ` + findingTables
+const selectConsortiumFindings = `SELECT ` + findingColumns + `, f.event_id FROM ` + findingTables
 
 func scanPlace(row pgx.CollectableRow) (FindingPlace, error) {
-	p := FindingPlace{At: event.Position{Topic: event.TopicAnVIL}}
+	var p FindingPlace
 	var f scannedFinding
-	var stream event.Stream
-	if err := row.Scan(append(f.columns(), &stream, &p.EventID, &p.At.Partition, &p.At.Offset)...); err != nil {
+	if err := row.Scan(append(f.columns(), &p.EventID)...); err != nil {
 		return p, err
 	}
-	p.Consortium, _ = stream.ConsortiumName()
+	p.Consortium, _ = f.stream.ConsortiumName()
 	var err error
 	p.Finding, err = f.decoded()
+	p.At = p.Finding.Origin.Position
 	return p, err
 }
 

@@ -38,6 +38,8 @@ type Finding struct {
 	ResolvedAt *time.Time
 	// Accepted is the acceptance that holds for it now; nil if there is none.
 	Accepted *anvil.Accepted
+	// Origin is the event that it was opened, changed or resolved by last.
+	Origin event.Origin
 	// listed is OpenedAt as Postgres keeps it, to the microsecond.
 	listed time.Time
 }
@@ -85,6 +87,8 @@ type Sweep struct {
 	// Completed is what came of it; nil while it is under way, and for good if
 	// it was interrupted.
 	Completed *anvil.SweepCompleted
+	// Origin is the event that it began or ended by.
+	Origin event.Origin
 }
 
 // SweepCursor is a place in a list of sweeps.
@@ -164,7 +168,7 @@ func (r *AnVILReader) schemaOf(ctx context.Context, consortium string) (string, 
 // findingColumns are what [scannedFinding] takes of findingTables. The condition of
 // an acceptance is that of [anvil.Accepted.Covers].
 const (
-	findingColumns = `f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at, a.payload::text, a.actor, a.event_time`
+	findingColumns = `f.finding::text, f.open, coalesce(o.reopened, 0), f.changed_at, f.resolved_at, f.opened_at, a.payload::text, a.actor, a.event_time, f.stream, f.log_partition, f.log_offset`
 	findingTables  = `%[1]s.findings f LEFT JOIN %[1]s.openings o USING (finding_id)
 	LEFT JOIN %[1]s.records a ON a.stream = f.stream AND a.side = 'declared' AND a.kind = 'acceptance' AND a.name = f.finding_id::text
 		AND a.type = '` + string(anvil.TypeAcceptanceDeclared) + `' AND f.open AND a.event_time >= f.opened_at
@@ -180,16 +184,19 @@ type scannedFinding struct {
 	text              string
 	acceptance, actor *string
 	acceptedAt        *time.Time
+	stream            event.Stream
+	place             origin
 }
 
 // columns are where the columns go, in order.
 func (f *scannedFinding) columns() []any {
-	return []any{&f.text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed, &f.acceptance, &f.actor, &f.acceptedAt}
+	return []any{&f.text, &f.Open, &f.Reopened, &f.ChangedAt, &f.ResolvedAt, &f.listed, &f.acceptance, &f.actor, &f.acceptedAt, &f.stream, &f.place.partition, &f.place.offset}
 }
 
 // decoded is the finding with what its last event and its acceptance say.
 func (f *scannedFinding) decoded() (Finding, error) {
 	f.ChangedAt, f.ResolvedAt = f.ChangedAt.UTC(), utc(f.ResolvedAt)
+	f.Origin = f.place.of(f.stream, event.TopicAnVIL)
 	if err := json.Unmarshal([]byte(f.text), &f.Finding.Finding); err != nil {
 		return f.Finding, fmt.Errorf("decoding a finding: %w", err)
 	}
@@ -305,7 +312,7 @@ func (r *AnVILReader) Sweeps(ctx context.Context, consortium string, before *Swe
 		page = ` AND (started_at, sweep_id) < ($3, $4)`
 		args = append(args, before.StartedAt, before.ID)
 	}
-	rows, err := r.pool.Query(ctx, `SELECT sweep_id, started_at, summary::text FROM `+schema+`.sweeps
+	rows, err := r.pool.Query(ctx, `SELECT sweep_id, started_at, summary::text, log_partition, log_offset FROM `+schema+`.sweeps
 		WHERE stream = $1`+page+` ORDER BY started_at DESC, sweep_id DESC LIMIT $2`, args...)
 	if err != nil {
 		return nil, queryError("listing sweeps", err)
@@ -313,9 +320,11 @@ func (r *AnVILReader) Sweeps(ctx context.Context, consortium string, before *Swe
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Sweep, error) {
 		var s Sweep
 		var text *string
-		if err := row.Scan(&s.ID, &s.StartedAt, &text); err != nil {
+		var o origin
+		if err := row.Scan(append([]any{&s.ID, &s.StartedAt, &text}, o.columns()...)...); err != nil {
 			return s, err
 		}
+		s.Origin = o.of(event.Consortium(consortium), event.TopicAnVIL)
 		s.StartedAt = s.StartedAt.UTC()
 		if text == nil {
 			return s, nil

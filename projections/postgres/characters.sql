@@ -81,7 +81,7 @@ SELECT m.user_id, g.group_id, g.name, m.since
 FROM compliance_memberships m JOIN compliance_groups g USING (group_id) WHERE m.member AND NOT g.removed;
 
 CREATE VIEW access_roles AS
-SELECT role_id, name, description, permissions, states, groups, sections, defined_at, defined_by FROM role_definitions WHERE NOT removed;
+SELECT role_id, name, description, permissions, states, groups, sections, defined_at, defined_by, log_partition, log_offset FROM role_definitions WHERE NOT removed;
 
 -- The roles that users hold, and the state or the compliance group through which; both
 -- are empty for one that was granted.
@@ -479,7 +479,10 @@ SELECT r.character_id,
        -- When the sharing ends; it is still called shared after that, until that is told.
        h.until AS shared_until,
        w.scopes,
-       w.since AS registered_at
+       w.since AS registered_at,
+       -- All of it is told by one stream, which lies in one partition.
+       r.log_partition,
+       greatest(r.log_offset, w.log_offset, d.log_offset, o.log_offset, s.log_offset, h.log_offset) AS log_offset
 FROM registrations r
 LEFT JOIN owners w USING (character_id)
 LEFT JOIN identities d USING (character_id)
@@ -491,7 +494,7 @@ LEFT JOIN sharings h USING (character_id);
 -- by whomever, is what its own stream says; of one that was, and is nobody's any more,
 -- the list counts again.
 CREATE VIEW unregistered AS
-SELECT l.user_id, l.character_id, l.name, l.corporation_id, l.alliance_id, l.since
+SELECT l.user_id, l.character_id, l.name, l.corporation_id, l.alliance_id, l.since, l.log_partition, l.log_offset
 FROM listed l
 WHERE NOT EXISTS (SELECT FROM registrations r LEFT JOIN orphans o USING (character_id) WHERE r.character_id = l.character_id AND NOT coalesce(o.orphaned, false));
 

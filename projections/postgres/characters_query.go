@@ -123,6 +123,9 @@ type Character struct {
 	Scopes          []string
 	// Login is only set of a single character; nil if no login is kept.
 	Login *Login
+	// Origin is the last event about whose it is, what it is called, where it belongs
+	// and whether it is synced and shared.
+	Origin event.Origin
 	// folded is the name as Postgres orders it.
 	folded string
 }
@@ -196,6 +199,8 @@ type SectionState struct {
 	// Failure is set while the section is failing, or incomplete because of a
 	// failure.
 	Failure *SectionFailure
+	// Origin is the last event that has told what is in it.
+	Origin event.Origin
 }
 
 // SectionFailure is why a section cannot be read.
@@ -252,7 +257,7 @@ func NewCharacterReader(pool *pgxpool.Pool, generations *live.Generations) *Char
 // schema.
 const characterColumns = `c.character_id, c.name, lower(c.name), c.corporation_id, c.alliance_id, coalesce(c.user_id, ''),
 	CASE WHEN c.orphaned THEN 'orphaned' WHEN c.disabled THEN 'disabled' ELSE 'active' END,
-	c.registered_at, (SELECT count(*) FROM %[1]s.failures f WHERE f.character_id = c.character_id AND f.failing), coalesce(c.scopes, '{}')`
+	c.registered_at, (SELECT count(*) FROM %[1]s.failures f WHERE f.character_id = c.character_id AND f.failing), coalesce(c.scopes, '{}'), c.log_partition, c.log_offset`
 
 const selectCharacters = `SELECT ` + characterColumns + ` FROM %[1]s.characters c`
 
@@ -262,8 +267,10 @@ func scanCharacter(row pgx.CollectableRow) (Character, error) { return scanChara
 func scanCharacterAnd(row pgx.CollectableRow, more ...any) (Character, error) {
 	var c Character
 	var since *time.Time
-	into := []any{&c.CharacterID, &c.Name, &c.folded, &c.CorporationID, &c.AllianceID, &c.UserID, &c.Status, &since, &c.FailingSections, &c.Scopes}
+	var o origin
+	into := append([]any{&c.CharacterID, &c.Name, &c.folded, &c.CorporationID, &c.AllianceID, &c.UserID, &c.Status, &since, &c.FailingSections, &c.Scopes}, o.columns()...)
 	err := row.Scan(append(into, more...)...)
+	c.Origin = o.ofCharacter(c.CharacterID)
 	if since != nil {
 		c.RegisteredAt = since.UTC()
 	}
@@ -430,14 +437,15 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	}
 	rows, err := r.pool.Query(ctx, `SELECT n.section, greatest(s.observed_at, r.observed_at), i.validated_at, i.not_before,
 			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since, m.observed_at,
-			coalesce(u.outstanding, 0), coalesce(u.failing, 0), coalesce(u.class, ''), coalesce(u.message, ''), u.due_at
+			coalesce(u.outstanding, 0), coalesce(u.failing, 0), coalesce(u.class, ''), coalesce(u.message, ''), u.due_at,
+			coalesce(s.log_partition, r.log_partition), greatest(s.log_offset, r.log_offset)
 		FROM (SELECT $1::bigint AS character_id) c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS n(section, place) `+from+`
 		LEFT JOIN LATERAL (`+r.followUps(ctx, "x.character_id = $1 AND x.section = n.section")+`) u ON true
 		ORDER BY n.place`, c.CharacterID, names)
 	if err != nil {
 		return nil, queryError("reading the state of sections", err)
 	}
-	states, err := pgx.CollectRows(rows, scanState)
+	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SectionState, error) { return scanState(row, c.CharacterID) })
 	if err != nil {
 		return nil, queryError("reading the state of sections", err)
 	}
@@ -447,17 +455,21 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	return states, nil
 }
 
-func scanState(row pgx.CollectableRow) (SectionState, error) {
+func scanState(row pgx.CollectableRow, id int64) (SectionState, error) {
 	var s SectionState
 	var failing bool
 	var f, u SectionFailure
 	var since, misfit, due *time.Time
 	var failingFollowUps int
-	err := row.Scan(&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since, &misfit,
-		&s.Outstanding, &failingFollowUps, &u.Class, &u.Message, &due)
+	var o origin
+	err := row.Scan(append([]any{
+		&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since, &misfit,
+		&s.Outstanding, &failingFollowUps, &u.Class, &u.Message, &due,
+	}, o.columns()...)...)
 	if err != nil {
 		return s, err
 	}
+	s.Origin = o.ofCharacter(id)
 	s.ObservedAt, s.ValidatedAt, s.NotBefore = utc(s.ObservedAt), utc(s.ValidatedAt), utc(s.NotBefore)
 	switch {
 	case failing:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // ComplianceFilter says which users a report on compliance considers, and which of the
@@ -47,6 +48,8 @@ type UserCompliance struct {
 	// known.
 	Home     access.Home
 	MainName string
+	// Origin is the last event about the user.
+	Origin event.Origin
 	// Why has what [access.UserCompliance.Reasons] has, in the same order, and more.
 	Why []ComplianceReason
 }
@@ -126,7 +129,9 @@ func (r *CharacterReader) ComplianceOfUsers(ctx context.Context, filter Complian
 		var user string
 		var main *int64
 		var total, unregistered int
-		err := row.Scan(&user, &u.Name, &u.State, &main, &u.MainName, &u.Home.CorporationID, &u.Home.AllianceID, &total, &unregistered)
+		var o origin
+		err := row.Scan(append([]any{&user, &u.Name, &u.State, &main, &u.MainName, &u.Home.CorporationID, &u.Home.AllianceID, &total, &unregistered}, o.columns()...)...)
+		u.Origin = o.of(event.User(user), event.TopicAccess)
 		u.UserCompliance = access.UserOf(user, main, total, unregistered)
 		return u, err
 	})
@@ -155,7 +160,7 @@ func complianceOfUsersSQL(schema string, filter ComplianceFilter) (string, []any
 	}
 	where, limit := q.sql(filter.Limit)
 	return fmt.Sprintf(`SELECT u.user_id, u.name, u.state, m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
-		n.registered + n.unregistered, n.unregistered
+		n.registered + n.unregistered, n.unregistered, u.log_partition, u.log_offset
 	FROM %[1]s.users u
 	LEFT JOIN %[1]s.mains m ON m.user_id = u.user_id
 	%[2]s

@@ -41,6 +41,9 @@ type FinderRow struct {
 	Main *Main
 	// Location is where it is; the zero value if that is not known.
 	Location Location
+	// Origin is the last event about it: of its own stream, or, if it is not registered,
+	// of that of whose it is said to be.
+	Origin event.Origin
 	// keys are what the list is ordered by.
 	keys []string
 }
@@ -431,11 +434,12 @@ func (f *finder) from() (inner, outer string) {
 	return strings.ReplaceAll(`
 		SELECT c.character_id, c.name, c.corporation_id, c.alliance_id, coalesce(c.user_id, '') AS user_id,
 			CASE WHEN c.orphaned THEN 'orphaned' WHEN c.disabled THEN 'disabled' ELSE 'active' END AS status, c.registered_at AS since,
-			c.shared AND coalesce(c.shared_until > now(), true) AS shared
+			c.shared AND coalesce(c.shared_until > now(), true) AS shared,
+			c.log_partition, c.log_offset
 		FROM {schema}.characters c`+clause(f.registered)+`
 		UNION ALL
 		SELECT l.character_id, coalesce(nullif(d.name, ''), l.name), coalesce(d.corporation_id, l.corporation_id), coalesce(d.alliance_id, l.alliance_id), l.user_id,
-			'unregistered', l.since, false
+			'unregistered', l.since, false, l.log_partition, l.log_offset
 		FROM {schema}.unregistered l LEFT JOIN {schema}.identities d USING (character_id)`+clause(f.unregistered), "{schema}", f.schema), clause(f.others)
 }
 
@@ -524,7 +528,8 @@ func finderSQL(schema string, named bool, filter FinderFilter) (string, []any, e
 		c.shared, coalesce(u.state, ''),
 		m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
 		coalesce(` + f.system() + `, 0), coalesce(` + schema + `.number_of(p.value, 'station_id'), ` + schema + `.number_of(p.value, 'structure_id'), 0),
-		coalesce(y.name, ''), coalesce(y.region, ''), y.security, ARRAY[` + strings.Join(keys, ", ") + `]
+		coalesce(y.name, ''), coalesce(y.region, ''), y.security, ARRAY[` + strings.Join(keys, ", ") + `],
+		c.log_partition, c.log_offset
 	FROM ` + characters + f.joins() + outer + order + limit, f.args, nil
 }
 
@@ -533,9 +538,15 @@ func scanFinderRow(row pgx.CollectableRow) (FinderRow, error) {
 	var main Main
 	var id *int64
 	var since *time.Time
-	err := row.Scan(&f.CharacterID, &f.Name, &f.CorporationID, &f.AllianceID, &f.UserID, &f.Status, &since, &f.Shared, &f.State,
+	var o origin
+	err := row.Scan(append([]any{
+		&f.CharacterID, &f.Name, &f.CorporationID, &f.AllianceID, &f.UserID, &f.Status, &since, &f.Shared, &f.State,
 		&id, &main.Name, &main.CorporationID, &main.AllianceID,
-		&f.Location.SystemID, &f.Location.LocationID, &f.Location.System, &f.Location.Region, &f.Location.Security, &f.keys)
+		&f.Location.SystemID, &f.Location.LocationID, &f.Location.System, &f.Location.Region, &f.Location.Security, &f.keys,
+	}, o.columns()...)...)
+	if f.Origin = o.ofCharacter(f.CharacterID); f.Status == CharacterUnregistered {
+		f.Origin = o.of(event.User(f.UserID), event.TopicAccess)
+	}
 	if since != nil {
 		f.Since = since.UTC()
 	}

@@ -20,6 +20,9 @@ import (
 type Look struct {
 	EventID uuid.UUID
 	access.DataViewed
+
+	// Origin is where the event lies.
+	Origin event.Origin
 }
 
 // LookCursor is the place of an entry in the access log.
@@ -70,14 +73,18 @@ func (r *CharacterReader) Looks(ctx context.Context, filter LookFilter) ([]Look,
 	}
 	where := q.clause()
 	_, limit := q.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT l.event_id, l.viewer_id, l.viewer_user_id, l.owner_id, l.character_id, l.section, l.way, l.link_id, l.first_at, l.last_at, l.count, l.rows
+	rows, err := r.pool.Query(ctx, `SELECT l.event_id, l.viewer_id, l.viewer_user_id, l.owner_id, l.character_id, l.section, l.way, l.link_id, l.first_at, l.last_at, l.count, l.rows, l.log_partition, l.log_offset
 		FROM `+schema+`.looks l`+where+` ORDER BY l.last_at DESC, l.event_id DESC`+limit, q.args...)
 	if err != nil {
 		return nil, queryError("reading the access log", err)
 	}
 	looks, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Look, error) {
 		var l Look
-		err := row.Scan(&l.EventID, &l.ViewerID, &l.ViewerUserID, &l.OwnerID, &l.CharacterID, &l.Section, &l.Way, &l.LinkID, &l.FirstAt, &l.LastAt, &l.Count, &l.Rows)
+		var o origin
+		err := row.Scan(append([]any{
+			&l.EventID, &l.ViewerID, &l.ViewerUserID, &l.OwnerID, &l.CharacterID, &l.Section, &l.Way, &l.LinkID, &l.FirstAt, &l.LastAt, &l.Count, &l.Rows,
+		}, o.columns()...)...)
+		l.Origin = o.of(l.DataViewed.Stream(), event.TopicAccess)
 		l.FirstAt, l.LastAt = l.FirstAt.UTC(), l.LastAt.UTC()
 		return l, err
 	})
@@ -126,6 +133,8 @@ type Link struct {
 	Holds bool
 	// Revoked tells that it was taken back.
 	Revoked bool
+	// Origin is the event that it was issued or revoked by.
+	Origin event.Origin
 }
 
 // linksSQL takes the moment as its first parameter and the permission to share as its
@@ -135,14 +144,16 @@ func linksSQL(schema string) string {
 			NOT l.revoked AND l.expires_at > $1 AND l.log_offset > coalesce(d.log_offset, -1)
 				AND coalesce(c.user_id = l.user_id AND NOT c.orphaned AND u.active
 					AND (u.superuser OR ($2 = ANY(u.permissions) AND '`+string(access.BasicAccess)+`' = ANY(u.permissions))), false),
-			l.revoked
+			l.revoked, l.log_partition, l.log_offset
 		FROM %[1]s.links l LEFT JOIN %[1]s.departures d USING (character_id)
 		LEFT JOIN %[1]s.characters c USING (character_id) LEFT JOIN %[1]s.grants u ON u.user_id = l.user_id `, schema)
 }
 
 func scanLink(row pgx.CollectableRow) (Link, error) {
 	var l Link
-	err := row.Scan(&l.ID, &l.CharacterID, &l.UserID, &l.Sections, &l.Note, &l.IssuedAt, &l.ExpiresAt, &l.Holds, &l.Revoked)
+	var o origin
+	err := row.Scan(append([]any{&l.ID, &l.CharacterID, &l.UserID, &l.Sections, &l.Note, &l.IssuedAt, &l.ExpiresAt, &l.Holds, &l.Revoked}, o.columns()...)...)
+	l.Origin = o.ofCharacter(l.CharacterID)
 	l.IssuedAt, l.ExpiresAt = l.IssuedAt.UTC(), l.ExpiresAt.UTC()
 	return l, err
 }

@@ -30,6 +30,8 @@ type Role struct {
 	// Granted counts the users whom it was granted, Holders those who hold it, also
 	// through their states and compliance groups.
 	Granted, Holders int64
+	// Origin is its definition.
+	Origin event.Origin
 }
 
 // Roles lists all roles, by name. It fails with [event.CodeUnavailable] if the
@@ -41,14 +43,18 @@ func (r *CharacterReader) Roles(ctx context.Context) ([]Role, error) {
 	}
 	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT r.role_id, r.name, r.description, r.permissions, r.states, r.groups, r.sections, r.defined_at, r.defined_by,
 			(SELECT count(*) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id AND h.state = '' AND h.compliance_group = ''),
-			(SELECT count(DISTINCT h.user_id) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id)
+			(SELECT count(DISTINCT h.user_id) FROM %[1]s.holdings h JOIN %[1]s.users USING (user_id) WHERE h.role_id = r.role_id), r.log_partition, r.log_offset
 		FROM %[1]s.access_roles r ORDER BY lower(r.name) COLLATE "C"`, schema))
 	if err != nil {
 		return nil, queryError("listing roles", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Role, error) {
 		var role Role
-		err := row.Scan(&role.ID, &role.Name, &role.Description, &role.Permissions, &role.States, &role.Groups, &role.Sections, &role.DefinedAt, &role.DefinedBy, &role.Granted, &role.Holders)
+		var o origin
+		err := row.Scan(append([]any{
+			&role.ID, &role.Name, &role.Description, &role.Permissions, &role.States, &role.Groups, &role.Sections, &role.DefinedAt, &role.DefinedBy, &role.Granted, &role.Holders,
+		}, o.columns()...)...)
+		role.Origin = o.of(event.Roles, event.TopicAccess)
 		role.DefinedAt = role.DefinedAt.UTC()
 		return role, err
 	})
@@ -70,6 +76,8 @@ type User struct {
 	Given []string
 	// Holdings are his roles.
 	Holdings []access.Holding
+	// Origin is the last event about the user himself.
+	Origin event.Origin
 }
 
 // Grants are what he was given in all.
@@ -136,7 +144,7 @@ func (r *CharacterReader) Users(ctx context.Context, filter UserFilter) ([]User,
 	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT u.user_id, u.name, u.state, u.active, u.superuser, u.permissions, `+holdingsJSON+`,
 			m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
 			(SELECT count(*) FROM %[1]s.characters c WHERE c.user_id = u.user_id),
-			(SELECT count(*) FROM %[1]s.listed l WHERE l.user_id = u.user_id AND NOT EXISTS (SELECT FROM %[1]s.registrations r WHERE r.character_id = l.character_id))
+			(SELECT count(*) FROM %[1]s.listed l WHERE l.user_id = u.user_id AND NOT EXISTS (SELECT FROM %[1]s.registrations r WHERE r.character_id = l.character_id)), u.log_partition, u.log_offset
 		FROM %[1]s.users u LEFT JOIN %[1]s.mains m USING (user_id) LEFT JOIN %[1]s.homes h USING (user_id)`, schema)+where+`
 		ORDER BY u.user_id COLLATE "C"`+limit, q.args...)
 	if err != nil {
@@ -146,7 +154,11 @@ func (r *CharacterReader) Users(ctx context.Context, filter UserFilter) ([]User,
 		var u User
 		var main Main
 		var id *int64
-		err := row.Scan(&u.UserID, &u.Name, &u.State, &u.Active, &u.Superuser, &u.Given, &u.Holdings, &id, &main.Name, &main.CorporationID, &main.AllianceID, &u.Registered, &u.Unregistered)
+		var o origin
+		err := row.Scan(append([]any{
+			&u.UserID, &u.Name, &u.State, &u.Active, &u.Superuser, &u.Given, &u.Holdings, &id, &main.Name, &main.CorporationID, &main.AllianceID, &u.Registered, &u.Unregistered,
+		}, o.columns()...)...)
+		u.Origin = o.of(event.User(u.UserID), event.TopicAccess)
 		if id != nil {
 			main.CharacterID = *id
 			u.Main = &main

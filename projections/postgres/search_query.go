@@ -64,6 +64,8 @@ type Hit struct {
 	At time.Time
 	// Value is ESI's own JSON.
 	Value json.RawMessage
+	// Origin is the event that has last told of it.
+	Origin event.Origin
 }
 
 // Cursor is the place of the hit in its list.
@@ -92,7 +94,9 @@ func (r *CharacterReader) Search(ctx context.Context, filter SearchFilter) ([]Hi
 	hits, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Hit, error) {
 		var h Hit
 		var at *time.Time
-		err := row.Scan(&h.CharacterID, &h.Name, &h.UserID, &h.Key, &at, &h.Value)
+		var o origin
+		err := row.Scan(append([]any{&h.CharacterID, &h.Name, &h.UserID, &h.Key, &at, &h.Value}, o.columns()...)...)
+		h.Origin = o.ofCharacter(h.CharacterID)
 		if at != nil {
 			h.At = at.UTC()
 		}
@@ -178,7 +182,7 @@ func searchSQL(schema string, filter SearchFilter) (string, []any) {
 	// What ids are asked for is found by their index and then put in order. Of the order's
 	// own index Postgres would hope that what is asked for comes early.
 	found := func(table, more string) string {
-		rows := `SELECT e.character_id, e.key, e.value FROM {schema}.` + table + ` e WHERE ` + where + more
+		rows := `SELECT e.character_id, e.key, e.value, e.log_partition, e.log_offset FROM {schema}.` + table + ` e WHERE ` + where + more
 		if len(filter.Numbers) > 0 {
 			rows = `SELECT e.* FROM (` + rows + ` OFFSET 0) e`
 		}
@@ -192,7 +196,7 @@ func searchSQL(schema string, filter SearchFilter) (string, []any) {
 	if filter.Section == eve.SectionAssets {
 		parts = append(parts, q.ships(schema, filter)+where+` `+order+limit)
 	}
-	return strings.ReplaceAll(`SELECT e.character_id, coalesce(c.name, ''), coalesce(c.user_id, ''), e.key, NULL::timestamptz, e.value
+	return strings.ReplaceAll(`SELECT e.character_id, coalesce(c.name, ''), coalesce(c.user_id, ''), e.key, NULL::timestamptz, e.value, e.log_partition, e.log_offset
 	FROM (SELECT * FROM ((`+strings.Join(parts, `)
 		UNION ALL (`)+`)) e `+order+limit+`) e LEFT JOIN {schema}.characters c USING (character_id) `+order, "{schema}", schema), q.args
 }
@@ -210,7 +214,7 @@ func (c *conditions) ships(schema string, filter SearchFilter) string {
 		of.add(`e.character_id >= ?`, filter.After.ID)
 	}
 	c.args = of.args
-	return `SELECT e.character_id, e.key, e.value FROM (SELECT e.character_id FROM {schema}.sections e` + of.clause() + ` ORDER BY e.character_id OFFSET 0) p
+	return `SELECT e.character_id, e.key, e.value, e.log_partition, e.log_offset FROM (SELECT e.character_id FROM {schema}.sections e` + of.clause() + ` ORDER BY e.character_id OFFSET 0) p
 			CROSS JOIN LATERAL (SELECT s.* FROM {schema}.current_ships s WHERE s.character_id = p.character_id OFFSET 0) e WHERE `
 }
 
@@ -228,8 +232,8 @@ func searchRecordsSQL(schema string, filter SearchFilter) (string, []any) {
 	}
 	where, limit := q.sql(filter.Limit)
 	const order = `ORDER BY e.at DESC, e.character_id DESC, length(e.key) DESC, e.key DESC`
-	return strings.ReplaceAll(`SELECT e.character_id, coalesce(c.name, ''), coalesce(c.user_id, ''), e.key, e.at, e.value
-	FROM (SELECT e.character_id, e.key, e.at, e.value FROM {schema}.records e WHERE `+where+` `+order+limit+`) e LEFT JOIN {schema}.characters c USING (character_id) `+order, "{schema}", schema), q.args
+	return strings.ReplaceAll(`SELECT e.character_id, coalesce(c.name, ''), coalesce(c.user_id, ''), e.key, e.at, e.value, e.log_partition, e.log_offset
+	FROM (SELECT e.character_id, e.key, e.at, e.value, e.log_partition, e.log_offset FROM {schema}.records e WHERE `+where+` `+order+limit+`) e LEFT JOIN {schema}.characters c USING (character_id) `+order, "{schema}", schema), q.args
 }
 
 // TypeFilter says which types are meant.

@@ -14,6 +14,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // Section is one section of a character, its lists included. It fails with
@@ -24,7 +25,7 @@ func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Sectio
 		return Section{}, err
 	}
 	// One statement, so that head and lists belong together.
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT s.observed_at, s.content_hash, s.value, e.list, e.key, e.value FROM %[1]s.sections s
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT s.observed_at, s.content_hash, s.value, e.list, e.key, e.value, s.log_partition, s.log_offset FROM %[1]s.sections s
 		LEFT JOIN %[1]s.elements e ON e.character_id = s.character_id AND e.section = s.section
 		WHERE s.character_id = $1 AND s.section = $2 ORDER BY e.list, length(e.key), e.key`, schema), id, string(name))
 	if err != nil {
@@ -34,7 +35,8 @@ func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Sectio
 	var list, key *string
 	lists := map[string][]eve.Item{}
 	seen := false
-	_, err = pgx.ForEachRow(rows, []any{&s.ObservedAt, &s.ContentHash, &head, &list, &key, &value}, func() error {
+	var o origin
+	_, err = pgx.ForEachRow(rows, append([]any{&s.ObservedAt, &s.ContentHash, &head, &list, &key, &value}, o.columns()...), func() error {
 		seen = true
 		if list != nil {
 			lists[*list] = append(lists[*list], eve.Item{Key: *key, Raw: value})
@@ -47,6 +49,7 @@ func (r *CharacterReader) Section(ctx context.Context, id int64, name eve.Sectio
 	}
 	s.ObservedAt = utc(s.ObservedAt)
 	if seen {
+		s.Origin = o.ofCharacter(id)
 		content := eve.Content{Section: name, Head: head}
 		if shape, known := eve.ShapeOf(name); known {
 			for _, l := range shape.Lists {
@@ -63,6 +66,9 @@ type Element struct {
 	Key string
 	// Value is ESI's own JSON.
 	Value json.RawMessage
+	// Origin is the observation that it is from: a whole one, or the difference that
+	// has last told of it.
+	Origin event.Origin
 }
 
 // ElementCursor is a place in a list of elements.
@@ -133,11 +139,17 @@ func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([
 		c.add(`(length(key), key) > (length(?::text), ?)`, filter.After.Key, filter.After.Key)
 	}
 	where, limit := c.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT key, value FROM `+from+` WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT key, value, log_partition, log_offset FROM `+from+` WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
 	if err != nil {
 		return nil, queryError("listing elements", err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Element])
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Element, error) {
+		var e Element
+		var o origin
+		err := row.Scan(append([]any{&e.Key, &e.Value}, o.columns()...)...)
+		e.Origin = o.ofCharacter(filter.CharacterID)
+		return e, err
+	})
 	if err != nil {
 		return nil, queryError("listing elements", err)
 	}
@@ -151,6 +163,8 @@ type Record struct {
 	At, ObservedAt time.Time
 	// Value is all that was told of it, under ESI's names.
 	Value json.RawMessage
+	// Origin is the event that has last told of it.
+	Origin event.Origin
 }
 
 // RecordCursor is a place in a list of records.
@@ -176,9 +190,14 @@ type RecordFilter struct {
 	Limit int
 }
 
+const recordColumns = `character_id, key, at, observed_at, value, log_partition, log_offset`
+
 func scanRecord(row pgx.CollectableRow) (Record, error) {
-	record, err := pgx.RowToStructByPos[Record](row)
-	record.At, record.ObservedAt = record.At.UTC(), record.ObservedAt.UTC()
+	var record Record
+	var id int64
+	var o origin
+	err := row.Scan(append([]any{&id, &record.Key, &record.At, &record.ObservedAt, &record.Value}, o.columns()...)...)
+	record.At, record.ObservedAt, record.Origin = record.At.UTC(), record.ObservedAt.UTC(), o.ofCharacter(id)
 	return record, err
 }
 
@@ -201,7 +220,7 @@ func (r *CharacterReader) Records(ctx context.Context, filter RecordFilter) ([]R
 		c.add(`(at, length(key), key) < (?, length(?::text), ?)`, filter.Before.At, filter.Before.Key, filter.Before.Key)
 	}
 	where, limit := c.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT key, at, observed_at, value FROM `+schema+`.records WHERE `+where+` ORDER BY at DESC, length(key) DESC, key DESC`+limit, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT `+recordColumns+` FROM `+schema+`.records WHERE `+where+` ORDER BY at DESC, length(key) DESC, key DESC`+limit, c.args...)
 	if err != nil {
 		return nil, queryError("listing records", err)
 	}
@@ -219,7 +238,7 @@ func (r *CharacterReader) Record(ctx context.Context, id int64, s eve.Section, k
 	if err != nil {
 		return Record{}, err
 	}
-	rows, err := r.pool.Query(ctx, `SELECT key, at, observed_at, value FROM `+schema+`.records WHERE character_id = $1 AND section = $2 AND key = $3
+	rows, err := r.pool.Query(ctx, `SELECT `+recordColumns+` FROM `+schema+`.records WHERE character_id = $1 AND section = $2 AND key = $3
 		AND EXISTS (SELECT FROM `+schema+`.characters c WHERE c.character_id = $1)`, id, string(s), key)
 	if err != nil {
 		return Record{}, queryError("reading a record", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -23,6 +24,8 @@ type SkillSet struct {
 	DefinedBy string
 	// GroupIDs are the groups it is in, in the order of their names.
 	GroupIDs []uuid.UUID
+	// Origin is its definition.
+	Origin event.Origin
 }
 
 // SkillSetGroup is a group of skill sets with who defined it last, and when.
@@ -31,6 +34,8 @@ type SkillSetGroup struct {
 	eve.SkillSetGroup
 	DefinedAt time.Time
 	DefinedBy string
+	// Origin is its definition.
+	Origin event.Origin
 }
 
 // SkillSets are all skill sets and groups, each in the order of their names, without
@@ -82,7 +87,7 @@ func loadSkillSets(ctx context.Context, pool *pgxpool.Pool, schema string) (Skil
 }
 
 func (s *SkillSets) load(ctx context.Context, tx pgx.Tx, schema string) error {
-	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT skill_set_id, name, description, coalesce(ship_type_id, 0), visible, defined_at, defined_by
+	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT skill_set_id, name, description, coalesce(ship_type_id, 0), visible, defined_at, defined_by, log_partition, log_offset
 		FROM %s.skill_sets ORDER BY lower(name), skill_set_id`, schema))
 	if err != nil {
 		return err
@@ -90,7 +95,9 @@ func (s *SkillSets) load(ctx context.Context, tx pgx.Tx, schema string) error {
 	at := map[uuid.UUID]int{}
 	s.Sets, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (SkillSet, error) {
 		set := SkillSet{SkillSet: eve.SkillSet{Skills: []eve.SetSkill{}}}
-		err := row.Scan(&set.ID, &set.Name, &set.Description, &set.ShipTypeID, &set.Visible, &set.DefinedAt, &set.DefinedBy)
+		var o origin
+		err := row.Scan(append([]any{&set.ID, &set.Name, &set.Description, &set.ShipTypeID, &set.Visible, &set.DefinedAt, &set.DefinedBy}, o.columns()...)...)
+		set.Origin = o.of(event.Org, event.TopicEVE)
 		set.DefinedAt = set.DefinedAt.UTC()
 		at[set.ID] = len(at)
 		return set, err
@@ -113,7 +120,7 @@ func (s *SkillSets) load(ctx context.Context, tx pgx.Tx, schema string) error {
 	if err != nil {
 		return err
 	}
-	rows, err = tx.Query(ctx, fmt.Sprintf(`SELECT skill_set_group_id, name, description, doctrine, active, defined_at, defined_by
+	rows, err = tx.Query(ctx, fmt.Sprintf(`SELECT skill_set_group_id, name, description, doctrine, active, defined_at, defined_by, log_partition, log_offset
 		FROM %s.skill_set_groups ORDER BY lower(name), skill_set_group_id`, schema))
 	if err != nil {
 		return err
@@ -121,7 +128,9 @@ func (s *SkillSets) load(ctx context.Context, tx pgx.Tx, schema string) error {
 	groupAt := map[uuid.UUID]int{}
 	s.Groups, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (SkillSetGroup, error) {
 		g := SkillSetGroup{SkillSetGroup: eve.SkillSetGroup{SkillSetIDs: []uuid.UUID{}}}
-		err := row.Scan(&g.ID, &g.Name, &g.Description, &g.Doctrine, &g.Active, &g.DefinedAt, &g.DefinedBy)
+		var o origin
+		err := row.Scan(append([]any{&g.ID, &g.Name, &g.Description, &g.Doctrine, &g.Active, &g.DefinedAt, &g.DefinedBy}, o.columns()...)...)
+		g.Origin = o.of(event.Org, event.TopicEVE)
 		g.DefinedAt = g.DefinedAt.UTC()
 		groupAt[g.ID] = len(groupAt)
 		return g, err

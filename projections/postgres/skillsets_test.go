@@ -75,16 +75,19 @@ func TestSkillSetsAreListedByNameWithTheirGroups(t *testing.T) {
 	} {
 		v.foldAt(event.Org, at(i), int64(i+1), p)
 	}
+	definedAt := func(offset int64) event.Origin {
+		return event.Origin{Stream: event.Org, Position: event.Position{Topic: event.TopicEVE, Offset: offset}}
+	}
 	found, err := reader.SkillSets(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, postgres.SkillSets{
 		Sets: []postgres.SkillSet{
-			{ID: a, SkillSet: eve.SkillSet{Name: "alpha", Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Recommended: 5}}}, DefinedAt: at(1), DefinedBy: "user:ada", GroupIDs: []uuid.UUID{g}},
-			{ID: b, SkillSet: eve.SkillSet{Name: "Beta", Skills: []eve.SetSkill{{TypeID: 3300, Required: 3}}}, DefinedAt: at(0), DefinedBy: "user:ada", GroupIDs: []uuid.UUID{g, h}},
+			{ID: a, SkillSet: eve.SkillSet{Name: "alpha", Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Recommended: 5}}}, DefinedAt: at(1), DefinedBy: "user:ada", GroupIDs: []uuid.UUID{g}, Origin: definedAt(2)},
+			{ID: b, SkillSet: eve.SkillSet{Name: "Beta", Skills: []eve.SetSkill{{TypeID: 3300, Required: 3}}}, DefinedAt: at(0), DefinedBy: "user:ada", GroupIDs: []uuid.UUID{g, h}, Origin: definedAt(1)},
 		},
 		Groups: []postgres.SkillSetGroup{
-			{ID: g, SkillSetGroup: eve.SkillSetGroup{Name: "guns", Doctrine: true, SkillSetIDs: []uuid.UUID{b, a}}, DefinedAt: at(3), DefinedBy: "user:ada"},
-			{ID: h, SkillSetGroup: eve.SkillSetGroup{Name: "Hulls", SkillSetIDs: []uuid.UUID{b}}, DefinedAt: at(2), DefinedBy: "user:ada"},
+			{ID: g, SkillSetGroup: eve.SkillSetGroup{Name: "guns", Doctrine: true, SkillSetIDs: []uuid.UUID{b, a}}, DefinedAt: at(3), DefinedBy: "user:ada", Origin: definedAt(4)},
+			{ID: h, SkillSetGroup: eve.SkillSetGroup{Name: "Hulls", SkillSetIDs: []uuid.UUID{b}}, DefinedAt: at(2), DefinedBy: "user:ada", Origin: definedAt(3)},
 		},
 	}, found)
 }

@@ -32,6 +32,8 @@ const (
 	StatusRetired  Status = "retired"
 	StatusFailed   Status = "failed"
 	StatusDropped  Status = "dropped"
+	// StatusScratch is that of the generations of a [Scratch], from first to last.
+	StatusScratch Status = "scratch"
 )
 
 // Generation is one build of a projection's tables.
@@ -45,6 +47,9 @@ type Generation struct {
 	Reason     string
 	CreatedAt  time.Time
 	PromotedAt *time.Time
+	// Until is the moment of the scratch that it belongs to: nothing that happened
+	// later is folded. Zero for all others.
+	Until time.Time
 }
 
 // Control is the bookkeeping of all projections, kept in Postgres. It is safe
@@ -80,12 +85,17 @@ func (c *Control) Live(ctx context.Context, projection string) (Generation, erro
 	return g, nil
 }
 
-const selectGeneration = `SELECT g.name, g.generation, g.version, g.namespace, g.status, g.reason, g.created_at, g.promoted_at
+const selectGeneration = `SELECT g.name, g.generation, g.version, g.namespace, g.status, g.reason, g.created_at, g.promoted_at,
+		(SELECT s.until_ns FROM runner.scratches s WHERE s.name = g.scratch)
 	FROM runner.generations g`
 
 func (c *Control) scanGeneration(row pgx.Row) (Generation, error) {
 	var g Generation
-	err := row.Scan(&g.Projection, &g.Number, &g.Version, &g.Namespace, &g.Status, &g.Reason, &g.CreatedAt, &g.PromotedAt)
+	var until *int64
+	err := row.Scan(&g.Projection, &g.Number, &g.Version, &g.Namespace, &g.Status, &g.Reason, &g.CreatedAt, &g.PromotedAt, &until)
+	if until != nil {
+		g.Until = time.Unix(0, *until).UTC()
+	}
 	return g, err
 }
 
@@ -249,7 +259,8 @@ func (o *owner) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	// Whatever the state of the connection, closing it ends the session and so
-	// the lock.
+	// the lock, but some time after Close returns: whoever comes next may come now.
+	_, _ = o.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
 	_ = o.conn.Close(ctx)
 }
 

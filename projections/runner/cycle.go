@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
 )
@@ -70,6 +71,8 @@ type fold struct {
 	skipped map[event.Position]struct{}
 	// stopOnPoison is set while rebuilding.
 	stopOnPoison bool
+	// until leaves out what happened after it, for a scratch; zero is no bound.
+	until time.Time
 	// retrying is set while parked events are tried again: later decisions of
 	// their stream may have been applied meanwhile.
 	retrying bool
@@ -125,6 +128,10 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 		f.metrics.duplicates.WithLabelValues(f.projection.Name).Inc()
 		return nil
 	}
+	if f.beyond(e) {
+		f.decided(p, e)
+		return nil
+	}
 	bare := f.projection.Envelopes || e.IsTombstone()
 	if !bare && !f.registry.Knows(e.Type) {
 		f.metrics.unknown.WithLabelValues(f.projection.Name, string(e.Type)).Inc()
@@ -148,6 +155,13 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 	f.decided(p, e)
 	p.folded++
 	return nil
+}
+
+// beyond tells whether an event is after the moment of a scratch. What takes rows
+// away counts whenever it happened: of what was removed or forgotten since, a scratch
+// says no more than the log does.
+func (f *fold) beyond(e event.Event) bool {
+	return !f.until.IsZero() && e.Time.After(f.until) && !e.IsTombstone() && e.Type != eve.TypeCharacterForgotten
 }
 
 // decided notes that a decision of a stream has been applied.

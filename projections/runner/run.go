@@ -68,6 +68,7 @@ func (r *Runner) Run(ctx context.Context, projections ...Bound) error {
 	for _, b := range projections {
 		all.Go(func() { r.keep(ctx, b) })
 	}
+	all.Go(func() { r.keepScratches(ctx, projections) })
 	all.Wait()
 	return nil
 }
@@ -158,7 +159,7 @@ func (r *Runner) open(ctx context.Context, b Bound, g Generation, rebuilding boo
 		projection: b.Projection, generation: g, registry: r.Registry, metrics: r.metrics,
 		next: map[eventlog.Partition]int64{}, versions: map[string]int64{},
 		waiting: map[string]struct{}{}, skipped: map[event.Position]struct{}{},
-		stopOnPoison: rebuilding,
+		stopOnPoison: rebuilding, until: g.Until,
 	}
 	if err := r.Control.load(ctx, f); err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type WalletAnalytics struct {
 	TZ       string          `json:"tz"`
 	GroupBy  []string        `json:"group_by" nullable:"false"`
 	Items    []WalletFigures `json:"items" nullable:"false"`
+	RowsAt   []string        `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (a *WalletAnalytics) rows() any { return a.Items }
@@ -45,6 +46,8 @@ type WalletFigures struct {
 }
 
 type walletInput struct {
+	ProvenanceInput
+
 	From          time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To            time.Time `query:"to" doc:"Exclusive; now if left out."`
 	Interval      string    `query:"interval" enum:"hour,day,week,month,quarter,year" default:"day" doc:"Weeks begin on Monday."`
@@ -94,6 +97,7 @@ func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOu
 	out := &WalletAnalytics{
 		From: in.From.UTC(), To: in.To.UTC(), Interval: in.Interval, TZ: zone.String(),
 		GroupBy: append([]string{}, in.GroupBy...), Items: make([]WalletFigures, len(figures)),
+		RowsAt: in.rowsAt("/v1/characters/{id}/wallet-journal", "/v1/characters/{id}/wallet/changes"),
 	}
 	for i := range figures {
 		out.Items[i] = showFigures(&figures[i], q.GroupBy)

@@ -33,6 +33,8 @@ type FindingTrends interface {
 
 // RangeInput is what every question about figures over time takes.
 type RangeInput struct {
+	ProvenanceInput
+
 	From     time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To       time.Time `query:"to" doc:"Exclusive; now if left out."`
 	Interval string    `query:"interval" enum:"hour,day,week,month,quarter,year" default:"day" doc:"Weeks begin on Monday."`
@@ -62,11 +64,18 @@ type Figures[F any] struct {
 	TZ       string    `json:"tz"`
 	GroupBy  []string  `json:"group_by" nullable:"false"`
 	Items    []F       `json:"items" nullable:"false"`
+	RowsAt   []string  `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (f *Figures[F]) rows() any { return f.Items }
 
 type figuresOutput[F any] struct{ Body *Figures[F] }
+
+// of says where the rows are that the figures are made of.
+func (o *figuresOutput[F]) of(rows []string) *figuresOutput[F] {
+	o.Body.RowsAt = rows
+	return o
+}
 
 // showAll shows figures with the range that they are of.
 func showAll[R, F any](from, to time.Time, zone *time.Location, interval string, by []string, figures []R, show func(*R) F) *figuresOutput[F] {
@@ -150,6 +159,8 @@ type MiningFigures struct {
 }
 
 type miningInput struct {
+	ProvenanceInput
+
 	From          time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To            time.Time `query:"to" doc:"Exclusive; now if left out."`
 	Interval      string    `query:"interval" enum:"day,week,month,quarter,year" default:"day" doc:"In UTC, in which ESI tells the days. Weeks begin on Monday."`
@@ -230,7 +241,7 @@ func (s *Server) registerFactAnalytics() {
 				KnownQuantity: f.KnownQuantity, UnknownQuantity: f.UnknownQuantity, KnownValue: money(f.KnownValue),
 				CostFIFO: money(f.CostFIFO), ProfitFIFO: money(f.ProfitFIFO), CostAverage: money(f.CostAverage), ProfitAverage: money(f.ProfitAverage),
 			}
-		}), nil
+		}).of(in.rowsAt("/v1/characters/{id}/wallet-transactions")), nil
 	})
 	register(s, access.ActionReadAnalytics, asTable(huma.Operation{
 		OperationID: "analyse-mining", Path: "/v1/analytics/mining", Tags: []string{tagAnalytics}, Summary: "What was mined, and its value, over time",
@@ -256,7 +267,7 @@ func (s *Server) registerFactAnalytics() {
 		}
 		return showAll(from, to, zone, in.Interval, in.GroupBy, figures, func(f *clickhouse.MiningFigures) MiningFigures {
 			return MiningFigures{FactGroup: showFactGroup(f.Start, f.End, f.FactGroup, in.GroupBy), Quantity: f.Quantity, Value: money(f.Value), UnpricedQuantity: f.UnpricedQuantity}
-		}), nil
+		}).of(in.rowsAt("/v1/characters/{id}/mining")), nil
 	})
 	register(s, access.ActionReadAnalytics, asTable(huma.Operation{
 		OperationID: "analyse-skill-points", Path: "/v1/analytics/skills/points", Tags: []string{tagAnalytics}, Summary: "Skill points over time",
@@ -277,7 +288,7 @@ func (s *Server) registerFactAnalytics() {
 		}
 		return showAll(from, to, zone, in.Interval, in.GroupBy, figures, func(f *clickhouse.SkillFigures) SkillFigures {
 			return SkillFigures{FactGroup: showFactGroup(f.Start, f.End, f.FactGroup, in.GroupBy), Characters: f.Characters, Total: f.Total, Unallocated: f.Unallocated, Gained: f.Gained}
-		}), nil
+		}).of(in.rowsAt("/v1/characters/{id}/skills", "/v1/characters/{id}/skills/changes")), nil
 	})
 	register(s, access.ActionReadAnvil, asTable(huma.Operation{
 		OperationID: "analyse-findings", Path: "/v1/analytics/anvil/findings", Tags: []string{tagAnalytics}, Summary: "How findings of AnVIL came and went, and how long they stayed",
@@ -316,5 +327,5 @@ func (s *Server) analyseFindings(ctx context.Context, in *findingTrendInput) (*f
 			}
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/findings")), nil
 }

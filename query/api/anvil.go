@@ -131,6 +131,7 @@ type Finding struct {
 	Reopened    int               `json:"reopened" doc:"How often it had been resolved when it was last opened."`
 	ChangedSide string            `json:"changed_side" enum:"declared,observed" doc:"The side that changed last."`
 	Evidence    []FindingEvidence `json:"evidence" nullable:"false"`
+	Traced
 }
 
 // FindingEvidence is an event that one side of a finding rests on.
@@ -155,6 +156,7 @@ type Sweep struct {
 	Observed    int            `json:"observed" doc:"How many records differed from the last observation."`
 	UnseenCount int            `json:"unseen_count" doc:"How many records could not be read."`
 	Unseen      []anvil.Unseen `json:"unseen,omitempty" doc:"The first of those that could not be read."`
+	Traced
 }
 
 // Change is one step of a plan.
@@ -192,6 +194,7 @@ type auditInput struct {
 
 type findingsInput struct {
 	PageInput
+	ProvenanceInput
 	ConsortiumPath
 	AsOfInput
 
@@ -203,6 +206,7 @@ type findingsInput struct {
 
 type findingInput struct {
 	Conditional
+	ProvenanceInput
 	ConsortiumPath
 	AsOfInput
 
@@ -211,6 +215,7 @@ type findingInput struct {
 
 type sweepsInput struct {
 	PageInput
+	ProvenanceInput
 	ConsortiumPath
 	AsOfInput
 }
@@ -373,7 +378,8 @@ func (s *Server) listFindings(ctx context.Context, in *findingsInput) (*pageOutp
 	if !in.AsOf.IsZero() {
 		place = history.FindingCursor
 	}
-	return pageOf(in.PageInput, list, found, showFinding, place)
+	page, err := pageOf(in.PageInput, list, found, showFinding, place)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showFinding(f postgres.Finding) Finding {
@@ -385,6 +391,7 @@ func showFinding(f postgres.Finding) Finding {
 		FindingID: f.ID, Model: string(f.Model), Scope: f.Scope, Record: f.Record, Kind: f.Kind, Severity: string(f.Severity), State: state,
 		Expected: f.Expected, Observed: f.Observed, OpenedAt: f.OpenedAt.UTC(), ChangedAt: f.ChangedAt, ResolvedAt: f.ResolvedAt,
 		Beyond: f.Beyond, RoleSwap: f.RoleSwap, Reopened: f.Reopened, ChangedSide: string(f.ChangedSide), Evidence: []FindingEvidence{},
+		Traced: tracedTo(f.Origin),
 	}
 	if a := f.Accepted; a != nil {
 		out.Accepted = &Acceptance{By: a.By, At: a.At, Reason: a.Reason}
@@ -411,7 +418,11 @@ func (s *Server) getFinding(ctx context.Context, in *findingInput) (*single[Find
 	if err != nil {
 		return nil, err
 	}
-	return singleOf(in.Conditional, new(showFinding(f)))
+	shown := showFinding(f)
+	if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, &shown)
 }
 
 func (s *Server) listSweeps(ctx context.Context, in *sweepsInput) (*pageOutput[Sweep], error) {
@@ -428,11 +439,12 @@ func (s *Server) listSweeps(ctx context.Context, in *sweepsInput) (*pageOutput[S
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, sweeps, showSweep, postgres.Sweep.Cursor)
+	page, err := pageOf(in.PageInput, list, sweeps, showSweep, postgres.Sweep.Cursor)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showSweep(sweep postgres.Sweep) Sweep {
-	out := Sweep{SweepID: sweep.ID, StartedAt: sweep.StartedAt.UTC()}
+	out := Sweep{SweepID: sweep.ID, StartedAt: sweep.StartedAt.UTC(), Traced: tracedTo(sweep.Origin)}
 	c := sweep.Completed
 	if c == nil {
 		return out

@@ -25,6 +25,8 @@ type PastOfCharacters interface {
 
 // CharacterAsOfInput is what every GET about a character and its sections takes.
 type CharacterAsOfInput struct {
+	ProvenanceInput
+
 	AsOf time.Time `query:"as_of" doc:"Answer as it was at this moment, from the log; leave it out for now. An observation counts from when ESI was asked, a decision from when it was taken."`
 }
 

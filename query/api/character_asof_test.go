@@ -335,6 +335,24 @@ func plain(t require.TestingT, text string) map[string]any {
 	return body
 }
 
+// pastTargets are the resources of character 5 that can be asked for as of a moment.
+func pastTargets(t *testing.T, c *client) []string {
+	t.Helper()
+	var targets []string
+	for path, item := range c.server.OpenAPI().Paths {
+		if rest, is := strings.CutPrefix(path, "/v1/characters/{id}"); is && item.Get != nil && !strings.Contains(rest, "wallet-journal") && !strings.Contains(rest, "{") {
+			for _, p := range item.Get.Parameters {
+				if p.Name == "as_of" {
+					targets = append(targets, "/v1/characters/5"+rest)
+				}
+			}
+		}
+	}
+	require.Greater(t, len(targets), 33)
+	return append(targets, "/v1/characters/5/assets?type_id=34", "/v1/characters/5/assets?limit=3", "/v1/characters/5/mails?limit=2", "/v1/characters/5/mails?unread=true",
+		"/v1/characters/5/contracts?status=finished", "/v1/characters/5/contracts/7", "/v1/characters/5/mails/7")
+}
+
 func TestAnswersAsOfAMomentAreThoseThatTheReadModelWouldHaveGivenThen(t *testing.T) {
 	r := newRetold(t)
 	characters := postgres.NewCharacterReader(r.pool, live.New(r))
@@ -347,19 +365,7 @@ func TestAnswersAsOfAMomentAreThoseThatTheReadModelWouldHaveGivenThen(t *testing
 	later := newClient(t, func(c *api.Config) {
 		c.Characters, c.SkillSets, c.Past = characters, characters, told.past()
 	})
-	var targets []string
-	for path, item := range now.server.OpenAPI().Paths {
-		if rest, is := strings.CutPrefix(path, "/v1/characters/{id}"); is && item.Get != nil && !strings.Contains(rest, "wallet-journal") && !strings.Contains(rest, "{") {
-			for _, p := range item.Get.Parameters {
-				if p.Name == "as_of" {
-					targets = append(targets, "/v1/characters/5"+rest)
-				}
-			}
-		}
-	}
-	require.Greater(t, len(targets), 33)
-	targets = append(targets, "/v1/characters/5/assets?type_id=34", "/v1/characters/5/assets?limit=3", "/v1/characters/5/mails?limit=2", "/v1/characters/5/mails?unread=true",
-		"/v1/characters/5/contracts?status=finished", "/v1/characters/5/contracts/7", "/v1/characters/5/mails/7")
+	targets := pastTargets(t, now)
 	found, gone := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		b := &biography{T: t, id: 5, now: moment.Add(-2000 * time.Hour), series: map[eve.Section]eve.Series{}, known: map[eve.Section]eve.FactsResult{}}

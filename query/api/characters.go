@@ -52,6 +52,7 @@ type Character struct {
 	Status          string    `json:"status" enum:"active,disabled,orphaned"`
 	RegisteredAt    time.Time `json:"registered_at"`
 	FailingSections int       `json:"failing_sections" doc:"How many sections cannot be read at present."`
+	Traced
 }
 
 // CharacterDetail is a character with the state of its sections.
@@ -81,6 +82,7 @@ type SectionState struct {
 	NotBefore   *time.Time `json:"not_before,omitempty" doc:"The earliest moment of the next attempt."`
 	Outstanding int        `json:"outstanding,omitempty" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 	Failure     *Failure   `json:"failure,omitempty"`
+	Traced
 }
 
 // Failure is why a section cannot be read.
@@ -101,6 +103,8 @@ type SectionHead struct {
 	Outstanding int        `json:"outstanding,omitempty" doc:"How much of what is fetched apart, such as the bodies of mails, is not there yet."`
 	Failure     *Failure   `json:"failure,omitempty"`
 	AsOf        *time.Time `json:"as_of,omitempty" doc:"The moment that was asked for."`
+	// Traced is about the observation, or the records, that were told last.
+	Traced
 }
 
 // WalletSection is the section wallet.
@@ -141,10 +145,12 @@ type JournalEntry struct {
 	Tax             Money  `json:"tax"`
 	TaxReceiverID   *int64 `json:"tax_receiver_id,omitempty"`
 	TaxReceiverName string `json:"tax_receiver_name,omitempty"`
+	Traced
 }
 
 type charactersInput struct {
 	PageInput
+	ProvenanceInput
 
 	Name          string `query:"name" maxLength:"100" doc:"A part of the name, in any case."`
 	NamePrefix    string `query:"name_prefix" maxLength:"100" doc:"The beginning of the name, in any case."`
@@ -210,13 +216,15 @@ func (s *Server) listCharacters(ctx context.Context, in *charactersInput) (*page
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, showCharacter, postgres.Character.Cursor)
+	page, err := pageOf(in.PageInput, list, found, showCharacter, postgres.Character.Cursor)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showCharacter(c postgres.Character) Character {
 	return Character{
 		CharacterID: c.CharacterID, Name: c.Name, CorporationID: c.CorporationID, AllianceID: optional(c.AllianceID), UserID: optional(c.UserID),
 		Status: string(c.Status), RegisteredAt: c.RegisteredAt, FailingSections: c.FailingSections,
+		Traced: tracedTo(c.Origin),
 	}
 }
 
@@ -234,7 +242,14 @@ func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[
 		detail.Sections = append(detail.Sections, SectionState{
 			Section: string(state.Section), Status: string(state.Status), ObservedAt: state.ObservedAt, ValidatedAt: state.ValidatedAt,
 			NotBefore: state.NotBefore, Outstanding: state.Outstanding, Failure: showFailure(state.Failure),
+			Traced: tracedTo(state.Origin),
 		})
+	}
+	if err := s.trace(ctx, in.ProvenanceInput, &detail.Traced); err != nil {
+		return nil, err
+	}
+	if err := trace(ctx, s, in.ProvenanceInput, detail.Sections); err != nil {
+		return nil, err
 	}
 	if detail.AsOf != nil {
 		detail.Login = Login{State: "unknown"}
@@ -264,7 +279,7 @@ func headOf(section postgres.Section, asOf *time.Time) SectionHead {
 	return SectionHead{
 		CharacterID: section.CharacterID, Section: string(section.Section), ObservedAt: section.ObservedAt, ValidatedAt: section.ValidatedAt,
 		Status: string(section.Status), Outstanding: section.Outstanding, Failure: showFailure(section.Failure),
-		AsOf: asOf,
+		AsOf: asOf, Traced: tracedTo(section.Origin),
 	}
 }
 
@@ -284,6 +299,9 @@ func (s *Server) getWallet(ctx context.Context, in *CharacterInput) (*single[Wal
 			return nil, fmt.Errorf("reading the wallet of character %d: %w", in.ID, internal(err))
 		}
 		wallet.Value = &WalletValue{Balance: Money(balance.String())}
+	}
+	if err := s.trace(ctx, in.ProvenanceInput, &wallet.Traced); err != nil {
+		return nil, err
 	}
 	return singleOf(in.Conditional, wallet)
 }
@@ -315,7 +333,11 @@ func (s *Server) listJournal(ctx context.Context, in *journalInput) (*journalOut
 	if err := s.nameEntries(ctx, page.Body.Items); err != nil {
 		return nil, err
 	}
-	return &journalOutput{Link: page.Link, Body: &JournalSection{SectionHead: headOf(section, of.asOf()), Page: *page.Body}}, nil
+	out := &JournalSection{SectionHead: headOf(section, of.asOf()), Page: *page.Body}
+	if err := s.trace(ctx, in.ProvenanceInput, &out.Traced); err != nil {
+		return nil, err
+	}
+	return &journalOutput{Link: page.Link, Body: out}, trace(ctx, s, in.ProvenanceInput, out.Items)
 }
 
 // nameEntries puts names beside the ids of entries.
@@ -380,5 +402,6 @@ func showEntry(j clickhouse.JournalEntry) JournalEntry {
 		ID: j.ID, Date: j.Date, RefType: j.Type, Amount: money(j.Amount), Balance: optionalMoney(j.Balance),
 		FirstPartyID: optional(j.FirstPartyID), SecondPartyID: optional(j.SecondPartyID), Description: j.Description, Reason: j.Reason,
 		ContextID: optional(j.ContextID), ContextIDType: j.ContextIDType, Tax: money(j.Tax), TaxReceiverID: optional(j.TaxReceiverID),
+		Traced: tracedTo(j.Origin),
 	}
 }

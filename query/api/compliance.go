@@ -38,6 +38,7 @@ type UserCompliance struct {
 	Registered      bool               `json:"registered" doc:"At least one is registered."`
 	Compliant       bool               `json:"compliant" doc:"He has a main, and all are registered."`
 	Reasons         []ComplianceReason `json:"reasons" nullable:"false" doc:"What there is to be put right."`
+	Traced
 }
 
 // ComplianceReason is one thing to be put right.
@@ -79,6 +80,7 @@ func (in ComplianceInput) filter(audience access.Audience) postgres.ComplianceFi
 
 type userComplianceInput struct {
 	ComplianceInput
+	ProvenanceInput
 
 	UserID     string `query:"user_id" maxLength:"200"`
 	Registered string `query:"registered" enum:"true,false" doc:"Only users with a registered character, or only those without."`
@@ -142,18 +144,20 @@ func (s *Server) reportComplianceOfUsers(ctx context.Context, in *userCompliance
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, func(u postgres.UserCompliance) UserCompliance {
+	page, err := pageOf(in.PageInput, list, found, func(u postgres.UserCompliance) UserCompliance {
 		row := UserCompliance{
 			User: u.User, Name: u.Name, State: u.State, Main: u.Main, MainName: u.MainName,
 			CorporationID: optional(u.Home.CorporationID), CorporationName: names.Entities[u.Home.CorporationID],
 			AllianceID: optional(u.Home.AllianceID), AllianceName: names.Entities[u.Home.AllianceID],
 			Total: u.Total, Unregistered: u.Unregistered, Registered: u.Registered, Compliant: u.Compliant, Reasons: []ComplianceReason{},
+			Traced: tracedTo(u.Origin),
 		}
 		for _, why := range u.Why {
 			row.Reasons = append(row.Reasons, ComplianceReason{CharacterID: optional(why.CharacterID), CharacterName: why.Name, Fault: string(why.Fault), Since: why.Since})
 		}
 		return row
 	}, func(u postgres.UserCompliance) string { return u.User })
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func (s *Server) reportComplianceOfCorporations(ctx context.Context, in *corporationComplianceInput) (*pageOutput[CorporationCompliance], error) {

@@ -244,6 +244,7 @@ func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, field
 		}
 	}
 	if at == "items" {
+		object.Properties["provenance"] = describedProvenance(registry)
 		described.Properties[at] = &huma.Schema{Type: huma.TypeArray, Items: object}
 	} else {
 		object.Nullable = answer == reflect.TypeFor[ItemSection]()

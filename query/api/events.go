@@ -22,6 +22,9 @@ type EventIndex interface {
 	Events(context.Context, clickhouse.EventFilter) ([]clickhouse.IndexedEvent, error)
 	// Event fails with [event.CodeNotFound] if there is none with the id.
 	Event(ctx context.Context, id uuid.UUID) (clickhouse.IndexedEvent, error)
+	// Origins finds the events of origins; those that it does not know yet, or no more,
+	// are missing.
+	Origins(context.Context, []event.Origin) (map[event.Origin]clickhouse.IndexedEvent, error)
 	// Stream fails with [event.CodeNotFound] if there is no event of it.
 	Stream(context.Context, event.Stream) (clickhouse.StreamSummary, error)
 }

@@ -42,6 +42,17 @@ func (w indexed) Event(ctx context.Context, id uuid.UUID) (clickhouse.IndexedEve
 	return w.one(), w.enter(ctx)
 }
 
+// Origins knows every origin that it is asked for.
+func (w indexed) Origins(ctx context.Context, origins []event.Origin) (map[event.Origin]clickhouse.IndexedEvent, error) {
+	found := map[event.Origin]clickhouse.IndexedEvent{}
+	for _, o := range origins {
+		e := w.one()
+		e.Stream, e.Topic, e.Partition, e.Offset = string(o.Stream), o.Position.Topic, o.Position.Partition, o.Position.Offset
+		found[o] = e
+	}
+	return found, w.enter(ctx)
+}
+
 func (w indexed) Stream(ctx context.Context, _ event.Stream) (clickhouse.StreamSummary, error) {
 	return clickhouse.StreamSummary{Events: 1, Types: map[string]uint64{string(eve.TypeCharacterDisabled): 1}, First: moment, Last: moment, Topic: event.TopicEVE}, w.enter(ctx)
 }

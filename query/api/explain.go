@@ -47,6 +47,7 @@ type Explanation struct {
 
 type allFindingsInput struct {
 	PageInput
+	ProvenanceInput
 
 	State    string   `query:"state" enum:"open,resolved,all" default:"open"`
 	Model    []string `query:"model" enum:"billing_projects,accounts,managed_groups,managed_group_memberships,workspaces,workspace_sharing" maxItems:"6" doc:"One or several, separated by commas."`
@@ -62,6 +63,13 @@ type explainInput struct {
 }
 
 type anyFindingInput struct {
+	Conditional
+	ProvenanceInput
+
+	ID string `path:"id" format:"uuid" doc:"The finding's id."`
+}
+
+type explainAnyInput struct {
 	Conditional
 
 	ID string `path:"id" format:"uuid" doc:"The finding's id."`
@@ -99,7 +107,8 @@ func (s *Server) listAllFindings(ctx context.Context, in *allFindingsInput) (*pa
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, showConsortiumFinding, func(f postgres.ConsortiumFinding) postgres.FindingCursor { return f.Cursor() })
+	page, err := pageOf(in.PageInput, list, found, showConsortiumFinding, func(f postgres.ConsortiumFinding) postgres.FindingCursor { return f.Cursor() })
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showConsortiumFinding(f postgres.ConsortiumFinding) ConsortiumFinding {
@@ -115,10 +124,14 @@ func (s *Server) getAnyFinding(ctx context.Context, in *anyFindingInput) (*singl
 	if err != nil {
 		return nil, err
 	}
-	return singleOf(in.Conditional, new(showConsortiumFinding(f.ConsortiumFinding)))
+	shown := showConsortiumFinding(f.ConsortiumFinding)
+	if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, &shown)
 }
 
-func (s *Server) explainAnyFinding(ctx context.Context, in *anyFindingInput) (*single[Explanation], error) {
+func (s *Server) explainAnyFinding(ctx context.Context, in *explainAnyInput) (*single[Explanation], error) {
 	return s.explained(ctx, in.Conditional, "", in.ID)
 }
 

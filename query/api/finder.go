@@ -50,6 +50,7 @@ type FoundCharacter struct {
 
 	Since           time.Time `json:"since" doc:"When its owner registered it, or since when it has been listed as unregistered."`
 	FailingSections int       `json:"failing_sections" doc:"How many sections cannot be read at present."`
+	Traced
 }
 
 // FoundPage is a page of what was found.
@@ -94,6 +95,7 @@ func (in FinderFilters) filter(view *access.View) postgres.FinderFilter {
 
 type finderInput struct {
 	PageInput
+	ProvenanceInput
 	FinderFilters
 
 	Sort  []string `query:"sort" maxItems:"5" doc:"Columns to order by, each with a minus for the other way round: alliance, corporation, main, main_alliance, main_corporation, name, region, state, status, system. name if it is left out." example:"-main_corporation,name"`
@@ -196,6 +198,9 @@ func (s *Server) findCharacters(ctx context.Context, in *finderInput) (*foundOut
 	if err != nil {
 		return nil, err
 	}
+	if err := trace(ctx, s, in.ProvenanceInput, page.Body.Items); err != nil {
+		return nil, err
+	}
 	out := &foundOutput{Link: page.Link, Body: &FoundPage{Page: *page.Body}}
 	if in.Total {
 		total, err := s.config.Finder.FinderTotal(ctx, filter)
@@ -214,6 +219,7 @@ func showFound(f postgres.FinderRow, names postgres.Names) FoundCharacter {
 		SystemID: optional(f.Location.SystemID), SystemName: f.Location.System, Security: f.Location.Security, Region: f.Location.Region,
 		LocationID: optional(f.Location.LocationID), LocationName: names.Locations[f.Location.LocationID],
 		UserID: optional(f.UserID), State: f.State, Since: f.Since, FailingSections: f.FailingSections,
+		Traced: tracedTo(f.Origin),
 	}
 	if m := f.Main; m != nil {
 		row.MainID, row.MainName = &m.CharacterID, m.Name

@@ -240,6 +240,7 @@ func columnsOf(t reflect.Type, at []int) []csvColumn {
 		index := append(append([]int{}, at...), i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
+		case f.Tag.Get("table") == "-":
 		case f.Anonymous && name == "":
 			columns = append(columns, columnsOf(f.Type, index)...)
 		case f.IsExported() && name != "-":

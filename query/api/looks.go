@@ -248,11 +248,13 @@ type AccessLogEntry struct {
 	Way          string    `json:"way" enum:"view_everything,same_alliance,same_corporation,shared,share_link,token" doc:"By which right. Of a list the widest."`
 	LinkID       string    `json:"link_id" doc:"The link by which; empty for none."`
 	Rows         int64     `json:"rows" doc:"Of a list: how many rows were shown in all. 0 if it was not known when the answer began."`
+	Traced
 }
 
 // AccessLogInput are the filters of the access log.
 type AccessLogInput struct {
 	PageInput
+	ProvenanceInput
 
 	Viewer  string    `query:"viewer" maxLength:"200" doc:"Only looks of this user."`
 	Section string    `query:"section" maxLength:"100" doc:"Only looks at this section."`
@@ -286,7 +288,7 @@ func (s *Server) registerLooks() {
 			}
 			filter.OwnerID = v.UserID
 		}
-		return s.listLooks(ctx, in.PageInput, "access-log", filter)
+		return s.listLooks(ctx, in.AccessLogInput, "access-log", filter)
 	})
 	op := asTable(huma.Operation{
 		OperationID: "list-character-views", Path: looksPath, Tags: []string{tagAccess}, Summary: "Who looked at a character, the newest first",
@@ -306,7 +308,7 @@ func (s *Server) registerLooks() {
 			}
 			filter.OwnerID = v.UserID
 		}
-		return s.listLooks(ctx, in.PageInput, "views/"+strconv.FormatInt(in.ID, 10), filter)
+		return s.listLooks(ctx, in.AccessLogInput, "views/"+strconv.FormatInt(in.ID, 10), filter)
 	})
 }
 
@@ -314,8 +316,8 @@ func (in AccessLogInput) filter() postgres.LookFilter {
 	return postgres.LookFilter{ViewerUserID: in.Viewer, Section: in.Section, Since: in.Since, Until: in.Until, Limit: in.Limit + 1}
 }
 
-func (s *Server) listLooks(ctx context.Context, in PageInput, list string, filter postgres.LookFilter) (*pageOutput[AccessLogEntry], error) {
-	before, err := cursorOf[postgres.LookCursor](in, list)
+func (s *Server) listLooks(ctx context.Context, in AccessLogInput, list string, filter postgres.LookFilter) (*pageOutput[AccessLogEntry], error) {
+	before, err := cursorOf[postgres.LookCursor](in.PageInput, list)
 	if err != nil {
 		return nil, err
 	}
@@ -324,15 +326,17 @@ func (s *Server) listLooks(ctx context.Context, in PageInput, list string, filte
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in, list, looks, showLook, func(l postgres.Look) postgres.LookCursor {
+	page, err := pageOf(in.PageInput, list, looks, showLook, func(l postgres.Look) postgres.LookCursor {
 		return postgres.LookCursor{LastAt: l.LastAt, EventID: l.EventID}
 	})
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showLook(l postgres.Look) AccessLogEntry {
 	shown := AccessLogEntry{
 		EventID: l.EventID, FirstAt: l.FirstAt, LastAt: l.LastAt, Count: l.Count, ViewerID: l.ViewerID, ViewerUserID: l.ViewerUserID,
 		UserID: l.OwnerID, CharacterID: optional(l.CharacterID), Section: l.Section, Way: string(l.Way), Rows: l.Rows,
+		Traced: tracedTo(l.Origin),
 	}
 	if l.LinkID != nil {
 		shown.LinkID = l.LinkID.String()

@@ -44,6 +44,7 @@ type Role struct {
 	Holders     int64     `json:"holders" doc:"How many users hold it, also through their states and compliance groups."`
 	DefinedAt   time.Time `json:"defined_at"`
 	DefinedBy   string    `json:"defined_by"`
+	Traced
 }
 
 // NewRole is what a role is to be.
@@ -57,6 +58,7 @@ type NewRole struct {
 
 type roleInput struct {
 	Conditional
+	ProvenanceInput
 
 	Name string `path:"name" maxLength:"100" doc:"The role's name, in any case."`
 }
@@ -96,23 +98,30 @@ func (s *Server) registerRoles() {
 
 func cursorOfRole(r postgres.Role) namedCursor { return namedCursor{strings.ToLower(r.Name), r.ID} }
 
-func (s *Server) listRoles(ctx context.Context, in *PageInput) (*pageOutput[Role], error) {
+type rolesInput struct {
+	PageInput
+	ProvenanceInput
+}
+
+func (s *Server) listRoles(ctx context.Context, in *rolesInput) (*pageOutput[Role], error) {
 	found, err := s.config.Users.Roles(ctx)
 	if err != nil {
 		return nil, err
 	}
 	const list = "roles"
-	page, err := partOf(*in, list, found, cursorOfRole)
+	page, err := partOf(in.PageInput, list, found, cursorOfRole)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(*in, list, page, showRole, cursorOfRole)
+	shown, err := pageOf(in.PageInput, list, page, showRole, cursorOfRole)
+	return tracePage(ctx, s, in.ProvenanceInput, shown, err)
 }
 
 func showRole(r postgres.Role) Role {
 	return Role{
 		RoleID: r.ID, Name: r.Name, Description: r.Description, Permissions: append([]string{}, r.Permissions...), States: append([]string{}, r.States...),
 		Groups: append([]string{}, r.Groups...), Sections: append([]string{}, r.Sections...), Granted: r.Granted, Holders: r.Holders, DefinedAt: r.DefinedAt, DefinedBy: r.DefinedBy,
+		Traced: tracedTo(r.Origin),
 	}
 }
 
@@ -123,7 +132,11 @@ func (s *Server) getRole(ctx context.Context, in *roleInput) (*single[Role], err
 	}
 	for _, r := range found {
 		if strings.EqualFold(r.Name, in.Name) {
-			return singleOf(in.Conditional, new(showRole(r)))
+			shown := showRole(r)
+			if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+				return nil, err
+			}
+			return singleOf(in.Conditional, &shown)
 		}
 	}
 	return nil, event.Errorf(event.CodeNotFound, "there is no role %q: it was never defined, or it was removed", in.Name)

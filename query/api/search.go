@@ -12,6 +12,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
@@ -45,6 +46,7 @@ func whose() []postgres.Field {
 // SearchInput is what every search takes.
 type SearchInput struct {
 	PageInput
+	ProvenanceInput
 
 	CharacterID int64  `query:"character_id" minimum:"1" doc:"Only of this character."`
 	UserID      string `query:"user_id" maxLength:"200" doc:"Only of the characters that this user owns."`
@@ -54,6 +56,7 @@ type SearchInput struct {
 type wish struct {
 	postgres.SearchFilter
 	PageInput
+	ProvenanceInput
 
 	// types, places and entities say what the fields that they are named for must be one of.
 	types    map[string]postgres.TypeFilter
@@ -69,7 +72,7 @@ func (in *SearchInput) wish() wish {
 			CharacterID: in.CharacterID, UserID: in.UserID, Limit: in.Limit + 1,
 			Numbers: map[string][]int64{}, Texts: map[string]string{}, Parts: map[string]string{}, AtLeast: map[string]float64{}, AtMost: map[string]float64{},
 		},
-		PageInput: in.PageInput, types: map[string]postgres.TypeFilter{}, places: map[string]postgres.PlaceFilter{}, entities: map[string]string{},
+		PageInput: in.PageInput, ProvenanceInput: in.ProvenanceInput, types: map[string]postgres.TypeFilter{}, places: map[string]postgres.PlaceFilter{}, entities: map[string]string{},
 	}
 }
 
@@ -359,6 +362,7 @@ func (s *Server) search(ctx context.Context, spec sectionSpec, w wish) (*hitsOut
 	if err != nil {
 		return nil, err
 	}
+	origins := make([]event.Origin, len(items))
 	for i, h := range page.Body.Items {
 		for _, field := range spec.apart {
 			delete(items[i], field)
@@ -369,6 +373,10 @@ func (s *Server) search(ctx context.Context, spec sectionSpec, w wish) (*hitsOut
 		if h.UserID != "" {
 			items[i]["user_id"] = h.UserID
 		}
+		origins[i] = h.Origin
+	}
+	if err := s.traceItems(ctx, w.ProvenanceInput, items, origins); err != nil {
+		return nil, err
 	}
 	return &hitsOutput{Link: page.Link, Body: &Hits{Page: Page[Item]{Items: items, NextCursor: page.Body.NextCursor}, fields: spec.found()}}, nil
 }

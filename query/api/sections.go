@@ -14,6 +14,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
@@ -53,6 +54,7 @@ type RecordSection struct {
 	Value       Item      `json:"value"`
 
 	AsOf *time.Time `json:"as_of,omitempty" doc:"The moment that was asked for."`
+	Traced
 }
 
 // sectionSpec says how a section is served.
@@ -323,6 +325,9 @@ func (s *Server) registerValue(spec sectionSpec) {
 			}
 			out.Value = items[0]
 		}
+		if err := s.trace(ctx, in.ProvenanceInput, &out.Traced); err != nil {
+			return nil, err
+		}
 		return singleOf(in.Conditional, out)
 	})
 }
@@ -364,11 +369,11 @@ func registerElements[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		page, err := pageOf(q.PageInput, name, elements, func(e postgres.Element) json.RawMessage { return e.Value }, postgres.Element.Cursor)
+		page, err := pageOf(q.PageInput, name, elements, func(e postgres.Element) placed { return placed{e.Value, e.Origin} }, postgres.Element.Cursor)
 		if err != nil {
 			return nil, err
 		}
-		out, err := s.listed(ctx, of, spec, section, page)
+		out, err := s.listed(ctx, of, spec, section, q.ProvenanceInput, page)
 		if err == nil && spec.section == eve.SectionAssets && after == nil {
 			// Not on each page: it reads all assets.
 			err = addTotal(ctx, of, out.Body)
@@ -409,22 +414,32 @@ func registerRecords[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		page, err := pageOf(q.PageInput, name, records, func(r postgres.Record) json.RawMessage { return r.Value }, postgres.Record.Cursor)
+		page, err := pageOf(q.PageInput, name, records, func(r postgres.Record) placed { return placed{r.Value, r.Origin} }, postgres.Record.Cursor)
 		if err != nil {
 			return nil, err
 		}
-		return s.listed(ctx, of, spec, section, page)
+		return s.listed(ctx, of, spec, section, q.ProvenanceInput, page)
 	})
 }
 
+// placed is an element or a record, and the event that it is from.
+type placed struct {
+	value  json.RawMessage
+	origin event.Origin
+}
+
 // listed is the answer with a page of a section.
-func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
+func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, in ProvenanceInput, page *pageOutput[placed]) (*listOutput, error) {
 	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.fields()), fields: spec.fields()}
 	known, err := s.beside(ctx, of, out, section)
 	if err != nil {
 		return nil, err
 	}
-	items, err := s.items(ctx, s.moment(of), spec.section, page.Body.Items, known)
+	raw, origins := make([]json.RawMessage, len(page.Body.Items)), make([]event.Origin, len(page.Body.Items))
+	for i, p := range page.Body.Items {
+		raw[i], origins[i] = p.value, p.origin
+	}
+	items, err := s.items(ctx, s.moment(of), spec.section, raw, known)
 	if err != nil {
 		return nil, err
 	}
@@ -434,6 +449,12 @@ func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section 
 			delete(item, plainField(field))
 			delete(item, htmlField(field))
 		}
+	}
+	if err := s.traceItems(ctx, in, items, origins); err != nil {
+		return nil, err
+	}
+	if err := s.trace(ctx, in, &out.Traced); err != nil {
+		return nil, err
 	}
 	out.Page = Page[Item]{Items: items, NextCursor: page.Body.NextCursor}
 	return &listOutput{Link: page.Link, Body: out}, nil
@@ -518,7 +539,13 @@ func registerRecord[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		return singleOf(at.Conditional, &RecordSection{CharacterID: at.ID, Section: string(spec.section), ObservedAt: record.ObservedAt, Value: items[0], AsOf: of.asOf()})
+		out := &RecordSection{
+			CharacterID: at.ID, Section: string(spec.section), ObservedAt: record.ObservedAt, Value: items[0], AsOf: of.asOf(), Traced: tracedTo(record.Origin),
+		}
+		if err := s.trace(ctx, at.ProvenanceInput, &out.Traced); err != nil {
+			return nil, err
+		}
+		return singleOf(at.Conditional, out)
 	})
 }
 

@@ -87,6 +87,7 @@ type ShareLink struct {
 	Sections  []string  `json:"sections" nullable:"false" doc:"The sections that it shows; empty for all."`
 	Note      string    `json:"note"`
 	Status    string    `json:"status" enum:"active,expired,revoked,ended" doc:"ended: its maker does not own the character any more, or may not share it."`
+	Traced
 }
 
 type shareInput struct {
@@ -95,6 +96,12 @@ type shareInput struct {
 }
 
 type ownedInput struct {
+	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
+}
+
+type linksInput struct {
+	ProvenanceInput
+
 	ID int64 `path:"id" minimum:"1" doc:"The character's id."`
 }
 
@@ -192,7 +199,7 @@ func (s *Server) createLink(ctx context.Context, in *newLinkInput) (*newLinkOutp
 	}}, nil
 }
 
-func (s *Server) listLinks(ctx context.Context, in *ownedInput) (*body[Page[ShareLink]], error) {
+func (s *Server) listLinks(ctx context.Context, in *linksInput) (*body[Page[ShareLink]], error) {
 	v, err := ownerOf(ctx)
 	if err != nil {
 		return nil, err
@@ -211,7 +218,7 @@ func (s *Server) listLinks(ctx context.Context, in *ownedInput) (*body[Page[Shar
 	}
 	page := &Page[ShareLink]{Items: []ShareLink{}}
 	for _, l := range links {
-		shown := ShareLink{LinkID: l.ID, IssuedAt: l.IssuedAt, ExpiresAt: l.ExpiresAt, Sections: []string{}, Note: l.Note, Status: "ended"}
+		shown := ShareLink{LinkID: l.ID, IssuedAt: l.IssuedAt, ExpiresAt: l.ExpiresAt, Sections: []string{}, Note: l.Note, Status: "ended", Traced: tracedTo(l.Origin)}
 		for _, section := range l.Sections {
 			shown.Sections = append(shown.Sections, string(section))
 		}
@@ -225,7 +232,7 @@ func (s *Server) listLinks(ctx context.Context, in *ownedInput) (*body[Page[Shar
 		}
 		page.Items = append(page.Items, shown)
 	}
-	return &body[Page[ShareLink]]{page}, nil
+	return &body[Page[ShareLink]]{page}, trace(ctx, s, in.ProvenanceInput, page.Items)
 }
 
 func (s *Server) revokeLink(ctx context.Context, in *linkInput) (*decisionOutput, error) {

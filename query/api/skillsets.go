@@ -248,6 +248,7 @@ func showSkillSet(set postgres.SkillSet, by labels, names map[int64]string) Skil
 	return SkillSet{
 		SkillSetID: set.ID, Name: set.Name, Description: set.Description, ShipTypeID: optional(set.ShipTypeID), ShipTypeName: names[set.ShipTypeID], Visible: set.Visible,
 		Skills: showSkills(set.Skills, names), Groups: by.of(set), DefinedAt: set.DefinedAt, DefinedBy: set.DefinedBy,
+		Traced: tracedTo(set.Origin),
 	}
 }
 
@@ -271,7 +272,8 @@ func (s *Server) listSkillSets(ctx context.Context, in *skillSetsInput) (*pageOu
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, part, func(set postgres.SkillSet) SkillSet { return showSkillSet(set, by, names) }, cursorOfSet)
+	page, err := pageOf(in.PageInput, list, part, func(set postgres.SkillSet) SkillSet { return showSkillSet(set, by, names) }, cursorOfSet)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 // ofGroup leaves the sets of a group; an empty id leaves all. It fails with
@@ -298,7 +300,11 @@ func (s *Server) getSkillSet(ctx context.Context, in *SkillSetInput) (*single[Sk
 	if err != nil {
 		return nil, err
 	}
-	return singleOf(in.Conditional, new(showSkillSet(set, by, names)))
+	shown := showSkillSet(set, by, names)
+	if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, &shown)
 }
 
 // definition is what a set is to be, with the skills that are given by name looked up.
@@ -422,6 +428,7 @@ func showGroup(group postgres.SkillSetGroup, seen map[uuid.UUID]bool) SkillSetGr
 		SkillSetGroupID: group.ID, Name: group.Name, Label: group.Label(), Description: group.Description, Doctrine: group.Doctrine, Active: group.Active,
 		SkillSetIDs: slices.DeleteFunc(append([]uuid.UUID{}, group.SkillSetIDs...), func(id uuid.UUID) bool { return !seen[id] }),
 		DefinedAt:   group.DefinedAt, DefinedBy: group.DefinedBy,
+		Traced: tracedTo(group.Origin),
 	}
 }
 
@@ -433,18 +440,19 @@ func seenSets(sets []postgres.SkillSet) map[uuid.UUID]bool {
 	return seen
 }
 
-func (s *Server) listSkillSetGroups(ctx context.Context, in *PageInput) (*pageOutput[SkillSetGroup], error) {
+func (s *Server) listSkillSetGroups(ctx context.Context, in *skillSetGroupsInput) (*pageOutput[SkillSetGroup], error) {
 	found, _, err := s.skillSets(ctx)
 	if err != nil {
 		return nil, err
 	}
 	const list = "skill-set-groups"
-	part, err := partOf(*in, list, found.Groups, cursorOfGroup)
+	part, err := partOf(in.PageInput, list, found.Groups, cursorOfGroup)
 	if err != nil {
 		return nil, err
 	}
 	seen := seenSets(found.Sets)
-	return pageOf(*in, list, part, func(g postgres.SkillSetGroup) SkillSetGroup { return showGroup(g, seen) }, cursorOfGroup)
+	page, err := pageOf(in.PageInput, list, part, func(g postgres.SkillSetGroup) SkillSetGroup { return showGroup(g, seen) }, cursorOfGroup)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func (s *Server) getSkillSetGroup(ctx context.Context, in *SkillSetInput) (*single[SkillSetGroup], error) {
@@ -454,7 +462,11 @@ func (s *Server) getSkillSetGroup(ctx context.Context, in *SkillSetInput) (*sing
 	}
 	for _, group := range found.Groups {
 		if group.ID == in.ID {
-			return singleOf(in.Conditional, new(showGroup(group, seenSets(found.Sets))))
+			shown := showGroup(group, seenSets(found.Sets))
+			if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+				return nil, err
+			}
+			return singleOf(in.Conditional, &shown)
 		}
 	}
 	return nil, event.Errorf(event.CodeNotFound, "there is no skill set group %s: it was never defined, or it was removed", in.ID)
@@ -551,6 +563,7 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 			SkillSetID: set.ID, Name: set.Name, ShipTypeID: optional(set.ShipTypeID), Groups: by.of(set), HasRequired: check.HasRequired(), HasRecommended: check.HasRecommended(),
 			FailedRequired:    failed(check.FailedRequired, requiredLevel, has, names),
 			FailedRecommended: failed(check.FailedRecommended, recommendedLevel, has, names),
+			Traced:            tracedTo(set.Origin),
 		}
 	}, cursorOfSet)
 	if err != nil {
@@ -558,7 +571,11 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 	}
 	head := headOf(section, of.asOf())
 	head.Section = "skill-sets"
-	return &skillSetsOutput{Link: page.Link, Body: &SkillSetsSection{SectionHead: head, Page: *page.Body}}, nil
+	out := &SkillSetsSection{SectionHead: head, Page: *page.Body}
+	if err := s.trace(ctx, in.ProvenanceInput, &out.Traced); err != nil {
+		return nil, err
+	}
+	return &skillSetsOutput{Link: page.Link, Body: out}, trace(ctx, s, in.ProvenanceInput, out.Items)
 }
 
 // attributes are those of a character; nil if they were never read.
@@ -613,10 +630,15 @@ func (s *Server) getMissingSkills(ctx context.Context, in *missingInput) (*singl
 		wanted[i].Required = skill.Highest()
 	}
 	training := eve.TrainingFor(wanted, has, attributes, natures)
-	return singleOf(in.Conditional, &MissingSkills{
+	out := &MissingSkills{
 		CharacterID: in.CharacterID, SkillSetID: set.ID, Name: set.Name, ObservedAt: section.ObservedAt, HasRequired: check.HasRequired(), HasRecommended: check.HasRecommended(),
 		Missing:  failed(check.Missing, eve.SetSkill.Highest, has, names),
 		Text:     check.MissingText(func(id int64) string { return names[id] }),
 		Training: TrainingLeft{Skills: failed(training.Skills, requiredLevel, has, names), Points: training.Points, Seconds: training.Seconds},
-	})
+		Traced:   tracedTo(section.Origin),
+	}
+	if err := s.trace(ctx, in.ProvenanceInput, &out.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, out)
 }

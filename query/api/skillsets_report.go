@@ -143,11 +143,12 @@ func (s *Server) reportSkillSets(ctx context.Context, in *skillSetReportInput) (
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, part, func(set postgres.SkillSet) SkillSetReport {
+	page, err := pageOf(in.PageInput, list, part, func(set postgres.SkillSet) SkillSetReport {
 		t := standings[set.ID.String()]
 		report := SkillSetReport{
 			SkillSetID: set.ID, Name: set.Name, Visible: set.Visible, Groups: by.of(set), Characters: len(holders), Unread: unread, Passed: t.passed,
 			Who: []SkillHolder{}, Closest: []CloseHolder{},
+			Traced: tracedTo(set.Origin),
 		}
 		for _, h := range t.who {
 			report.Who = append(report.Who, showHolder(h))
@@ -159,6 +160,7 @@ func (s *Server) reportSkillSets(ctx context.Context, in *skillSetReportInput) (
 		}
 		return report
 	}, cursorOfSet)
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showHolder(h postgres.SkillHolder) SkillHolder {

@@ -20,6 +20,7 @@ type SkillSet struct {
 	Groups       []SkillSetLabel `json:"groups" nullable:"false" doc:"The groups that it is in."`
 	DefinedAt    time.Time       `json:"defined_at"`
 	DefinedBy    string          `json:"defined_by"`
+	Traced
 }
 
 // SkillSetSkill is a skill of a skill set.
@@ -47,6 +48,7 @@ type SkillSetGroup struct {
 	SkillSetIDs     []uuid.UUID `json:"skill_set_ids" nullable:"false"`
 	DefinedAt       time.Time   `json:"defined_at"`
 	DefinedBy       string      `json:"defined_by"`
+	Traced
 }
 
 // NewSkillSet is what a skill set is to be.
@@ -123,6 +125,9 @@ type CharacterSkillSet struct {
 	HasRecommended    bool            `json:"has_recommended" doc:"Never decides."`
 	FailedRequired    []FailedSkill   `json:"failed_required" nullable:"false"`
 	FailedRecommended []FailedSkill   `json:"failed_recommended" nullable:"false"`
+	// Traced is about the definition of the set; what the section is traced to are the
+	// skills.
+	Traced
 }
 
 // SkillSetsSection is the section skill-sets: what follows from a character's skills.
@@ -143,6 +148,8 @@ type MissingSkills struct {
 	Missing        []FailedSkill `json:"missing" nullable:"false" doc:"Each skill once, with the higher of both levels."`
 	Text           string        `json:"text" doc:"The same as a skill plan for the clipboard of EVE: \"Gunnery IV\" in each line."`
 	Training       TrainingLeft  `json:"training"`
+	// Traced is about the skills.
+	Traced
 }
 
 // TrainingLeft is what is left to be trained.
@@ -163,6 +170,8 @@ type SkillSetReport struct {
 	Passed     int             `json:"passed" doc:"How many have all required levels."`
 	Who        []SkillHolder   `json:"who" nullable:"false" doc:"Who they are, by id; at most as many as were asked for."`
 	Closest    []CloseHolder   `json:"closest" nullable:"false" doc:"Those who lack the least, by the time that is left to train."`
+	// Traced is about the definition of the set; what is counted is of the skills of many.
+	Traced
 }
 
 // SkillHolder is a character in a report.
@@ -189,12 +198,14 @@ type CloseHolder struct {
 // SkillSetInput is what a single skill set or group takes.
 type SkillSetInput struct {
 	Conditional
+	ProvenanceInput
 
 	ID uuid.UUID `path:"id" format:"uuid" doc:"Its id."`
 }
 
 type skillSetsInput struct {
 	PageInput
+	ProvenanceInput
 
 	GroupID string `query:"group_id" format:"uuid" doc:"Only sets in this group."`
 	Name    string `query:"name" maxLength:"100" doc:"A part of the name, in any case."`
@@ -254,13 +265,20 @@ type skillTextInput struct {
 
 type missingInput struct {
 	Conditional
+	ProvenanceInput
 
 	ID          uuid.UUID `path:"id" format:"uuid" doc:"The set's id."`
 	CharacterID int64     `query:"character_id" minimum:"1" required:"true" doc:"Who is asked about."`
 }
 
+type skillSetGroupsInput struct {
+	PageInput
+	ProvenanceInput
+}
+
 type skillSetReportInput struct {
 	PageInput
+	ProvenanceInput
 
 	SkillSetID    string `query:"skill_set_id" format:"uuid" doc:"Only this set."`
 	GroupID       string `query:"group_id" format:"uuid" doc:"Only sets in this group."`

@@ -71,6 +71,7 @@ type User struct {
 	RegisteredCharacters   int64    `json:"registered_characters"`
 	UnregisteredCharacters int64    `json:"unregistered_characters"`
 	Roles                  []string `json:"roles" nullable:"false" doc:"Those that the user holds, also through his state or a compliance group."`
+	Traced
 }
 
 // UserDetail is a user with what is his and what he may do.
@@ -123,6 +124,7 @@ type RoleChange struct {
 
 type usersInput struct {
 	PageInput
+	ProvenanceInput
 
 	Name       string `query:"name" maxLength:"100" doc:"A part of the id, the name or the main's name, in any case."`
 	State      string `query:"state" maxLength:"100"`
@@ -134,6 +136,7 @@ type usersInput struct {
 
 type userInput struct {
 	Conditional
+	ProvenanceInput
 
 	ID string `path:"id" maxLength:"200" doc:"The user's id."`
 }
@@ -223,13 +226,15 @@ func (s *Server) listUsers(ctx context.Context, in *usersInput) (*pageOutput[Use
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, showUser, func(u postgres.User) userCursor { return userCursor{u.UserID} })
+	page, err := pageOf(in.PageInput, list, found, showUser, func(u postgres.User) userCursor { return userCursor{u.UserID} })
+	return tracePage(ctx, s, in.ProvenanceInput, page, err)
 }
 
 func showUser(u postgres.User) User {
 	shown := User{
 		UserID: u.UserID, Name: u.Name, Active: u.Active, Superuser: u.Superuser, State: u.State,
 		RegisteredCharacters: u.Registered, UnregisteredCharacters: u.Unregistered, Roles: []string{},
+		Traced: tracedTo(u.Origin),
 	}
 	if u.Main != nil {
 		shown.MainID, shown.MainName, shown.MainCorporationID, shown.MainAllianceID = &u.Main.CharacterID, u.Main.Name, u.Main.CorporationID, optional(u.Main.AllianceID)
@@ -271,6 +276,9 @@ func (s *Server) getUser(ctx context.Context, in *userInput) (*single[UserDetail
 			CharacterID: c.CharacterID, Name: c.Name, CorporationID: c.CorporationID, AllianceID: optional(c.AllianceID),
 			Main: u.Main != nil && u.Main.CharacterID == c.CharacterID, Registered: c.Registered, Shared: c.Shared,
 		})
+	}
+	if err := s.trace(ctx, in.ProvenanceInput, &detail.Traced); err != nil {
+		return nil, err
 	}
 	return singleOf(in.Conditional, detail)
 }
