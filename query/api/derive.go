@@ -278,7 +278,7 @@ func (d *deriver) contract(item Item) {
 		put(of, "volume", d.Types[whole(of["type_id"])].Volume)
 		// A blueprint says by this what it is: -1 an original, -2 a copy.
 		isCopy := whole(of["raw_quantity"]) == -2
-		put(of, "is_blueprint_copy", any(isCopy))
+		put(of, "is_blueprint_copy", isCopy)
 		if !isCopy {
 			d.price(of)
 		}

@@ -53,7 +53,7 @@ func derivedFields(section eve.Section, at string) []derivedField {
 			` + derivedPlace,
 		{eve.SectionContacts, ""}:           "is_npc:bool Whether it belongs to the game.\nstanding_level:text excellent (above 5), good (above 0), neutral, bad (down to -5) or terrible.\nlabel_names:json The names of label_ids.",
 		{eve.SectionContracts, ""}:          "summary:text What it is about: \"A >> B (12000 m3)\" of a courier, the one item, \"[Multiple Items]\" or \"(no items)\".\nbids_count:int Of an auction.\ncurrent_bid:isk The highest of an auction; absent without bids.",
-		{eve.SectionContracts, "items"}:     derivedGroup + "\nis_blueprint_copy:bool\nvolume:num Cubic metres, of one.\n" + derivedPrice,
+		{eve.SectionContracts, "items"}:     derivedGroup + "\nis_blueprint_copy:bool Absent of what is none.\nvolume:num Cubic metres, of one.\n" + derivedPrice,
 		{eve.SectionImplants, ""}:           "slot:int\n" + derivedGroup,
 		{eve.SectionClones, "jump_clones"}:  derivedPlace + "\nimplant_types:json The implants by slot: type_id, type_name, slot.",
 		{eve.SectionLocation, ""}:           derivedSystem,
@@ -96,7 +96,7 @@ func (s sectionSpec) schema() *huma.Schema {
 		if s.list == "" && set.Of == eve.OfElements && set.List != anyList {
 			within = set.List
 		}
-		if set.Section == s.section && within != "" && object.Properties[within] != nil == (set.Path != "") && !strings.Contains(within, ".") && !slices.Contains(s.apart, within) {
+		if set.Section == s.section && within != "" && !strings.Contains(within, ".") && !slices.Contains(s.apart, within) {
 			object.Properties[within] = listSchema(s.section, within, set.Fields)
 		}
 	}
