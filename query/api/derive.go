@@ -23,7 +23,7 @@ type AssetsPlace struct {
 	PlaceName  string      `json:"place_name,omitempty" doc:"If it is known."`
 	SystemID   *int64      `json:"system_id" doc:"null if it is not known."`
 	SystemName string      `json:"system_name,omitempty"`
-	Security   json.Number `json:"security_status,omitempty" doc:"Of the system."`
+	Security   *float64    `json:"security_status,omitempty" doc:"Of the system."`
 	Region     string      `json:"region,omitempty"`
 	Items      int         `json:"items" doc:"How many assets lie there directly."`
 	TotalValue *Money      `json:"total_value,omitempty" doc:"What they and all that lies in them are worth at average prices; absent of the past."`
@@ -500,7 +500,10 @@ func (s *Server) addTotals(ctx context.Context, of told, out *ListSection, place
 	}
 	for _, id := range wanted.Places {
 		place, facts := at[id], known.Places[id]
-		place.PlaceName, place.SystemID, place.SystemName, place.Security, place.Region = facts.Name, optional(facts.SystemID), facts.System, facts.Security, facts.Region
+		place.PlaceName, place.SystemID, place.SystemName, place.Region = facts.Name, optional(facts.SystemID), facts.System, facts.Region
+		if security, err := facts.Security.Float64(); err == nil {
+			place.Security = &security
+		}
 		if value != nil {
 			place.TotalValue = new(money(worth[id]))
 		}
