@@ -101,7 +101,7 @@ func TestAFreshDatabaseHasTheBuiltInData(t *testing.T) {
 	require.Equal(t, 4, one[int](t, pool, `SELECT level FROM universe.requirement WHERE type_id = 2403 AND skill_id = 2406`))
 	require.Equal(t, "builtin", one[string](t, pool, `SELECT string_agg(DISTINCT source, ',') FROM universe.type`))
 	require.Equal(t, "1 2 3 4 5 10", one[string](t, pool, `SELECT string_agg(slot::text, ' ' ORDER BY slot) FROM universe.implant JOIN universe.type USING (type_id)
-		WHERE name IN ('Ocular Filter - Basic', 'Mid-grade Snake Beta', 'Neural Boost - Basic', 'Cybernetic Subprocessor - Basic', 'High-grade Slave Epsilon', 'Shield Command Mindlink')`))
+		WHERE name IN ('Ocular Filter - Basic', 'Mid-grade Snake Beta', 'Neural Boost - Basic', 'Cybernetic Subprocessor - Basic', 'Social Adaptation Chip - Basic', 'Shield Command Mindlink')`))
 	require.Equal(t, "1 10", one[string](t, pool, `SELECT concat_ws(' ', min(slot), max(slot)) FROM universe.implant`))
 
 	require.NoError(t, universe.Migrate(t.Context(), pool))

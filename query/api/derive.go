@@ -19,14 +19,14 @@ import (
 
 // AssetsPlace is a place where assets of a character lie.
 type AssetsPlace struct {
-	PlaceID    int64       `json:"place_id"`
-	PlaceName  string      `json:"place_name,omitempty" doc:"If it is known."`
-	SystemID   *int64      `json:"system_id" doc:"null if it is not known."`
-	SystemName string      `json:"system_name,omitempty"`
-	Security   *float64    `json:"security_status,omitempty" doc:"Of the system."`
-	Region     string      `json:"region,omitempty"`
-	Items      int         `json:"items" doc:"How many assets lie there directly."`
-	TotalValue *Money      `json:"total_value,omitempty" doc:"What they and all that lies in them are worth at average prices; absent of the past."`
+	PlaceID    int64    `json:"place_id"`
+	PlaceName  string   `json:"place_name,omitempty" doc:"If it is known."`
+	SystemID   *int64   `json:"system_id" doc:"null if it is not known."`
+	SystemName string   `json:"system_name,omitempty"`
+	Security   *float64 `json:"security_status,omitempty" doc:"Of the system."`
+	Region     string   `json:"region,omitempty"`
+	Items      int      `json:"items" doc:"How many assets lie there directly."`
+	TotalValue *Money   `json:"total_value,omitempty" doc:"What they and all that lies in them are worth at average prices; absent of the past."`
 }
 
 // deriver adds to the items of a section what follows from them, from other sections

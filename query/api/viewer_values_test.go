@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -24,7 +25,7 @@ func userOf(id string) access.UserRegistered {
 }
 
 // refer makes the tables of reference data, as they are, with a small universe.
-func (f *folded) refer(t *testing.T) {
+func refer(t *testing.T, pool *pgxpool.Pool, rows ...string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("..", "..", "ingest", "universe", "migrations", "*.sql"))
 	require.NoError(t, err)
@@ -49,8 +50,8 @@ func (f *folded) refer(t *testing.T) {
 		INSERT INTO bloodline VALUES (1, 'Deteis', 1, 'x');
 		INSERT INTO faction VALUES (500001, 'Caldari State', 'x');
 		INSERT INTO npc_corporation VALUES (1000035, 'Caldari Navy', 500001, 'x');
-		INSERT INTO named VALUES (98000001, 'corporation', 'Wayne Enterprises', now()), (98000002, 'corporation', 'Arkham', now()), (90000002, 'character', 'Alfred', now());`
-	require.NoError(t, pgx.BeginFunc(t.Context(), f.pool, func(tx pgx.Tx) error {
+		INSERT INTO named VALUES (98000001, 'corporation', 'Wayne Enterprises', now()), (98000002, 'corporation', 'Arkham', now()), (90000002, 'character', 'Alfred', now());` + strings.Join(rows, "\n")
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(context.WithoutCancel(t.Context()), sql)
 		return err
 	}))
@@ -62,7 +63,7 @@ const bruce = 90000001
 func viewed(t *testing.T) *folded {
 	t.Helper()
 	f := newFolded(t)
-	f.refer(t)
+	refer(t, f.pool)
 	observed := func(section eve.Section, value string) eve.SectionObserved {
 		return eve.SectionObserved{CharacterID: bruce, Section: section, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: moment, Value: json.RawMessage(value)}
 	}
