@@ -67,7 +67,8 @@ func (m *Mentions) OfSection(s Section, value []byte, found func(Mention)) {
 		m.kinds[s] = kinds
 	}
 	w := mentionWalk{finder: m, section: s, kinds: kinds, found: found}
-	if s == SectionImplants {
+	// Those in the head, and those in jump clones.
+	if s == SectionImplants || s == SectionClones {
 		w.bare = FieldType
 	}
 	w.value(value, 0)

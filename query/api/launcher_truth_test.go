@@ -32,7 +32,7 @@ type pilots struct {
 
 func newPilots(t *testing.T, now time.Time, characters int) (*pilots, esi.Organisation) {
 	t.Helper()
-	sim, err := esi.New(esi.Config{Seed: 3, Characters: characters, Activity: 3, Start: now, Clock: func() time.Time { return now }})
+	sim, err := esi.New(esi.Config{Seed: 3, Characters: characters, Activity: 3, Epoch: now, Start: now, Clock: func() time.Time { return now }})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sim.Close()) })
 	p, org := &pilots{t: t, handler: sim.Handler(), tokens: map[int64]string{}}, sim.Organisation()
@@ -187,9 +187,9 @@ func (s *stores) tellOf(p *pilots, id int64, owner string, at time.Time) {
 // Every figure of the launcher, held against sums over what the simulated ESI serves,
 // added up without the code that is tested: whole numbers and fractions, no floats.
 func TestTheLaunchersFiguresAreTheSumsOfWhatESIServes(t *testing.T) {
-	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
-	month := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
-	p, org := newPilots(t, now, 12)
+	now := time.Date(2026, 9, 20, 12, 0, 0, 0, time.UTC)
+	month := time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)
+	p, org := newPilots(t, now, 24)
 	// One ore in five has no price, and one in five but an adjusted one.
 	price := func(id int64) *big.Rat {
 		if id%5 == 0 {
@@ -222,7 +222,7 @@ func TestTheLaunchersFiguresAreTheSumsOfWhatESIServes(t *testing.T) {
 	registered := 0
 	for i, c := range org.Characters {
 		owner := "ada"
-		if i%4 == 3 {
+		if i%8 == 7 {
 			owner = "bob"
 		}
 		s.tellOf(p, c.ID, owner, now)
@@ -231,7 +231,7 @@ func TestTheLaunchersFiguresAreTheSumsOfWhatESIServes(t *testing.T) {
 			registered++
 		}
 	}
-	require.Equal(t, 9, registered)
+	require.Equal(t, 21, registered)
 	require.Positive(t, want.before, "something is from the month before")
 	require.Positive(t, want.mined.Sign())
 	require.Positive(t, want.ratted.Sign())
@@ -243,17 +243,17 @@ func TestTheLaunchersFiguresAreTheSumsOfWhatESIServes(t *testing.T) {
 	require.Eventually(t, func() bool {
 		a := s.get("/v1/launcher?user_id=ada")
 		got = api.Launcher{}
-		return a.StatusCode == http.StatusOK && json.Unmarshal([]byte(a.text), &got) == nil && got.Summary.Characters == 11 && len(got.Unregistered) == 2 &&
+		return a.StatusCode == http.StatusOK && json.Unmarshal([]byte(a.text), &got) == nil && got.Summary.Characters == 23 && len(got.Unregistered) == 2 &&
 			string(got.Summary.Ratted) == want.ratted.FloatString(2) && got.Summary.SkillPoints == want.total && got.Summary.Mined != nil && string(*got.Summary.Mined) == want.mined.FloatString(2)
 	}, 30*time.Second, 100*time.Millisecond, "want ratted %s, mined %s, got %+v", want.ratted.FloatString(2), want.mined.FloatString(2), &got.Summary)
 	require.Equal(t, want.wallet.FloatString(2), string(got.Summary.Wallet))
-	require.Equal(t, 9, got.Summary.Registered)
-	// 9 of 11 is 81.8181... %, cut.
-	require.Equal(t, "81.81", got.Summary.Percent)
+	require.Equal(t, 21, got.Summary.Registered)
+	// 21 of 23 is 91.3043... %, cut.
+	require.Equal(t, "91.30", got.Summary.Percent)
 	require.Equal(t, month, got.Summary.MonthFrom)
 	require.Nil(t, got.Summary.PlayersOnline)
 	require.NotEmpty(t, got.Summary.PlayersOnlineReason)
-	require.Len(t, got.Cards, 9)
+	require.Len(t, got.Cards, 21)
 	for _, card := range got.Cards {
 		require.Equal(t, want.wallets[card.CharacterID], string(*card.Balance))
 		require.Equal(t, want.points[card.CharacterID], strconv.FormatInt(*card.SkillPoints, 10))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/query/api"
 )
 
 // userOf is an active member who may do everything but administer.
@@ -62,21 +64,22 @@ const bruce = 90000001
 // viewed is the API over a character with something on every tab.
 func viewed(t *testing.T) *folded {
 	t.Helper()
-	f := newFolded(t)
+	past := &annals{}
+	f := newFolded(t, func(c *api.Config) { c.Past = past.past() })
 	refer(t, f.pool)
 	observed := func(section eve.Section, value string) eve.SectionObserved {
 		return eve.SectionObserved{CharacterID: bruce, Section: section, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: moment, Value: json.RawMessage(value)}
 	}
 	facts := func(section eve.Section, items ...string) eve.Facts {
-		told := eve.Facts{CharacterID: bruce, Section: section, Day: moment.Format(time.DateOnly), FetchedAt: moment}
+		of := eve.Facts{CharacterID: bruce, Section: section, Day: moment.Format(time.DateOnly), FetchedAt: moment}
 		for _, item := range items {
-			told.Items = append(told.Items, json.RawMessage(item))
+			of.Items = append(of.Items, json.RawMessage(item))
 		}
-		return told
+		return of
 	}
 	f.tell(t, event.User("ada"), userOf("ada"), access.MainSet{UserID: "ada", CharacterID: new(int64(bruce))})
-	f.tell(
-		t, event.Character(bruce), eve.CharacterRegistered{CharacterID: bruce, Name: "Bruce", UserID: "ada", CorporationID: 98000001},
+	told := []event.Payload{
+		eve.CharacterRegistered{CharacterID: bruce, Name: "Bruce", UserID: "ada", CorporationID: 98000001},
 		observed(eve.SectionDetails, `{"name":"Bruce","corporation_id":98000001,"race_id":1,"bloodline_id":1,"faction_id":500001}`),
 		observed(eve.SectionAssets, `[{"item_id":1,"type_id":587,"location_id":60003760,"quantity":1,"is_singleton":true},{"item_id":2,"type_id":3465,"location_id":60003760,"quantity":1,"is_singleton":true},
 			{"item_id":3,"type_id":34,"location_id":2,"quantity":1000},{"item_id":4,"type_id":688,"location_id":2,"quantity":1,"is_blueprint_copy":true},
@@ -107,8 +110,39 @@ func viewed(t *testing.T) *folded {
 		eve.TransactionsRecorded{Facts: facts(eve.SectionWalletTransactions, `{"transaction_id":1,"date":"2026-04-01T00:00:00Z","type_id":34,"quantity":1000000,"unit_price":4.35,"is_buy":true,"client_id":90000002,"location_id":60003760}`,
 			`{"transaction_id":2,"date":"2026-04-02T00:00:00Z","type_id":587,"quantity":3,"unit_price":333333.33,"is_buy":false,"client_id":90000002,"location_id":60008494}`)},
 		eve.MiningRecorded{Facts: facts(eve.SectionMining, `{"date":"2026-04-30","solar_system_id":30000142,"type_id":1230,"quantity":12345}`)},
-	)
+	}
+	f.tell(t, event.Character(bruce), told...)
+	past.tell(t, bruce, moment.Add(-time.Second), told...)
 	return f
+}
+
+// The past says the same of what is in the log, and nothing of prices, which are not.
+func TestThePastOfTheViewerIsThatOfTheLog(t *testing.T) {
+	f := viewed(t)
+	const at = "as_of=2026-05-01T12:00:00Z"
+	prices := regexp.MustCompile(`"(price|total|total_value)":"[^"]*",?`)
+	for _, path := range []string{
+		"details", "assets", "assets?directly=true", "assets?location_id=2", "contacts", "contracts", "corporation-history", "implants", "clones", "location", "ship", "mails", "mails?label_id=4", "mails?label_id=5", "mails?to_id=145",
+		"mails?to_id=90000001", "mails/1", "skills", "skill-queue", "wallet-transactions", "fw-stats", "mining", "planets", "roles", "standings",
+	} {
+		join := "?"
+		if strings.Contains(path, "?") {
+			join = "&"
+		}
+		now, then := f.get(character+path), f.get(character+path+join+at)
+		require.Equal(t, http.StatusOK, now.StatusCode, now.text)
+		require.Equal(t, http.StatusOK, then.StatusCode, then.text)
+		items := func(text string) string {
+			var answer map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal([]byte(text), &answer))
+			return prices.ReplaceAllString(string(answer["items"])+string(answer["value"])+string(answer["places"])+string(answer["lists"])+string(answer["labels"]), "")
+		}
+		require.Equal(t, strings.ReplaceAll(items(now.text), ",}", "}"), strings.ReplaceAll(items(then.text), ",}", "}"), path)
+		if strings.HasPrefix(path, "assets") || path == "mining" {
+			require.NotRegexp(t, `"(price|total|total_value)"`, then.text)
+		}
+	}
+	require.NotContains(t, f.get("/v1/characters/90000001?"+at).text, "main_id")
 }
 
 func TestEveryDerivedValueOfTheViewer(t *testing.T) {
