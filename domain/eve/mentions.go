@@ -67,8 +67,7 @@ func (m *Mentions) OfSection(s Section, value []byte, found func(Mention)) {
 		m.kinds[s] = kinds
 	}
 	w := mentionWalk{finder: m, section: s, kinds: kinds, found: found}
-	// Those in the head, and those in jump clones.
-	if s == SectionImplants || s == SectionClones {
+	if s == SectionImplants {
 		w.bare = FieldType
 	}
 	w.value(value, 0)
