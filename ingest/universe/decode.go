@@ -160,7 +160,12 @@ const (
 	attributePrimary   = 180
 	attributeSecondary = 181
 	attributeRank      = 275
+	// attributeSlot is that of the slot that an implant takes.
+	attributeSlot = 331
 )
+
+// lastSlot is the highest slot that an implant may take.
+const lastSlot = 10
 
 // requirements are the attributes that name a required skill, each with that of its
 // level.
@@ -169,10 +174,10 @@ func requirements() [][2]int64 {
 }
 
 // dogma reads the attributes of a type that matter to skills.
-func (r *row) dogma() (rank, primary, secondary *int64, required []int64) {
+func (r *row) dogma() (rank, primary, secondary, slot *int64, required []int64) {
 	_, value := r.get("dogmaAttributes")
 	if value == nil {
-		return nil, nil, nil, nil
+		return nil, nil, nil, nil, nil
 	}
 	var list []struct {
 		ID    int64   `json:"attributeID"`
@@ -180,7 +185,7 @@ func (r *row) dogma() (rank, primary, secondary *int64, required []int64) {
 	}
 	if err := json.Unmarshal(value, &list); err != nil {
 		r.fail("dogmaAttributes must be a list of attributes: %w", err)
-		return nil, nil, nil, nil
+		return nil, nil, nil, nil, nil
 	}
 	values := make(map[int64]int64, len(list))
 	for _, a := range list {
@@ -201,7 +206,7 @@ func (r *row) dogma() (rank, primary, secondary *int64, required []int64) {
 			required = append(required, skill, level)
 		}
 	}
-	return of(attributeRank), of(attributePrimary), of(attributeSecondary), required
+	return of(attributeRank), of(attributePrimary), of(attributeSecondary), of(attributeSlot), required
 }
 
 // fileKind is a kind of file of an export, and the table into which its rows are
@@ -264,12 +269,19 @@ func fileKinds() []*fileKind {
 			},
 		},
 		{
-			names: []string{"typeDogma"}, stage: "stage_dogma", columns: "rank bigint, primary_attribute bigint, secondary_attribute bigint, required bigint[]",
+			names: []string{"typeDogma"}, stage: "stage_dogma", columns: "rank bigint, primary_attribute bigint, secondary_attribute bigint, slot bigint, required bigint[]",
 			decode: func(r *row) []any {
-				rank, primary, secondary, required := r.dogma()
-				return []any{rank, primary, secondary, required}
+				rank, primary, secondary, slot, required := r.dogma()
+				return []any{rank, primary, secondary, slot, required}
 			},
 		},
+		{names: []string{"implants"}, stage: "stage_implant", columns: "slot bigint", decode: func(r *row) []any {
+			slot := r.ref("slot")
+			if slot == nil || *slot < 1 || *slot > lastSlot {
+				r.fail("slot must be a number from 1 to %d", lastSlot)
+			}
+			return []any{slot}
+		}},
 		{
 			names: []string{"systems", "mapSolarSystems"}, stage: "stage_system",
 			columns: "name text, security double precision, constellation text, region text, constellation_id bigint, region_id bigint",
@@ -292,6 +304,9 @@ func fileKinds() []*fileKind {
 				}
 			},
 		},
+		{names: []string{"planets", "mapPlanets"}, stage: "stage_planet", columns: "name text, system_id bigint, celestial bigint", decode: func(r *row) []any {
+			return []any{r.text("name"), r.ref("solarSystemID", "system_id"), r.ref("celestialIndex")}
+		}},
 		{names: []string{"stationOperations"}, stage: "stage_operation", columns: "name text", decode: func(r *row) []any {
 			return []any{r.text("operationName", "name")}
 		}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -301,6 +302,13 @@ func mergeSteps() []mergeStep {
 			stages: []string{"stage_skill", "stage_dogma"},
 		},
 		{
+			// Boosters have an attribute of their own.
+			table: "implant", key: "type_id", columns: "type_id, slot",
+			from: `SELECT line, id, slot::integer FROM stage_implant
+				UNION ALL SELECT -line, id, slot::integer FROM stage_dogma WHERE slot BETWEEN 1 AND ` + strconv.Itoa(lastSlot),
+			stages: []string{"stage_implant", "stage_dogma"},
+		},
+		{
 			table: "requirement", key: "type_id, skill_id", columns: "type_id, skill_id, level",
 			from: `SELECT max(line) AS line, id, skill, max(level) FROM (
 					SELECT r.line, r.id, r.required[i] AS skill, r.required[i + 1]::integer AS level
@@ -317,6 +325,14 @@ func mergeSteps() []mergeStep {
 			from: `SELECT s.line, s.id, s.name, s.security, coalesce(s.constellation, c.name), coalesce(s.region, r.name)
 				FROM stage_system s LEFT JOIN stage_constellation c ON c.id = s.constellation_id LEFT JOIN stage_region r ON r.id = s.region_id`,
 			stages: []string{"stage_system"},
+		},
+		{
+			// Planets are called after their systems.
+			table: "planet", key: "planet_id", columns: "planet_id, name, system_id",
+			from: `SELECT line, id, name, system_id FROM (
+					SELECT s.line, s.id, coalesce(nullif(s.name, ''), y.name || ' ' || to_char(s.celestial, 'FMRN')) AS name, s.system_id
+					FROM stage_planet s LEFT JOIN universe.system y USING (system_id)) made WHERE name IS NOT NULL`,
+			stages: []string{"stage_planet"},
 		},
 		{table: "faction", key: "faction_id", columns: "faction_id, name", from: "SELECT line, id, name FROM stage_faction", stages: []string{"stage_faction"}},
 		{table: "race", key: "race_id", columns: "race_id, name", from: "SELECT line, id, name FROM stage_race", stages: []string{"stage_race"}},

@@ -100,6 +100,9 @@ func TestAFreshDatabaseHasTheBuiltInData(t *testing.T) {
 	require.Equal(t, 483, one[int](t, pool, `SELECT count(*) FROM universe.skill WHERE rank > 0 AND primary_attribute BETWEEN 164 AND 168`))
 	require.Equal(t, 4, one[int](t, pool, `SELECT level FROM universe.requirement WHERE type_id = 2403 AND skill_id = 2406`))
 	require.Equal(t, "builtin", one[string](t, pool, `SELECT string_agg(DISTINCT source, ',') FROM universe.type`))
+	require.Equal(t, "1 2 3 4 5 10", one[string](t, pool, `SELECT string_agg(slot::text, ' ' ORDER BY slot) FROM universe.implant JOIN universe.type USING (type_id)
+		WHERE name IN ('Ocular Filter - Basic', 'Mid-grade Snake Beta', 'Neural Boost - Basic', 'Cybernetic Subprocessor - Basic', 'Social Adaptation Chip - Basic', 'Shield Command Mindlink')`))
+	require.Equal(t, "1 10", one[string](t, pool, `SELECT concat_ws(' ', min(slot), max(slot)) FROM universe.implant`))
 
 	require.NoError(t, universe.Migrate(t.Context(), pool))
 	require.Equal(t, 1, one[int](t, pool, `SELECT count(*) FROM universe.load`), "it is loaded once")
@@ -112,7 +115,8 @@ func export() map[string]string {
 		"categories.jsonl":        `{"_key":16,"name":{"de":"Fertigkeit","en":"Skill"}}` + "\n" + `{"_key":4,"name":{"en":"Material"}}`,
 		"groups.jsonl":            `{"_key":255,"categoryID":16,"name":{"en":"Gunnery"}}` + "\n" + `{"_key":18,"categoryID":4,"name":{"en":"Mineral"}}`,
 		"types.jsonl":             `{"_key":34,"groupID":18,"name":{"en":"Tritanium","ru":"Тританиум"},"volume":0.01,"basePrice":2.0,"published":true}` + "\n" + `{"_key":3300,"groupID":255,"name":{"en":"Gunnery"}}` + "\n" + `{"_key":3301,"groupID":255,"name":{"en":"Small Hybrid Turret"},"published":false}`,
-		"typeDogma.jsonl":         `{"_key":3301,"dogmaAttributes":[{"attributeID":275,"value":1.0},{"attributeID":180,"value":167.0},{"attributeID":181,"value":168.0},{"attributeID":182,"value":3300.0},{"attributeID":277,"value":3.0}],"dogmaEffects":[]}` + "\n" + `{"_key":34,"dogmaAttributes":[{"attributeID":275,"value":2.0}]}`,
+		"typeDogma.jsonl":         `{"_key":3301,"dogmaAttributes":[{"attributeID":275,"value":1.0},{"attributeID":180,"value":167.0},{"attributeID":181,"value":168.0},{"attributeID":182,"value":3300.0},{"attributeID":277,"value":3.0}],"dogmaEffects":[]}` + "\n" + `{"_key":34,"dogmaAttributes":[{"attributeID":275,"value":2.0},{"attributeID":331,"value":8.0}]}` + "\n" + `{"_key":3300,"dogmaAttributes":[{"attributeID":331,"value":0.0}]}`,
+		"mapPlanets.jsonl":        `{"_key":40009077,"celestialIndex":4,"solarSystemID":30000142,"typeID":2016}`,
 		"mapRegions.jsonl":        `{"_key":10000002,"name":{"en":"The Forge"}}`,
 		"mapConstellations.jsonl": `{"_key":20000020,"name":{"en":"Kimotoro"}}`,
 		"mapSolarSystems.jsonl":   `{"_key":30000142,"constellationID":20000020,"regionID":10000002,"name":{"en":"Jita"},"securityStatus":0.9459}`,
@@ -151,6 +155,8 @@ func TestCCPsExportReplacesTheBuiltInData(t *testing.T) {
 	require.Equal(t, "3301 3300 3", one[string](t, pool, `SELECT string_agg(concat_ws(' ', type_id, skill_id, level), ';') FROM universe.requirement`))
 	require.Equal(t, "Jita IV - Moon 4 - Caldari Navy Assembly Plant", one[string](t, pool, `SELECT name FROM universe.station WHERE station_id = 60003760`))
 	require.Equal(t, "Jita XIV - Caldari Navy", one[string](t, pool, `SELECT name FROM universe.station WHERE station_id = 60003761`))
+	require.Equal(t, "Jita IV 30000142", one[string](t, pool, `SELECT string_agg(concat_ws(' ', name, system_id), ';') FROM universe.planet`))
+	require.Equal(t, "34 8", one[string](t, pool, `SELECT string_agg(concat_ws(' ', type_id, slot), ';') FROM universe.implant`), "what is built in goes")
 	require.Equal(t, "Navka", one[string](t, pool, `SELECT name FROM universe.bloodline WHERE bloodline_id = 27`), "a table without a file stays")
 
 	again := load(t, pool, zipped(t, export()))

@@ -65,6 +65,7 @@ func Status(ctx context.Context, pool *pgxpool.Pool) (Standing, error) {
 		UNION ALL SELECT 'requirement', source, count(*) FROM universe.requirement GROUP BY source UNION ALL SELECT 'system', source, count(*) FROM universe.system GROUP BY source
 		UNION ALL SELECT 'station', source, count(*) FROM universe.station GROUP BY source UNION ALL SELECT 'faction', source, count(*) FROM universe.faction GROUP BY source
 		UNION ALL SELECT 'race', source, count(*) FROM universe.race GROUP BY source UNION ALL SELECT 'bloodline', source, count(*) FROM universe.bloodline GROUP BY source
+		UNION ALL SELECT 'implant', source, count(*) FROM universe.implant GROUP BY source UNION ALL SELECT 'planet', source, count(*) FROM universe.planet GROUP BY source
 		UNION ALL SELECT 'npc_corporation', source, count(*) FROM universe.npc_corporation GROUP BY source
 		UNION ALL SELECT 'structure', 'esi', count(*) FROM universe.structure UNION ALL SELECT 'named', 'esi', count(*) FROM universe.named
 		UNION ALL SELECT 'price', 'esi', count(*) FROM universe.price ORDER BY 1, 2`)

@@ -171,6 +171,10 @@ func SectionsFor(section eve.Section) []eve.Section {
 		// The ship that the character is in is shown among them.
 		return []eve.Section{section, eve.SectionShip, eve.SectionLocation}
 	}
+	if section == eve.SectionStandings {
+		// Skills make standings better.
+		return []eve.Section{section, eve.SectionSkills}
+	}
 	return []eve.Section{section}
 }
 

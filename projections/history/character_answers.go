@@ -128,8 +128,13 @@ func (c *Character) Elements(_ context.Context, filter postgres.ElementFilter) (
 		}
 	}
 	slices.SortFunc(list, func(a, b postgres.Element) int { return byKey(a.Key, b.Key) })
+	around := map[string]bool{}
+	for _, e := range list {
+		around[e.Key] = filter.Directly
+	}
 	list = slices.DeleteFunc(list, func(e postgres.Element) bool {
-		return !matches(e.Value, filter.Where) || (filter.After != nil && byKey(e.Key, filter.After.Key) <= 0)
+		location, _ := textOf(fieldsOf(e.Value)["location_id"])
+		return around[location] || !matches(e.Value, filter.Where) || (filter.After != nil && byKey(e.Key, filter.After.Key) <= 0)
 	})
 	if filter.Limit > 0 {
 		list = list[:min(len(list), filter.Limit)]
@@ -292,7 +297,7 @@ func (c *Character) Records(_ context.Context, filter postgres.RecordFilter) ([]
 		}
 		switch {
 		case !filter.From.IsZero() && shown.At.Before(filter.From), !filter.To.IsZero() && !shown.At.Before(filter.To):
-		case !matches(shown.Value, filter.Where):
+		case !matches(shown.Value, filter.Where), !reaches(shown.Value, filter.Label, filter.Recipient):
 		case filter.Before != nil && cmp.Or(shown.At.Compare(filter.Before.At), byKey(key, filter.Before.Key)) >= 0:
 		default:
 			list = append(list, shown)
@@ -305,6 +310,25 @@ func (c *Character) Records(_ context.Context, filter postgres.RecordFilter) ([]
 func (r *record) shown(key string) (postgres.Record, error) {
 	value, err := postgres.StoredRecord(r.fields)
 	return postgres.Record{Key: key, At: r.at, ObservedAt: r.observedAt, Value: value, Origin: r.origin}, err
+}
+
+// reaches tells whether a mail bears a label and went to somebody, as far as these are
+// not zero.
+func reaches(value json.RawMessage, label, recipient int64) bool {
+	if label == 0 && recipient == 0 {
+		return true
+	}
+	fields := fieldsOf(value)
+	var labels []json.RawMessage
+	var recipients []map[string]json.RawMessage
+	_ = json.Unmarshal(fields["labels"], &labels) // What is no list has nothing.
+	_ = json.Unmarshal(fields["recipients"], &recipients)
+	is := func(value json.RawMessage, id int64) bool {
+		text, is := textOf(value)
+		return is && text == strconv.FormatInt(id, 10)
+	}
+	return (label == 0 || slices.ContainsFunc(labels, func(v json.RawMessage) bool { return is(v, label) })) &&
+		(recipient == 0 || slices.ContainsFunc(recipients, func(r map[string]json.RawMessage) bool { return is(r["recipient_id"], recipient) }))
 }
 
 // Record is one record of a section. It fails with [event.CodeNotFound] if there was
@@ -329,6 +353,69 @@ func (c *Character) MailingLists(context.Context, int64) (map[int64]string, erro
 
 // AssetsValue is nil: the prices of then are not known.
 func (c *Character) AssetsValue(context.Context, int64) (*decimal.Decimal, error) { return nil, nil }
+
+// Assets are all assets of the character, the ship that it was in among them.
+func (c *Character) Assets(ctx context.Context, id int64) ([]eve.Asset, error) {
+	list, err := c.Elements(ctx, postgres.ElementFilter{CharacterID: id, Section: eve.SectionAssets})
+	if err != nil {
+		return nil, err
+	}
+	var assets []eve.Asset
+	for _, e := range list {
+		fields := fieldsOf(e.Value)
+		item, is := numberOf(fields, "item_id")
+		kind, typed := numberOf(fields, "type_id")
+		location, placed := numberOf(fields, "location_id")
+		if !is || !typed || !placed {
+			continue
+		}
+		quantity, _ := numberOf(fields, "quantity")
+		isCopy, _ := textOf(fields["is_blueprint_copy"])
+		assets = append(assets, eve.Asset{ItemID: item, TypeID: kind, LocationID: location, Quantity: quantity, IsCopy: isCopy == "true"})
+	}
+	return assets, nil
+}
+
+// AssetPlaces says where locations of assets are, and what lies in items.
+func (c *Character) AssetPlaces(ctx context.Context, id int64, locations, items []int64) (postgres.AssetPlaces, error) {
+	assets, err := c.Assets(ctx, id)
+	found := postgres.AssetPlaces{Place: map[int64]int64{}, Within: map[int64]int{}}
+	tree := eve.NewAssetTree(assets)
+	for _, location := range locations {
+		found.Place[location] = tree.PlaceOf(location)
+	}
+	for _, item := range items {
+		if n := tree.Within(item); n > 0 {
+			found.Within[item] = n
+		}
+	}
+	return found, err
+}
+
+// UnreadByList counts the mails to each mailing list that were not read.
+func (c *Character) UnreadByList(context.Context, int64) (map[int64]int64, error) {
+	unread := map[int64]int64{}
+	for key, r := range c.records[eve.SectionMails] {
+		shown, err := r.shown(key)
+		if err != nil {
+			return nil, err
+		}
+		var recipients []map[string]json.RawMessage
+		fields := fieldsOf(shown.Value)
+		_ = json.Unmarshal(fields["recipients"], &recipients) // What is no list has nobody.
+		if read, _ := textOf(fields["is_read"]); read == "true" {
+			continue
+		}
+		for _, recipient := range recipients {
+			if kind, _ := textOf(recipient["recipient_type"]); kind == "mailing_list" {
+				if id, is := numberOf(recipient, "recipient_id"); is {
+					unread[id]++
+				}
+			}
+		}
+	}
+	return unread, nil
+}
 
 // Journal lists entries of the wallet's journal, at most filter.Limit, the newest
 // first.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,6 +88,8 @@ type ElementFilter struct {
 	List string
 	// Where has what fields must be, as texts.
 	Where map[string]string
+	// Directly leaves out what lies in another asset; of assets alone.
+	Directly bool
 	// After is the last element of the page before; nil for the first page.
 	After *ElementCursor
 	// Limit is the most elements to list; 0 for all.
@@ -135,11 +138,15 @@ func (r *CharacterReader) Elements(ctx context.Context, filter ElementFilter) ([
 	var c conditions
 	c.add(`character_id = ? AND section = ? AND list = ?`, filter.CharacterID, string(filter.Section), filter.List)
 	c.fields(filter.Where)
+	if filter.Directly {
+		c.add(`NOT EXISTS (SELECT FROM ` + from + ` around WHERE around.character_id = t.character_id AND around.section = t.section AND around.list = t.list
+			AND length(around.key) = length(t.value ->> 'location_id') AND around.key = (t.value ->> 'location_id') COLLATE "C")`)
+	}
 	if filter.After != nil {
 		c.add(`(length(key), key) > (length(?::text), ?)`, filter.After.Key, filter.After.Key)
 	}
 	where, limit := c.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT key, value, log_partition, log_offset FROM `+from+` WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
+	rows, err := r.pool.Query(ctx, `SELECT key, value, log_partition, log_offset FROM `+from+` t WHERE `+where+` ORDER BY length(key), key`+limit, c.args...)
 	if err != nil {
 		return nil, queryError("listing elements", err)
 	}
@@ -184,6 +191,9 @@ type RecordFilter struct {
 	From, To time.Time
 	// Where has what fields must be, as texts.
 	Where map[string]string
+	// Label and Recipient are, of mails, a label that they bear and somebody to whom they
+	// went.
+	Label, Recipient int64
 	// Before is the last record of the page before; nil for the first page.
 	Before *RecordCursor
 	// Limit is the most records to list; it must be positive.
@@ -210,6 +220,13 @@ func (r *CharacterReader) Records(ctx context.Context, filter RecordFilter) ([]R
 	var c conditions
 	c.add(`character_id = ? AND section = ?`, filter.CharacterID, string(filter.Section))
 	c.fields(filter.Where)
+	if filter.Label != 0 {
+		c.add(`EXISTS (SELECT FROM json_array_elements_text(CASE WHEN json_typeof(value -> 'labels') = 'array' THEN value -> 'labels' ELSE '[]' END) label WHERE label = ?)`, strconv.FormatInt(filter.Label, 10))
+	}
+	if filter.Recipient != 0 {
+		c.add(`EXISTS (SELECT FROM json_array_elements(CASE WHEN json_typeof(value -> 'recipients') = 'array' THEN value -> 'recipients' ELSE '[]' END) recipient
+			WHERE json_typeof(recipient) = 'object' AND recipient ->> 'recipient_id' = ?)`, strconv.FormatInt(filter.Recipient, 10))
+	}
 	if !filter.From.IsZero() {
 		c.add(`at >= ?`, filter.From)
 	}

@@ -84,11 +84,15 @@ type world struct {
 	panics     bool
 	characters []postgres.Character
 	section    postgres.Section
-	entries    []clickhouse.JournalEntry
-	figures    []clickhouse.WalletFigures
-	findings   []postgres.Finding
-	sweeps     []postgres.Sweep
-	shown      bool
+	// reference and assets are what is known beside the sections.
+	reference postgres.Reference
+	assets    []eve.Asset
+	referred  postgres.ReferenceRequest
+	entries   []clickhouse.JournalEntry
+	figures   []clickhouse.WalletFigures
+	findings  []postgres.Finding
+	sweeps    []postgres.Sweep
+	shown     bool
 	// events is what the index was asked for, lies the event at the place it names.
 	events clickhouse.EventFilter
 	lies   uuid.UUID
@@ -407,6 +411,35 @@ func (w *world) Names(ctx context.Context, ids postgres.NameRequest) (postgres.N
 	return postgres.Names{
 		Types: map[int64]string{34: "Tritanium"}, Locations: map[int64]string{60003760: "Jita IV - Moon 4"}, Entities: map[int64]string{98000001: "Wayne Enterprises"},
 	}, w.enter(ctx)
+}
+
+func (w *world) Reference(ctx context.Context, ids postgres.ReferenceRequest) (postgres.Reference, error) {
+	w.referred = ids
+	return w.reference, w.enter(ctx)
+}
+
+func (w *world) Assets(ctx context.Context, _ int64) ([]eve.Asset, error) {
+	return w.assets, w.enter(ctx)
+}
+
+func (w *world) AssetPlaces(ctx context.Context, _ int64, locations, items []int64) (postgres.AssetPlaces, error) {
+	found := postgres.AssetPlaces{Place: map[int64]int64{}, Within: map[int64]int{}}
+	tree := eve.NewAssetTree(w.assets)
+	for _, id := range locations {
+		found.Place[id] = tree.PlaceOf(id)
+	}
+	for _, id := range items {
+		found.Within[id] = tree.Within(id)
+	}
+	return found, w.enter(ctx)
+}
+
+func (w *world) UnreadByList(ctx context.Context, _ int64) (map[int64]int64, error) {
+	return map[int64]int64{9: 2}, w.enter(ctx)
+}
+
+func (w *world) MainOf(ctx context.Context, user string) (*postgres.Main, error) {
+	return &postgres.Main{CharacterID: 90000001, Name: "Main of " + user}, w.enter(ctx)
 }
 
 func (w *world) MailingLists(ctx context.Context, _ int64) (map[int64]string, error) {

@@ -36,6 +36,7 @@ type answers interface {
 	Sections
 	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
 	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
+	Holdings
 	Journal(context.Context, clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error)
 	trained
 }

@@ -229,18 +229,6 @@ func unlessMissing(err error) error {
 	return internal(err)
 }
 
-// sees tells whether who asks may see a section of a character that he may open.
-func (s *Server) sees(ctx context.Context, id int64, section eve.Section) (bool, error) {
-	if link := principalOf(ctx).Link; link != nil {
-		return link.Shows(id, string(section)), nil
-	}
-	err := s.boundTo(ctx, access.ActionReadCharacters, id, string(section))
-	if event.CodeOf(err) == event.CodeForbidden {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 func (s *Server) explainAsset(ctx context.Context, in *explainAssetInput) (*answered[AssetExplanation], error) {
 	sections, hidden := []eve.Section{}, []string{}
 	for _, section := range eve.AssetSections() {

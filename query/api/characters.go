@@ -23,8 +23,19 @@ type Characters interface {
 	Sections
 	Viewers
 	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
+	Reference(context.Context, postgres.ReferenceRequest) (postgres.Reference, error)
 	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
 	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
+	Holdings
+	// MainOf is the main of a user; nil for none.
+	MainOf(ctx context.Context, user string) (*postgres.Main, error)
+}
+
+// Holdings are what the sections of a character come to.
+type Holdings interface {
+	Assets(ctx context.Context, id int64) ([]eve.Asset, error)
+	AssetPlaces(ctx context.Context, id int64, locations, items []int64) (postgres.AssetPlaces, error)
+	UnreadByList(ctx context.Context, id int64) (map[int64]int64, error)
 }
 
 // Sections are the sections of characters.
@@ -59,10 +70,15 @@ type Character struct {
 type CharacterDetail struct {
 	Character
 
-	AsOf     *time.Time     `json:"as_of,omitempty" doc:"The moment that was asked for."`
-	Scopes   []string       `json:"scopes" nullable:"false" doc:"What the owner has consented to."`
-	Login    Login          `json:"login"`
-	Sections []SectionState `json:"sections" nullable:"false"`
+	CorporationName string         `json:"corporation_name,omitempty" doc:"If it is known; so are the other names."`
+	AllianceName    string         `json:"alliance_name,omitempty"`
+	MainID          *int64         `json:"main_id,omitempty" doc:"The owner's main; absent without one, of the past, and for links."`
+	MainName        string         `json:"main_name,omitempty"`
+	IsMain          bool           `json:"is_main,omitempty"`
+	AsOf            *time.Time     `json:"as_of,omitempty" doc:"The moment that was asked for."`
+	Scopes          []string       `json:"scopes" nullable:"false" doc:"What the owner has consented to."`
+	Login           Login          `json:"login"`
+	Sections        []SectionState `json:"sections" nullable:"false"`
 }
 
 // Login is how the login of a character stands.
@@ -254,7 +270,38 @@ func (s *Server) getCharacter(ctx context.Context, in *CharacterInput) (*single[
 	if detail.AsOf != nil {
 		detail.Login = Login{State: "unknown"}
 	}
+	if err := s.introduce(ctx, detail); err != nil {
+		return nil, err
+	}
 	return singleOf(in.Conditional, detail)
+}
+
+// introduce adds the names of where a character belongs, and who its owner's main is:
+// what goes above a page about it.
+func (s *Server) introduce(ctx context.Context, c *CharacterDetail) error {
+	wanted := []int64{c.CorporationID}
+	if c.AllianceID != nil {
+		wanted = append(wanted, *c.AllianceID)
+	}
+	names, err := s.config.Characters.Names(ctx, postgres.NameRequest{Entities: wanted})
+	if err != nil {
+		return err
+	}
+	c.CorporationName = names.Entities[c.CorporationID]
+	if c.AllianceID != nil {
+		c.AllianceName = names.Entities[*c.AllianceID]
+	}
+	// A link shows one character, and not who else there is. Who owned it in the past may
+	// have another main now, or be somebody whose main is no concern of the present owner.
+	if c.UserID == nil || c.AsOf != nil || principalOf(ctx).Link != nil {
+		return nil
+	}
+	main, err := s.config.Characters.MainOf(ctx, *c.UserID)
+	if err != nil || main == nil {
+		return err
+	}
+	c.MainID, c.MainName, c.IsMain = &main.CharacterID, main.Name, main.CharacterID == c.CharacterID
+	return nil
 }
 
 func showLogin(l *postgres.Login) Login {

@@ -222,13 +222,8 @@ func columnNames(fields []postgres.Field) []string {
 	return columns
 }
 
-// shape describes the answer of a section in an operation: that of the type, with
-// the fields of its items or of its value.
-func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, fields []postgres.Field) {
-	registry := s.api.OpenAPI().Components.Schemas
-	base := registry.Schema(answer, true, "")
-	described := *registry.SchemaFromRef(base.Ref)
-	described.Properties = maps.Clone(described.Properties)
+// objectSchema describes an object with ESI's fields.
+func objectSchema(fields []postgres.Field) *huma.Schema {
 	object := &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: true, Properties: map[string]*huma.Schema{},
 		Description: "ESI's own fields, each if ESI has sent it; those that are not listed here are kept, too.",
@@ -241,6 +236,21 @@ func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, field
 		if f.Kind == postgres.FieldMarkup {
 			object.Properties[plainField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "The text without markup."}
 			object.Properties[htmlField(f.Name)] = &huma.Schema{Type: huma.TypeString, Description: "The text as HTML that may be shown: plain formatting and links alone. Absent if it is too long."}
+		}
+	}
+	return object
+}
+
+// shape describes the answer of a section in an operation: that of the type, with
+// what its items or its value are, and beside them what besides knows of.
+func (s *Server) shape(op *huma.Operation, answer reflect.Type, at string, object *huma.Schema, besides func(string) *huma.Schema) {
+	registry := s.api.OpenAPI().Components.Schemas
+	base := registry.Schema(answer, true, "")
+	described := *registry.SchemaFromRef(base.Ref)
+	described.Properties = maps.Clone(described.Properties)
+	for name := range described.Properties {
+		if list := besides(name); list != nil && name != at {
+			described.Properties[name] = list
 		}
 	}
 	if at == "items" {

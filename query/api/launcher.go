@@ -164,7 +164,7 @@ func (s *Server) getLauncher(ctx context.Context, in *launcherInput) (*single[La
 	out.Summary.Characters, out.Summary.Registered = len(found), len(out.Cards)
 	out.Summary.Percent = access.CorporationOf(0, 0, len(found), len(out.Unregistered)).Percent
 	out.Summary.Wallet, out.Summary.Mined = money(wallet), optionalMoney(mined)
-	ratted, err := s.ratted(ctx, ids, month, now)
+	ratted, err := s.ratted(ctx, ids, month)
 	if err != nil {
 		return nil, err
 	}
@@ -172,14 +172,14 @@ func (s *Server) getLauncher(ctx context.Context, in *launcherInput) (*single[La
 	return singleOf(in.Conditional, out)
 }
 
-// ratted are the bounties of characters in a time.
-func (s *Server) ratted(ctx context.Context, characters []int64, from, to time.Time) (decimal.Decimal, error) {
+// ratted are the bounties of characters in a month.
+func (s *Server) ratted(ctx context.Context, characters []int64, month time.Time) (decimal.Decimal, error) {
 	sum := decimal.Decimal{}
-	if len(characters) == 0 || !from.Before(to) {
+	if len(characters) == 0 {
 		// Of no characters is not of all.
 		return sum, nil
 	}
-	periods, err := s.config.Wallets.Analyse(ctx, clickhouse.WalletQuery{From: from, To: to, Interval: clickhouse.Month, CharacterIDs: characters, RefTypes: []string{"bounty_prizes"}})
+	periods, err := s.config.Wallets.Analyse(ctx, clickhouse.WalletQuery{From: month, To: month.AddDate(0, 1, 0), Interval: clickhouse.Month, CharacterIDs: characters, RefTypes: []string{"bounty_prizes"}})
 	if err != nil {
 		return sum, err
 	}

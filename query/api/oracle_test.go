@@ -55,7 +55,7 @@ type folded struct {
 // characters that it is about.
 var everybodyPasses = eve.SkillSetDefined{SkillSetID: gunnersID, SkillSet: eve.SkillSet{Name: "Everybody", Visible: true, Skills: []eve.SetSkill{{TypeID: 3300, Recommended: 5}}}}
 
-func newFolded(t *testing.T) *folded {
+func newFolded(t *testing.T, change ...func(*api.Config)) *folded {
 	t.Helper()
 	f := &folded{pool: enginetest.Postgres(t), projection: postgres.Characters()}
 	f.enter(t, func(ctx context.Context, tx pgx.Tx) error {
@@ -63,8 +63,23 @@ func newFolded(t *testing.T) *folded {
 		return err
 	})
 	reader := postgres.NewCharacterReader(f.pool, live.New(standing{}))
-	f.client = newClient(t, func(c *api.Config) { c.Characters, c.Users, c.SkillSets, c.AccessLog = reader, reader, reader, reader })
+	f.client = newClient(t, append([]func(*api.Config){func(c *api.Config) {
+		c.Characters, c.Users, c.SkillSets, c.AccessLog, c.Finder, c.Figures = reader, reader, reader, reader, reader, reader
+	}}, change...)...)
 	return f
+}
+
+// tell folds what happened to a stream.
+func (f *folded) tell(t *testing.T, stream event.Stream, payloads ...event.Payload) {
+	t.Helper()
+	batch := f.projection.NewBatch()
+	for _, p := range payloads {
+		f.offset++
+		e, err := event.New(uuid.New(), stream, "test", moment, p)
+		require.NoError(t, err)
+		require.NoError(t, batch.Add(runner.Event{Recorded: event.Recorded{Event: e, Position: event.Position{Offset: f.offset}}, Payload: p}))
+	}
+	f.enter(t, batch.(runner.PostgresBatch).Write)
 }
 
 func (f *folded) enter(t *testing.T, do func(context.Context, pgx.Tx) error) {

@@ -329,7 +329,7 @@ func registerSearchIn[I any, P interface {
 		OperationID: "search-" + string(spec.section), Path: "/v1/search/" + string(spec.section), Tags: []string{tagSearch}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 		Description: "Of the characters that the caller may open.",
 	})
-	s.shape(&op, reflect.TypeFor[Hits](), "items", spec.found())
+	s.shape(&op, reflect.TypeFor[Hits](), "items", objectSchema(spec.found()), func(string) *huma.Schema { return nil })
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*hitsOutput, error) {
 		return s.search(ctx, spec, P(in).wish())
 	})

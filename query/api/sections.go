@@ -28,10 +28,11 @@ type ListSection struct {
 	Page[Item]
 
 	// Beside the list.
-	Labels           []Item `json:"labels,omitempty" doc:"Of contacts and mails."`
-	Lists            []Item `json:"lists,omitempty" doc:"Mailing lists."`
-	TotalUnreadCount *int64 `json:"total_unread_count,omitempty" doc:"Of mails."`
-	TotalValue       *Money `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. On the first page, if there are prices."`
+	Labels           []Item        `json:"labels,omitempty" doc:"Of contacts and mails."`
+	Lists            []Item        `json:"lists,omitempty" doc:"Mailing lists."`
+	TotalUnreadCount *int64        `json:"total_unread_count,omitempty" doc:"Of mails."`
+	Places           []AssetsPlace `json:"places,omitempty" doc:"The places where assets lie, by id, with what lies there, of whatever page. On the first page of all assets."`
+	TotalValue       *Money        `json:"total_value,omitempty" doc:"Of all assets at average prices; copies of blueprints count as nothing. On the first page, if there are prices."`
 
 	columns []string
 	fields  []postgres.Field
@@ -101,6 +102,9 @@ type sectionQuery struct {
 	list     string
 	from, to time.Time
 	where    map[string]string
+	// directly is of assets, label and recipient are of mails.
+	directly         bool
+	label, recipient int64
 }
 
 // text adds a condition on a field, unless there is none.
@@ -134,10 +138,13 @@ type assetsInput struct {
 	TypeID       int64  `query:"type_id" minimum:"1"`
 	LocationID   int64  `query:"location_id" minimum:"1" doc:"What lies directly there: in a station, a structure, a system, or in another asset."`
 	LocationFlag string `query:"location_flag" maxLength:"100" doc:"As ESI writes it, such as Hangar."`
+	Directly     bool   `query:"directly" doc:"Only what lies in a place, and not in another asset."`
 }
 
 func (in *assetsInput) query() sectionQuery {
-	return in.SectionInput.query().number("type_id", in.TypeID).number("location_id", in.LocationID).text("location_flag", in.LocationFlag)
+	q := in.SectionInput.query().number("type_id", in.TypeID).number("location_id", in.LocationID).text("location_flag", in.LocationFlag)
+	q.directly = in.Directly
+	return q
 }
 
 type contactsInput struct {
@@ -169,6 +176,8 @@ type mailsInput struct {
 
 	Unread bool  `query:"unread" doc:"Only those that are not read."`
 	FromID int64 `query:"from_id" minimum:"1" doc:"The sender."`
+	ToID   int64 `query:"to_id" minimum:"1" doc:"Somebody to whom they went, such as a mailing list."`
+	Label  int64 `query:"label_id" minimum:"0" doc:"A label that they bear; 0 for all mails."`
 }
 
 func (in *mailsInput) query() sectionQuery {
@@ -176,6 +185,7 @@ func (in *mailsInput) query() sectionQuery {
 	if in.Unread {
 		q = q.text("is_read", "false")
 	}
+	q.label, q.recipient = in.Label, in.ToID
 	return q
 }
 
@@ -307,7 +317,7 @@ func (s *Server) registerValue(spec sectionSpec) {
 	op := notModified(huma.Operation{
 		OperationID: "get-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
-	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.fields())
+	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.schema(), spec.besides)
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *CharacterInput) (*single[ItemSection], error) {
 		of, err := s.section(ctx, in.ID, in.AsOf, spec.section)
 		if err != nil {
@@ -323,6 +333,9 @@ func (s *Server) registerValue(spec sectionSpec) {
 			if err != nil {
 				return nil, err
 			}
+			if err := s.derive(ctx, of, in.ID, spec.section, items, nil); err != nil {
+				return nil, err
+			}
 			out.Value = items[0]
 		}
 		if err := s.trace(ctx, in.ProvenanceInput, &out.Traced); err != nil {
@@ -336,7 +349,7 @@ func (s *Server) listOperation(spec sectionSpec) huma.Operation {
 	op := asTable(huma.Operation{
 		OperationID: "list-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
-	s.shape(&op, reflect.TypeFor[ListSection](), "items", spec.fields())
+	s.shape(&op, reflect.TypeFor[ListSection](), "items", spec.schema(), spec.besides)
 	return op
 }
 
@@ -347,7 +360,7 @@ func registerElements[I any, P interface {
 }](s *Server, spec sectionSpec) {
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
-		filter := postgres.ElementFilter{CharacterID: q.id, Section: spec.section, List: spec.list, Where: q.where, Limit: q.Limit + 1}
+		filter := postgres.ElementFilter{CharacterID: q.id, Section: spec.section, List: spec.list, Where: q.where, Directly: q.directly, Limit: q.Limit + 1}
 		if q.list != "" {
 			filter.List = q.list
 		}
@@ -376,16 +389,10 @@ func registerElements[I any, P interface {
 		out, err := s.listed(ctx, of, spec, section, q.ProvenanceInput, page)
 		if err == nil && spec.section == eve.SectionAssets && after == nil {
 			// Not on each page: it reads all assets.
-			err = addTotal(ctx, of, out.Body)
+			err = s.addTotals(ctx, of, out.Body, q.directly || len(q.where) == 0)
 		}
 		return out, err
 	})
-}
-
-func addTotal(ctx context.Context, of told, out *ListSection) error {
-	value, err := of.AssetsValue(ctx, out.CharacterID)
-	out.TotalValue = optionalMoney(value)
-	return err
 }
 
 // registerRecords serves a section whose items are records.
@@ -409,7 +416,7 @@ func registerRecords[I any, P interface {
 			return nil, err
 		}
 		records, err := of.Records(ctx, postgres.RecordFilter{
-			CharacterID: q.id, Section: spec.section, From: q.from, To: q.to, Where: q.where, Before: before, Limit: q.Limit + 1,
+			CharacterID: q.id, Section: spec.section, From: q.from, To: q.to, Where: q.where, Label: q.label, Recipient: q.recipient, Before: before, Limit: q.Limit + 1,
 		})
 		if err != nil {
 			return nil, err
@@ -430,7 +437,7 @@ type placed struct {
 
 // listed is the answer with a page of a section.
 func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, in ProvenanceInput, page *pageOutput[placed]) (*listOutput, error) {
-	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.fields()), fields: spec.fields()}
+	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.columns()), fields: spec.columns()}
 	known, err := s.beside(ctx, of, out, section)
 	if err != nil {
 		return nil, err
@@ -441,6 +448,9 @@ func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section 
 	}
 	items, err := s.items(ctx, s.moment(of), spec.section, raw, known)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.derive(ctx, of, section.CharacterID, spec.section, items, out.Labels); err != nil {
 		return nil, err
 	}
 	for _, item := range items {
@@ -506,6 +516,17 @@ func (s *Server) besideMails(ctx context.Context, of told, out *ListSection, id 
 	if out.Lists, err = s.items(ctx, s.moment(of), eve.SectionMails, value.Lists, nil); err != nil {
 		return nil, err
 	}
+	if len(out.Lists) > 0 {
+		unread, err := of.UnreadByList(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, list := range out.Lists {
+			if number, is := idOf(list["mailing_list_id"]); is {
+				put(list, "unread_count", any(unread[number]))
+			}
+		}
+	}
 	out.TotalUnreadCount = value.TotalUnreadCount
 	return known, nil
 }
@@ -520,7 +541,7 @@ func registerRecord[I any, P interface {
 	})
 	full := spec
 	full.apart = nil
-	s.shape(&op, reflect.TypeFor[RecordSection](), "value", full.fields())
+	s.shape(&op, reflect.TypeFor[RecordSection](), "value", full.schema(), full.besides)
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*single[RecordSection], error) {
 		at, id := P(in).pick()
 		of, err := s.section(ctx, at.ID, at.AsOf, spec.section)
@@ -531,12 +552,16 @@ func registerRecord[I any, P interface {
 		if err != nil {
 			return nil, err
 		}
-		known, err := s.beside(ctx, of, &ListSection{}, postgres.Section{CharacterID: at.ID, SectionState: postgres.SectionState{Section: spec.section}})
+		var shown ListSection
+		known, err := s.beside(ctx, of, &shown, postgres.Section{CharacterID: at.ID, SectionState: postgres.SectionState{Section: spec.section}})
 		if err != nil {
 			return nil, err
 		}
 		items, err := s.items(ctx, s.moment(of), spec.section, []json.RawMessage{record.Value}, known)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.derive(ctx, of, at.ID, spec.section, items, shown.Labels); err != nil {
 			return nil, err
 		}
 		out := &RecordSection{

@@ -24,7 +24,7 @@ func TestItemsKeepESIsWordsWithNamesBesideIDs(t *testing.T) {
 	c.world.element = `{"item_id":1000000000001,"type_id":34,"location_id":60003760,"quantity":1e3,"odd":243877.49999999997,"none":null}`
 	a := c.get(character + "assets?type_id=34&location_flag=Hangar&limit=1")
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
-	require.Contains(t, a.text, `{"item_id":1000000000001,"location_id":60003760,"location_name":"Jita IV - Moon 4","none":null,"odd":243877.49999999997,"quantity":1e3,"type_id":34,"type_name":"Tritanium"}`)
+	require.Contains(t, a.text, `{"item_id":1000000000001,"location_id":60003760,"location_name":"Jita IV - Moon 4","none":null,"odd":243877.49999999997,"place_id":60003760,"quantity":1e3,"type_id":34,"type_name":"Tritanium"}`)
 	require.Contains(t, a.text, `"total_value":"1234.57"`)
 	require.Equal(t, map[string]string{"type_id": "34", "location_flag": "Hangar"}, c.world.elements.Where)
 	require.Equal(t, 2, c.world.elements.Limit)
@@ -64,7 +64,7 @@ func TestMailsHaveTheirListsBesideThem(t *testing.T) {
 	c.world.section.Value = json.RawMessage(`{"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3}`)
 	c.world.record = `{"mail_id":7,"from":98000001,"recipients":[{"recipient_id":9,"recipient_type":"mailing_list"},{"recipient_id":8,"recipient_type":"mailing_list"}],"body":"secret"}`
 	a := c.get(character + "mails?unread=true&from_id=98000001")
-	require.Contains(t, a.text, `"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet"}],"total_unread_count":3`)
+	require.Contains(t, a.text, `"labels":[{"label_id":1,"name":"Inbox"}],"lists":[{"mailing_list_id":9,"name":"Fleet","unread_count":2}],"total_unread_count":3`)
 	require.Contains(t, a.text, `{"from":98000001,"from_name":"Wayne Enterprises","mail_id":7,"recipients":[{"recipient_id":9,"recipient_name":"Fleet","recipient_type":"mailing_list"},{"recipient_id":8,"recipient_name":"A list that was left","recipient_type":"mailing_list"}]}`)
 	require.NotContains(t, a.text, "secret")
 	require.Equal(t, map[string]string{"is_read": "false", "from": "98000001"}, c.world.records.Where)

@@ -524,6 +524,22 @@ func failed(skills []eve.SetSkill, level func(eve.SetSkill) eve.SkillLevel, has 
 	return list
 }
 
+// standings shows how a character stands to each skill of a set.
+func standings(set eve.SkillSet, has eve.Skills, names map[int64]string) []SkillStanding {
+	list := []SkillStanding{}
+	for i, shown := range showSkills(set.Skills, names) {
+		skill := SkillStanding{SkillSetSkill: shown, Active: has[shown.TypeID].Active, Trained: has[shown.TypeID].Trained, Met: "full"}
+		switch active := eve.SkillLevel(skill.Active); {
+		case active < set.Skills[i].Required:
+			skill.Met = "none"
+		case active < set.Skills[i].Recommended:
+			skill.Met = "partial"
+		}
+		list = append(list, skill)
+	}
+	return list
+}
+
 func requiredLevel(s eve.SetSkill) eve.SkillLevel { return s.Required }
 
 func recommendedLevel(s eve.SetSkill) eve.SkillLevel { return s.Recommended }
@@ -560,7 +576,7 @@ func (s *Server) listCharacterSkillSets(ctx context.Context, in *SectionInput) (
 	page, err := pageOf(in.PageInput, list, part, func(set postgres.SkillSet) CharacterSkillSet {
 		check := eve.CheckSkills(has, set.SkillSet)
 		return CharacterSkillSet{
-			SkillSetID: set.ID, Name: set.Name, ShipTypeID: optional(set.ShipTypeID), Groups: by.of(set), HasRequired: check.HasRequired(), HasRecommended: check.HasRecommended(),
+			SkillSetID: set.ID, Name: set.Name, ShipTypeID: optional(set.ShipTypeID), ShipTypeName: names[set.ShipTypeID], Groups: by.of(set), HasRequired: check.HasRequired(), HasRecommended: check.HasRecommended(),
 			FailedRequired:    failed(check.FailedRequired, requiredLevel, has, names),
 			FailedRecommended: failed(check.FailedRecommended, recommendedLevel, has, names),
 			Traced:            tracedTo(set.Origin),
@@ -632,6 +648,7 @@ func (s *Server) getMissingSkills(ctx context.Context, in *missingInput) (*singl
 	training := eve.TrainingFor(wanted, has, attributes, natures)
 	out := &MissingSkills{
 		CharacterID: in.CharacterID, SkillSetID: set.ID, Name: set.Name, ObservedAt: section.ObservedAt, HasRequired: check.HasRequired(), HasRecommended: check.HasRecommended(),
+		Skills:   standings(set.SkillSet, has, names),
 		Missing:  failed(check.Missing, eve.SetSkill.Highest, has, names),
 		Text:     check.MissingText(func(id int64) string { return names[id] }),
 		Training: TrainingLeft{Skills: failed(training.Skills, requiredLevel, has, names), Points: training.Points, Seconds: training.Seconds},

@@ -120,6 +120,7 @@ type CharacterSkillSet struct {
 	SkillSetID        uuid.UUID       `json:"skill_set_id"`
 	Name              string          `json:"name"`
 	ShipTypeID        *int64          `json:"ship_type_id"`
+	ShipTypeName      string          `json:"ship_type_name,omitempty" doc:"If it is known."`
 	Groups            []SkillSetLabel `json:"groups" nullable:"false"`
 	HasRequired       bool            `json:"has_required" doc:"Whether the set is passed."`
 	HasRecommended    bool            `json:"has_recommended" doc:"Never decides."`
@@ -142,14 +143,24 @@ type MissingSkills struct {
 	SkillSetID  uuid.UUID `json:"skill_set_id"`
 	Name        string    `json:"name"`
 	// The state of the skills that it was checked against.
-	ObservedAt     *time.Time    `json:"observed_at" doc:"When the skills were last seen to change; null if they were never read, so that all are missing."`
-	HasRequired    bool          `json:"has_required"`
-	HasRecommended bool          `json:"has_recommended"`
-	Missing        []FailedSkill `json:"missing" nullable:"false" doc:"Each skill once, with the higher of both levels."`
-	Text           string        `json:"text" doc:"The same as a skill plan for the clipboard of EVE: \"Gunnery IV\" in each line."`
-	Training       TrainingLeft  `json:"training"`
+	ObservedAt     *time.Time      `json:"observed_at" doc:"When the skills were last seen to change; null if they were never read, so that all are missing."`
+	HasRequired    bool            `json:"has_required"`
+	HasRecommended bool            `json:"has_recommended"`
+	Skills         []SkillStanding `json:"skills" nullable:"false" doc:"All skills of the set, also those that are there."`
+	Missing        []FailedSkill   `json:"missing" nullable:"false" doc:"Each skill once, with the higher of both levels."`
+	Text           string          `json:"text" doc:"The same as a skill plan for the clipboard of EVE: \"Gunnery IV\" in each line."`
+	Training       TrainingLeft    `json:"training"`
 	// Traced is about the skills.
 	Traced
+}
+
+// SkillStanding is how a character stands to a skill of a set.
+type SkillStanding struct {
+	SkillSetSkill
+
+	Active  int    `json:"active_skill_level" doc:"What counts; 0 without the skill."`
+	Trained int    `json:"trained_skill_level" doc:"Higher than the active level for an Alpha clone."`
+	Met     string `json:"met" enum:"full,partial,none" doc:"none: the required level is not reached. partial: the recommended one is not."`
 }
 
 // TrainingLeft is what is left to be trained.
