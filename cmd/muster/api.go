@@ -68,7 +68,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		Looks: looks, AccessLog: characters, Sharer: sharer{sharing}, Links: characters,
 		Users: characters, RoleKeeper: r.newRoleKeeper(), SectionPermissions: r.worlds.SectionPermissions,
 		SkillSets: characters, SkillSetDefiner: r.newSkillSetDefiner(),
-		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: r.reader,
+		Characters: characters, Compliance: characters, Finder: characters, Searcher: characters, Figures: characters, Wallets: wallets, Exports: export.New(characters, wallets), Consortia: consortia, Past: past, Events: index, Records: opened{r.stores},
 		Explainer: explain.New(consortia, past), Prices: characters,
 		Facts: chviews.NewFactReader(r.clickhouse, generations, chviews.DefaultBudget()), FindingTrends: chviews.NewFindingTrendReader(r.clickhouse, generations, chviews.DefaultBudget()),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},

@@ -12,14 +12,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/domain/sealed"
 	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/keyring"
 	"github.com/muster-sync/muster/ingest/notify"
 	"github.com/muster-sync/muster/ingest/sso"
+	"github.com/muster-sync/muster/ingest/universe"
 	"github.com/muster-sync/muster/internal/backup"
 	places "github.com/muster-sync/muster/internal/backup/place"
 	"github.com/muster-sync/muster/internal/engine"
@@ -87,6 +91,8 @@ func backedUp() []backup.Table {
 		// Access tokens are good for minutes; the sealed refresh tokens are the logins.
 		{Schema: "ingest", Name: "token", As: map[string]string{"access_sealed": "NULL", "access_expires_at": "NULL", "access_verified": "false"}},
 		{Schema: "ingest", Name: "api_token"},
+		// Wrapped, like the logins; of those destroyed the ids.
+		{Schema: "ingest", Name: "text_key"},
 		{Schema: "ingest", Name: "compliance"},
 		{Schema: "ingest", Name: "forgotten"},
 		{Schema: "ingest", Name: "pause"},
@@ -190,7 +196,7 @@ func (c *backupCreate) print(env *environment, at backup.Place, m backup.Manifes
 	case m.SecretKey == nil:
 		fmt.Fprintln(env.stdout, "no secret key could be read here: whoever restores sealed logins needs it")
 	case m.SecretKey.Sealed == nil:
-		fmt.Fprintf(env.stdout, "the secret key (fingerprint %s) is not in it: without the key the logins cannot be used\n", m.SecretKey.Fingerprint)
+		fmt.Fprintf(env.stdout, "the secret key (fingerprint %s) is not in it: without the key neither logins nor personal texts can be used\n", m.SecretKey.Fingerprint)
 	default:
 		fmt.Fprintf(env.stdout, "the secret key (fingerprint %s) is in it, under the passphrase\n", m.SecretKey.Fingerprint)
 	}
@@ -271,6 +277,10 @@ func (c *backupVerify) Run(ctx context.Context, env *environment) error {
 	}
 	bar := newProgress(env.stderr, env.logger, "verify backup")
 	registry := newRegistry()
+	// The backup is read as it is, without keys: that a text is sealed is no damage.
+	registry.OpenWith(func(e event.Event) (event.Event, error) {
+		return sealed.Open(e, func(uuid.UUID) (sealed.Key, error) { return sealed.Key{}, sealed.ErrDestroyed })
+	})
 	var unreadable int64
 	report, err := b.Check(ctx, func(rec eventlog.Record) error {
 		if rec.Topic != event.TopicPoison && !readable(registry, rec) {
@@ -475,7 +485,9 @@ func applyAgain(ctx context.Context, tx pgx.Tx, registry *event.Registry, rec ev
 	}
 	switch p := p.(type) {
 	case eve.CharacterForgotten:
-		return errors.Join(sso.DeleteTx(ctx, tx, p.CharacterID), esi.Forget(ctx, tx, p.CharacterID), notify.Forget(ctx, tx, p.CharacterID))
+		_, destroyed := keyring.DestroyTx(ctx, tx, p.CharacterID)
+		_, again := keyring.DestroyAgain(ctx, tx, p.CharacterID, p.KeyIDs)
+		return errors.Join(destroyed, again, sso.DeleteTx(ctx, tx, p.CharacterID), esi.Forget(ctx, tx, p.CharacterID), notify.Forget(ctx, tx, p.CharacterID), universe.Forget(ctx, tx, p.CharacterID))
 	case access.TokenRevoked:
 		_, err := tx.Exec(ctx, `UPDATE ingest.api_token SET revoked_at = $2, revoked_by = $3 WHERE token_id = $1 AND revoked_at IS NULL`, p.TokenID, e.Time, e.Actor)
 		if err != nil {
@@ -521,8 +533,8 @@ func (c *restoreCommand) printKey(env *environment, m backup.Manifest) {
 	case c.SecretKeyTo != "":
 		fmt.Fprintf(env.stdout, "the secret key is in %s: give it to Muster by MUSTER_SECRET_KEY_FILE\n", c.SecretKeyTo)
 	case err != nil:
-		fmt.Fprintf(env.stdout, "sealed logins need the secret key with fingerprint %s: put it in place before Muster starts, or it makes another one\n", m.SecretKey.Fingerprint)
+		fmt.Fprintf(env.stdout, "sealed logins and personal texts need the secret key with fingerprint %s: put it in place before Muster starts, or it makes another one\n", m.SecretKey.Fingerprint)
 	case backup.Fingerprint(key) != m.SecretKey.Fingerprint:
-		fmt.Fprintf(env.stdout, "the configured secret key has fingerprint %s, but the logins were sealed with %s: they cannot be used without it\n", backup.Fingerprint(key), m.SecretKey.Fingerprint)
+		fmt.Fprintf(env.stdout, "the configured secret key has fingerprint %s, but logins and personal texts were sealed with %s: neither can be used without it\n", backup.Fingerprint(key), m.SecretKey.Fingerprint)
 	}
 }

@@ -49,6 +49,7 @@ var notBackedUp = map[string]string{
 	"ingest.shard":                 "who reads which characters",
 	"ingest.shared_answer":         "copies of ESI's answers",
 	"ingest.sign_in":               "registrations under way",
+	"ingest.to_expire":             "forgotten characters that wait for tombstones; the next run finds them",
 	"runner.checkpoints":           "of read models, which are built anew",
 	"runner.generations":           "as above",
 	"runner.parked":                "as above; what cannot be applied is parked again",
@@ -109,6 +110,9 @@ func TestDecisionsThatHoldAgainDoToTheTablesWhatTheyDid(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `INSERT INTO ingest.api_token (token_id, secret_hash, name, user_id, issued_by, issued_by_user, issued_at, expires_at)
 		VALUES ($1, '\x01', 'one', '7', 'x', 'x', now(), now() + interval '1 day'), ($2, '\x02', 'two', '7', 'x', 'x', now(), now() + interval '1 day')`, token, uuid.New())
 	require.NoError(t, err)
+	key := uuid.New()
+	_, err = pool.Exec(t.Context(), `INSERT INTO ingest.text_key (key_id, character_id, wrapped) VALUES ($1, 90000001, '\x01'), ($2, 90000002, '\x02')`, key, uuid.New())
+	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `INSERT INTO command.stream_heads VALUES ('eve:character:90000001', 3), ('eve:user:7', 9)`)
 	require.NoError(t, err)
 
@@ -119,7 +123,7 @@ func TestDecisionsThatHoldAgainDoToTheTablesWhatTheyDid(t *testing.T) {
 		return eventlog.Record{Position: event.Position{Topic: event.TopicEVE}, Key: e.Key(), Headers: e.Headers(), Value: e.Data}
 	}
 	again := []eventlog.Record{
-		record(event.Character(90000001), 5, eve.CharacterForgotten{CharacterID: 90000001, Reason: "asked for"}),
+		record(event.Character(90000001), 5, eve.CharacterForgotten{CharacterID: 90000001, Reason: "asked for", KeyIDs: []uuid.UUID{key}}),
 		record(user, 8, access.TokenRevoked{TokenID: token, UserID: "7"}),
 	}
 	require.False(t, holdsAgain(record(event.Character(90000001), 4, eve.CharacterDisabled{CharacterID: 90000001, Reason: "x"})))
@@ -133,8 +137,9 @@ func TestDecisionsThatHoldAgainDoToTheTablesWhatTheyDid(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT concat_ws(' ',
 		(SELECT string_agg(character_id::text, ',') FROM ingest.token), (SELECT string_agg(character_id::text, ',') FROM ingest.forgotten),
 		(SELECT string_agg(name || ' ' || revoked_by, ',') FROM ingest.api_token WHERE revoked_at IS NOT NULL),
-		(SELECT string_agg(version::text, ',' ORDER BY stream) FROM command.stream_heads))`).Scan(&text))
-	require.Equal(t, "90000002 90000001 one somebody 5,9", text)
+		(SELECT string_agg(version::text, ',' ORDER BY stream) FROM command.stream_heads),
+		(SELECT string_agg(character_id::text, ',') FROM ingest.text_key WHERE wrapped IS NOT NULL))`).Scan(&text))
+	require.Equal(t, "90000002 90000001 one somebody 5,9 90000002", text)
 }
 
 func TestPlacesAreFoldersOrBuckets(t *testing.T) {

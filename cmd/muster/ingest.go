@@ -236,7 +236,7 @@ func (r *roles) characterSync(ctx context.Context) (func(context.Context) error,
 		return nil, err
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
-		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Sealer: r.keys, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
 		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals)), SpareIdle: r.worlds.SpareIdle},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/muster-sync/muster/ingest/notify"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/ingest/schedule"
+	"github.com/muster-sync/muster/ingest/universe"
 	"github.com/muster-sync/muster/query/api"
 	"github.com/muster-sync/muster/query/viewlog"
 )
@@ -29,7 +30,7 @@ func (r *roles) newKeeper() (*registration.Keeper, error) {
 	return registration.NewKeeper(registration.KeeperConfig{
 		Pool: r.pool, Bus: r.bus, View: known{r.stores}, Schedule: requests, SignOn: signOn,
 		CallbackURL: cmp.Or(r.worlds.SSOCallbackURL, "http://"+reachable(r.settings.Listen)+"/sso/callback"),
-		Forgetting:  []registration.Forgetting{notify.Forget, viewlog.Forget}, Woken: r.wakeSchedule, Logger: r.logger,
+		Forgetting:  []registration.Forgetting{notify.Forget, viewlog.Forget, universe.Forget}, Woken: r.wakeSchedule, Logger: r.logger,
 	})
 }
 

@@ -72,7 +72,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			Remove: func(ctx context.Context, at time.Time) (int64, error) { return esi.RemoveQuarantined(ctx, s.pool, at) },
 			Count:  func(ctx context.Context, at time.Time) (int64, error) { return esi.CountQuarantined(ctx, s.pool, at) },
 		}},
-		Logger: e.logger, Metrics: s.metrics,
+		Keys: s.keys, Logger: e.logger, Metrics: s.metrics,
 	}
 	if len(e.settings.KafkaBrokers) == 0 {
 		// A Kafka of its own compacts by itself when a segment is closed; the
@@ -350,8 +350,8 @@ func (c *retentionProve) Run(ctx context.Context, env *environment) error {
 	if err := writeCertificate(path, certificate); err != nil {
 		return err
 	}
-	fmt.Fprintf(env.stdout, "%d keys of tombstones, %d partitions and %d stores searched, %d found\n%s\n",
-		certificate.Keys, len(certificate.Partitions), len(certificate.Stores), certificate.Found, path)
+	fmt.Fprintf(env.stdout, "%d keys of tombstones, %d destroyed keys of texts, %d partitions and %d stores searched, %d found\n%s\n",
+		certificate.Keys, certificate.DestroyedTextKeys, len(certificate.Partitions), len(certificate.Stores), certificate.Found, path)
 	if certificate.Found > 0 {
 		return errFindings
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/retention"
+	"github.com/muster-sync/muster/ingest/keyring"
 	"github.com/muster-sync/muster/internal/engine"
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
@@ -36,6 +37,7 @@ type stores struct {
 	clickhouse driver.Conn
 	reader     *eventlog.Reader
 	registry   *event.Registry
+	keys       *keyring.Keyring
 	control    *runner.Control
 	metrics    *prometheus.Registry
 	folder     *runner.Runner
@@ -86,6 +88,8 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 		return nil, err
 	}
 	s.close = append(s.close, s.pool.Close)
+	s.keys = keyring.New(keyring.Config{Pool: s.pool, Secret: func() ([]byte, error) { return e.settings.secretKey(false) }})
+	s.registry.OpenWith(s.keys.Open)
 	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN); err != nil {
 		return nil, err
 	}
@@ -112,6 +116,29 @@ func (s *stores) openRelaxed(ctx context.Context) (*pgxpool.Pool, error) {
 		s.close = append(s.close, pool.Close)
 	}
 	return pool, err
+}
+
+// opened reads records with what is sealed in their values opened.
+type opened struct{ *stores }
+
+// ReadAt implements [api.Records].
+func (o opened) ReadAt(ctx context.Context, positions []event.Position) (map[event.Position]eventlog.Record, error) {
+	records, err := o.reader.ReadAt(ctx, positions)
+	if err != nil {
+		return nil, err
+	}
+	for at, rec := range records {
+		e, err := rec.Event()
+		if err != nil {
+			continue // That it is none is for those to say who want an event.
+		}
+		if e, err = o.registry.Open(e); err != nil {
+			return nil, err
+		}
+		rec.Value = e.Data
+		records[at] = rec
+	}
+	return records, nil
 }
 
 // openPostgres connects with settings of the session, given as names and values.

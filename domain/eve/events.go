@@ -23,7 +23,7 @@ const (
 	TypeCharacterForgotten  event.Type = "muster.eve.character.forgotten.v1"
 	TypeCharacterShared     event.Type = "muster.eve.character.shared.v2"
 	TypeCharacterUnshared   event.Type = "muster.eve.character.unshared.v1"
-	TypeSectionObserved     event.Type = "muster.eve.section.observed.v1"
+	TypeSectionObserved     event.Type = "muster.eve.section.observed.v2"
 	TypeSectionFailed       event.Type = "muster.eve.section.failed.v1"
 	TypeSectionRecovered    event.Type = "muster.eve.section.recovered.v1"
 	TypeJournalRecorded     event.Type = "muster.eve.journal.recorded.v1"
@@ -48,6 +48,7 @@ func Register(r *event.Registry) {
 	registerFacts(r)
 	registerSkillSets(r)
 	registerSharing(r)
+	registerPlain(r)
 }
 
 // Section names a part of a character that is observed on its own, as in paths
@@ -152,6 +153,9 @@ func (CharacterEnabled) EventType() event.Type { return TypeCharacterEnabled }
 type CharacterForgotten struct {
 	CharacterID int64  `json:"character_id"`
 	Reason      string `json:"reason"`
+	// KeyIDs are the keys of its personal texts that were destroyed with it, so that
+	// they can be destroyed again where a copy of them comes back.
+	KeyIDs []uuid.UUID `json:"key_ids,omitempty"`
 }
 
 // EventType implements [event.Payload].

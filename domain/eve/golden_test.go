@@ -130,6 +130,7 @@ func TestEveryVersionEverWrittenIsReadable(t *testing.T) {
 		p, err := registry.Decode(event.Event{ID: uuid.New(), Type: name, Stream: event.Character(pilot), Data: data})
 		require.NoError(t, err, file)
 		require.True(t, registry.IsCurrent(p.EventType()))
+		require.Equal(t, p.EventType(), eve.Newest(name))
 	}
 }
 

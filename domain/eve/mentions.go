@@ -29,7 +29,7 @@ func NewMentions() *Mentions { return &Mentions{kinds: map[Section]map[string]Fi
 // times for one. Events of other worlds and tombstones mention nothing.
 func (m *Mentions) OfEvent(e event.Event, found func(Mention)) {
 	var content string
-	switch e.Type {
+	switch Newest(e.Type) {
 	case TypeSectionObserved:
 		content = "value"
 	case TypeJournalRecorded:

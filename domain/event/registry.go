@@ -15,6 +15,35 @@ import (
 // concurrent use.
 type Registry struct {
 	readers map[Type]reader
+	opener  Opener
+}
+
+// SealMark is the only field of an object that stands for a sealed text.
+const SealMark = "$sealed"
+
+// Opener opens what is sealed in an event's value. It fails with [CodeUnavailable] for
+// what may be opened later, and with [CodePoisoned] for what never can be.
+type Opener func(Event) (Event, error)
+
+// OpenWith has sealed values opened before they are decoded. It belongs to the wiring
+// and must be called before the registry is used.
+func (r *Registry) OpenWith(o Opener) { r.opener = o }
+
+// Open is the event with what was sealed in its value opened; see [Opener]. Most
+// values have nothing sealed, and are returned as they are. It fails with
+// [CodeUnavailable] if nobody has the keys.
+func (r *Registry) Open(e Event) (Event, error) {
+	if !bytes.Contains(e.Data, []byte(`"`+SealMark+`"`)) {
+		return e, nil
+	}
+	if r.opener == nil {
+		return e, Errorf(CodeUnavailable, "event %s: it has sealed texts, and there are no keys here", e.Key())
+	}
+	opened, err := r.opener(e)
+	if err != nil {
+		return e, fmt.Errorf("event %s: %w", e.Key(), err)
+	}
+	return opened, nil
 }
 
 // reader decodes one version of a type into the payload of its current version.
@@ -142,12 +171,19 @@ func (r *Registry) Knows(t Type) bool {
 	return ok
 }
 
-// Decode reads the value of an event in its current version. It fails with
-// [CodeNotFound] for a type that is not registered, and with [CodePoisoned] for
-// a value that cannot be read or a tombstone, which has none.
+// Decode reads the value of an event in its current version, opened. It fails with
+// [CodeNotFound] for a type that is not registered, with [CodePoisoned] for
+// a value that cannot be read or a tombstone, which has none, and with
+// [CodeUnavailable] while the keys of sealed texts cannot be had.
 func (r *Registry) Decode(e Event) (Payload, error) {
 	if e.IsTombstone() {
 		return nil, Errorf(CodePoisoned, "event %s: a tombstone has no value to decode", e.Key())
+	}
+	if r.Knows(e.Type) {
+		var err error
+		if e, err = r.Open(e); err != nil {
+			return nil, err
+		}
 	}
 	p, err := r.decode(e.Type, e.Data)
 	if err != nil {

@@ -27,6 +27,10 @@ type Certificate struct {
 	// over all of them in order, a line each.
 	Keys     int64  `json:"keys"`
 	KeysHash string `json:"keys_hash"`
+	// DestroyedTextKeys is how many keys of personal texts the log says were destroyed
+	// with characters that were forgotten. How many of them are still there is among
+	// Stores.
+	DestroyedTextKeys int64 `json:"destroyed_text_keys,omitempty"`
 	// Partitions are what was read of the log.
 	Partitions []ScannedPartition `json:"partitions"`
 	// Stores are the other places that were searched.

@@ -107,7 +107,7 @@ func keptOf(facts []Fact, reasons []Reason) map[uuid.UUID]bool {
 		}
 	}
 	for _, f := range facts {
-		if f.Type == eve.TypeSectionObserved && f.Encoding == eve.EncodingDelta && kept[f.ID] {
+		if eve.Newest(f.Type) == eve.TypeSectionObserved && f.Encoding == eve.EncodingDelta && kept[f.ID] {
 			kept[f.Base] = true
 		}
 	}
@@ -151,7 +151,7 @@ func (p Policies) state(facts []Fact, now time.Time, reasons []Reason) {
 	}
 	last := map[eve.Section]int{}
 	for i, f := range facts {
-		if f.Type != eve.TypeSectionObserved || f.Section == "" {
+		if eve.Newest(f.Type) != eve.TypeSectionObserved || f.Section == "" {
 			continue
 		}
 		if before, is := last[f.Section]; is {

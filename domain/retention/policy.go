@@ -39,7 +39,7 @@ func Classes() []Class { return []Class{ClassHistory, ClassState, ClassForgotten
 // ClassOf is the class of a type of event. Types that this Muster does not know are
 // kept.
 func ClassOf(t event.Type) Class {
-	switch t {
+	switch eve.Newest(t) {
 	case eve.TypeJournalRecorded, eve.TypeJournalClosed,
 		eve.TypeTransactionsRecorded, eve.TypeTransactionsChanged, eve.TypeMiningRecorded, eve.TypeMiningChanged,
 		eve.TypeMailRecorded, eve.TypeMailChanged, eve.TypeContractRecorded, eve.TypeContractChanged:

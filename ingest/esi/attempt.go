@@ -311,11 +311,16 @@ func (a *attempt) record(ctx context.Context, events []event.Event, t taken) err
 // append writes events down and appends them.
 func (a *attempt) append(ctx context.Context, events []event.Event, t taken) error {
 	s := a.syncer
+	// Before they are written down anywhere.
+	events, err := s.seal(ctx, events)
+	if err != nil {
+		return fmt.Errorf("appending for section %s of character %d: %w", a.section.Name, a.character, err)
+	}
 	begun := &pending{Events: events, Next: t.next, FollowUps: t.followUps, Settled: t.settled}
 	if err := s.store.begin(ctx, a.character, a.section.Name, &a.state, begun); err != nil {
 		return err
 	}
-	err := s.door.Append(ctx, events...)
+	err = s.door.Append(ctx, events...)
 	if event.CodeOf(err) == event.CodeInvalid {
 		if err := s.store.commit(ctx, a.character, a.section, a.state.revision, taken{next: a.state}); err != nil {
 			return err

@@ -229,6 +229,10 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 		ctx = finishing
 	}
 	held = nil
+	if events, err = s.seal(ctx, events); err != nil {
+		// Nothing is taken over, so that it is fetched again.
+		return outcome, errors.Join(broken, fmt.Errorf("appending what was fetched apart for section %s of character %d: %w", name, character, err))
+	}
 	if len(events) > 0 {
 		if err := s.door.Append(ctx, events...); err != nil {
 			broken = errors.Join(broken, fmt.Errorf("appending what was fetched apart for section %s of character %d: %w", name, character, err))
@@ -296,7 +300,11 @@ func (s *Syncer) followAll(ctx context.Context, character int64, name eve.Sectio
 
 // release appends what the log did not take when it was fetched.
 func (s *Syncer) release(ctx context.Context, character int64, name eve.Section, held *pending) error {
-	err := s.door.Append(ctx, held.Events...)
+	// What an earlier version held back may not be sealed.
+	events, err := s.seal(ctx, held.Events)
+	if err == nil {
+		err = s.door.Append(ctx, events...)
+	}
 	switch {
 	case event.CodeOf(err) == event.CodeInvalid:
 		// The log will never take them.

@@ -33,7 +33,13 @@ type Logins interface {
 	Park(ctx context.Context, character int64, reason string) error
 }
 
-// Config is what a [Syncer] works with; all but Logger and Now are required.
+// Sealer seals the personal texts of events; [*keyring.Keyring] does.
+type Sealer interface {
+	// Seal returns the events in their order. What is sealed already stays as it is.
+	Seal(ctx context.Context, events ...event.Event) ([]event.Event, error)
+}
+
+// Config is what a [Syncer] works with; all but Sealer, Logger and Now are required.
 type Config struct {
 	// Pool is on a database with the tables of package schema.
 	Pool *pgxpool.Pool
@@ -41,9 +47,13 @@ type Config struct {
 	// what it commits: Pool if nil. All goes through it but what is about to be
 	// appended. Should the database crash, what was committed last is done again: an
 	// append gives the same events.
-	Relaxed    *pgxpool.Pool
-	Client     *transport.Client
-	Appender   Appender
+	Relaxed  *pgxpool.Pool
+	Client   *transport.Client
+	Appender Appender
+	// Sealer is what events pass before they are written down or appended; nil leaves
+	// them as they are. What changed is found before, in the open: that a text is sealed
+	// makes no difference to anything that is compared.
+	Sealer     Sealer
 	Logins     Logins
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
@@ -269,6 +279,14 @@ func (s *Syncer) sync(ctx context.Context, character int64, section Section, spa
 	}
 }
 
+// seal seals the personal texts of events.
+func (s *Syncer) seal(ctx context.Context, events []event.Event) ([]event.Event, error) {
+	if s.config.Sealer == nil || len(events) == 0 {
+		return events, nil
+	}
+	return s.config.Sealer.Seal(ctx, events...)
+}
+
 // tooLong puts a long reading off because the line is.
 func (s *Syncer) tooLong(character int64, section Section) Outcome {
 	at := s.config.Now().Add(backInLine)
@@ -285,7 +303,12 @@ func (s *Syncer) resume(ctx context.Context, character int64, section Section, s
 	s.config.Logger.InfoContext(ctx, "finishing an append that was begun earlier", "character", character, "section", string(section.Name), "events", len(st.pending.Events))
 	t := taken{next: st.pending.Next, followUps: st.pending.FollowUps, settled: st.pending.Settled}
 	t.next.PartsComplete = nil
-	err := s.door.Append(ctx, st.pending.Events...)
+	// What an earlier version wrote down may not be sealed.
+	events, err := s.seal(ctx, st.pending.Events)
+	if err != nil {
+		return st, fmt.Errorf("appending again for section %s of character %d: %w", section.Name, character, err)
+	}
+	err = s.door.Append(ctx, events...)
 	if event.CodeOf(err) == event.CodeInvalid {
 		// The log will never take them: the section is read anew.
 		s.config.Logger.ErrorContext(ctx, "the log refuses an append that was begun earlier; it is dropped",

@@ -16,6 +16,7 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/esi"
+	"github.com/muster-sync/muster/ingest/keyring"
 	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/internal/command"
 )
@@ -161,7 +162,8 @@ const (
 var errUnderWay = errors.New("a section of it is being read")
 
 // Forget takes a character out of everything, as [eve.DecideForget] says: its
-// login, its state, what waits for it, and what the read models show. Syncs that
+// login, its state, what waits for it, what the read models show, and the key without
+// which nobody reads its personal texts in the log any more. Syncs that
 // are under way are waited for, so that nothing of it is appended afterwards; if
 // they take too long it fails with [event.CodeUnavailable] and has changed
 // nothing. Registered again, the character begins anew.
@@ -175,8 +177,9 @@ func (k *Keeper) Forget(ctx context.Context, in ChangeInput) (ChangeResult, erro
 			if err != nil {
 				return nil, err
 			}
-			login, err = k.forget(ctx, tx, in.CharacterID)
-			return events, err
+			var keys []uuid.UUID
+			login, keys, err = k.forget(ctx, tx, in.CharacterID)
+			return naming(events, keys), err
 		})
 		if err == nil {
 			k.giveBack(ctx, login)
@@ -203,25 +206,36 @@ func (k *Keeper) Forget(ctx context.Context, in ChangeInput) (ChangeResult, erro
 	}
 }
 
-// forget removes what ingest keeps of a character.
-func (k *Keeper) forget(ctx context.Context, tx pgx.Tx, character int64) (sso.Grant, error) {
-	login, err := k.takeLogin(ctx, tx, character)
+// naming has the log remember the keys that were destroyed with a character.
+func naming(events []event.Payload, keys []uuid.UUID) []event.Payload {
+	for i, p := range events {
+		if forgotten, is := p.(eve.CharacterForgotten); is {
+			forgotten.KeyIDs = keys
+			events[i] = forgotten
+		}
+	}
+	return events
+}
+
+// forget removes what ingest keeps of a character, and destroys the key of its texts.
+func (k *Keeper) forget(ctx context.Context, tx pgx.Tx, character int64) (login sso.Grant, keys []uuid.UUID, err error) {
+	login, err = k.takeLogin(ctx, tx, character)
 	if err != nil {
-		return login, err
+		return login, nil, err
 	}
 	running, err := k.config.Schedule.DropTx(ctx, tx, character)
 	if err == nil && running > 0 {
 		err = event.Errorf(event.CodeUnavailable, "forgetting character %d: %w; try again in a few seconds", character, errUnderWay)
 	}
 	if err == nil {
-		err = esi.Forget(ctx, tx, character)
+		keys, err = keyring.DestroyTx(ctx, tx, character)
 	}
-	for _, forget := range append(slices.Clone(k.config.Forgetting), forgetSignIns) {
+	for _, forget := range append(slices.Clone(k.config.Forgetting), esi.Forget, forgetSignIns, keyring.ExpireTx) {
 		if err == nil {
 			err = forget(ctx, tx, character)
 		}
 	}
-	return login, err
+	return login, keys, err
 }
 
 // takeLogin removes a login, and returns it if there is somebody to give it back

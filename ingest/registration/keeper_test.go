@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -531,9 +532,13 @@ func TestAForgottenCharacterLeavesNothingAndBeginsAnew(t *testing.T) {
 	}
 	_, err := r.keeper.Forget(t.Context(), registration.ChangeInput{CharacterID: pilot})
 	require.Equal(t, event.CodeInvalid, event.CodeOf(err), "it needs a reason")
-	before := len(r.log.since(0))
+	before, key := len(r.log.since(0)), uuid.New()
+	_, err = r.pool.Exec(t.Context(), `INSERT INTO ingest.text_key (key_id, character_id, wrapped) VALUES ($1, $2, '\x01')`, key, pilot)
+	require.NoError(t, err)
 	require.True(t, r.change("asked for", r.keeper.Forget).Changed)
-	require.Equal(t, []event.Payload{eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for"}, access.MainSet{UserID: "ada"}}, r.log.since(before))
+	require.Equal(t, []event.Payload{eve.CharacterForgotten{CharacterID: pilot, Reason: "asked for", KeyIDs: []uuid.UUID{key}}, access.MainSet{UserID: "ada"}}, r.log.since(before))
+	require.Zero(t, r.count("SELECT count(*) FROM ingest.text_key WHERE wrapped IS NOT NULL"), "its texts cannot be read any more")
+	require.Equal(t, 1, r.count("SELECT count(*) FROM ingest.to_expire"), "its events are removed at once")
 
 	// Every table of ingest with a character in it.
 	rows, err := r.pool.Query(t.Context(), `SELECT table_name FROM information_schema.columns WHERE table_schema = 'ingest' AND column_name = 'character_id'`)
@@ -542,7 +547,8 @@ func TestAForgottenCharacterLeavesNothingAndBeginsAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(tables), 7)
 	for _, table := range tables {
-		if table != "forgotten" {
+		// That it was forgotten, with which key, and what is to be done about it.
+		if !slices.Contains([]string{"forgotten", "text_key", "to_expire"}, table) {
 			require.Zero(t, r.count("SELECT count(*) FROM ingest."+pgx.Identifier{table}.Sanitize()+" WHERE character_id = $1", pilot), table)
 		}
 	}

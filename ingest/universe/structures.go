@@ -36,6 +36,15 @@ func decodeStructure(body []byte, id int64) (esiStructure, error) {
 	return s, nil
 }
 
+// Forget removes which structures a character has seen, within the caller's
+// transaction. What is known of a structure stays: it is about nobody.
+func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM universe.structure_seen WHERE character_id = $1`, character); err != nil {
+		return fmt.Errorf("forgetting which structures character %d has seen: %w", character, err)
+	}
+	return nil
+}
+
 // Waits of structures.
 const (
 	// noLogin is the wait where no character that knows a structure has a login

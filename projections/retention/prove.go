@@ -65,6 +65,7 @@ func (w *Worker) Prove(ctx context.Context) (retention.Certificate, error) {
 		c.Partitions = append(c.Partitions, scanned)
 	}
 	c.Keys, c.KeysHash = int64(len(s.keys)), hashOf(s.keys)
+	c.DestroyedTextKeys = int64(len(s.destroyed))
 	if c.Stores, err = s.stores(ctx); err != nil {
 		return c, err
 	}
@@ -113,6 +114,8 @@ type scan struct {
 	before map[int32]int64
 	// indexed is how many rows the index still has of what tombstones name.
 	indexed int64
+	// destroyed are the keys that the log says were destroyed.
+	destroyed []uuid.UUID
 }
 
 // record is what is held of a record of the log.
@@ -154,6 +157,9 @@ func (s *scan) partition(ctx context.Context, at eventlog.Partition, span eventl
 		if at.Topic == event.TopicEVE && !e.Recorded.After(s.run.At) {
 			s.before[at.ID] = rec.Offset + 1
 		}
+		if err := s.keysOf(e); err != nil {
+			return err
+		}
 		if _, is := e.Stream.CharacterID(); is {
 			stream := string(e.Stream)
 			streams[stream] = append(streams[stream], record{retention.Fact{
@@ -169,6 +175,21 @@ func (s *scan) partition(ctx context.Context, at eventlog.Partition, span eventl
 		s.judge(stream, streams[stream], gone, &out)
 	}
 	return out, s.index(ctx, at, gone)
+}
+
+// keysOf notes the keys that were destroyed with a character.
+func (s *scan) keysOf(e event.Event) error {
+	if e.Type != eve.TypeCharacterForgotten {
+		return nil
+	}
+	p, err := s.worker.Registry.Decode(e)
+	if event.CodeOf(err) == event.CodePoisoned {
+		return nil // It is parked and reported elsewhere.
+	}
+	if forgotten, is := p.(eve.CharacterForgotten); is {
+		s.destroyed = append(s.destroyed, forgotten.KeyIDs...)
+	}
+	return err
 }
 
 // judge holds the records of a stream that have a value against the tombstones and
@@ -266,7 +287,14 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 		}
 		found = append(found, scanned)
 	}
-	return found, nil
+	if s.worker.Keys == nil {
+		return found, nil
+	}
+	alive, err := s.worker.Keys.Alive(ctx, s.destroyed)
+	if err != nil {
+		return nil, err
+	}
+	return append(found, retention.ScannedStore{Name: "postgres: keys of forgotten characters", Found: alive}), nil
 }
 
 // Backlog is what tombstones name and compaction has not removed yet.

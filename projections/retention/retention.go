@@ -79,6 +79,19 @@ type Copies struct {
 	Count func(ctx context.Context, before time.Time) (int64, error)
 }
 
+// Keyring keeps the keys of personal texts; [*keyring.Keyring] does.
+type Keyring interface {
+	// DestroyAgain destroys keys that the log says were destroyed, and tells how many
+	// had come back.
+	DestroyAgain(ctx context.Context, character int64, ids []uuid.UUID) (int, error)
+	// Alive is how many of some keys were not destroyed.
+	Alive(ctx context.Context, ids []uuid.UUID) (int64, error)
+	// Waiting are forgotten characters whose events wait for their tombstones, with the
+	// moment at which they were forgotten, Expired says that they have them.
+	Waiting(ctx context.Context) (map[int64]time.Time, error)
+	Expired(ctx context.Context, done map[int64]time.Time) error
+}
+
 // Config is what a [Worker] needs.
 type Config struct {
 	Policies retention.Policies
@@ -93,6 +106,8 @@ type Config struct {
 	Appender  Appender
 	Views     []View
 	Copies    []Copies
+	// Keys may be nil where no texts are sealed.
+	Keys Keyring
 	// Compact asks the log for a compaction; nil where it does that by itself.
 	Compact func(context.Context) error
 	// PerSecond bounds the tombstones of a second; 0 is 2000.
@@ -101,7 +116,10 @@ type Config struct {
 	Now func() time.Time
 	// Every is the pause between two runs of [Worker.Keep]; 0 is six hours, so that
 	// each partition has its pulse twice a segment.
-	Every  time.Duration
+	Every time.Duration
+	// Look is the pause between two looks of [Worker.Keep] for characters that were
+	// forgotten; 0 is two seconds.
+	Look   time.Duration
 	Logger *slog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
@@ -128,6 +146,9 @@ func New(c Config) *Worker {
 	if c.Every == 0 {
 		c.Every = 6 * time.Hour
 	}
+	if c.Look == 0 {
+		c.Look = 2 * time.Second
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -142,17 +163,14 @@ func New(c Config) *Worker {
 // atOnce is how many tombstones are appended at once.
 const atOnce = 500
 
-// Keep runs now and then until ctx ends. What goes wrong is logged, and tried again
-// at the next run, which goes on with what this one left.
+// Keep runs now and then until ctx ends, and looks after characters that are forgotten
+// at once. What goes wrong is logged, and tried again at the next run, which goes on
+// with what this one left.
 func (w *Worker) Keep(ctx context.Context) error {
 	pause := time.Minute
 	for {
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !w.rest(ctx, pause) {
 			return nil
-		case <-timer.C:
 		}
 		pause = w.Every
 		done, err := w.Run(ctx)
@@ -167,6 +185,37 @@ func (w *Worker) Keep(ctx context.Context) error {
 		default:
 			w.Logger.InfoContext(ctx, "retention enforced", "run", done.RunID, "streams", done.Streams, "touched", done.Touched, "tombstones", done.Tombstones)
 		}
+	}
+}
+
+// rest lets a pause pass, in which it looks after characters that are forgotten. It is
+// false if ctx ended.
+func (w *Worker) rest(ctx context.Context, pause time.Duration) bool {
+	timer, look := time.NewTimer(pause), time.NewTicker(w.Look)
+	defer timer.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return true
+		case <-look.C:
+		}
+		removed, err := w.Forget(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return false
+		case event.CodeOf(err) == event.CodeConflict:
+			// A run is under way elsewhere.
+		case err != nil:
+			w.Logger.WarnContext(ctx, "removing the events of forgotten characters; it is tried again", "error", err)
+			look.Reset(min(pause, time.Minute))
+			continue
+		case removed > 0:
+			w.Logger.InfoContext(ctx, "the events of forgotten characters have tombstones", "tombstones", removed)
+		}
+		look.Reset(w.Look)
 	}
 }
 
@@ -302,6 +351,9 @@ func sweepID() uuid.UUID { return uuid.NewSHA1(event.Namespace, []byte("retentio
 // expire removes what may go of a stream.
 func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retention.Fact, now time.Time, aged map[event.Stream]bool, done *retention.Completed) error {
 	done.Streams++
+	if err := w.destroyKeys(ctx, stream, facts); err != nil {
+		return err
+	}
 	expired := w.Policies.Expire(facts, now)
 	var tombstones []event.Event
 	var journal []retention.Fact

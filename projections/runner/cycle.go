@@ -140,6 +140,10 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 	}
 	if !bare && !slices.Contains(f.projection.Bare, e.Type) {
 		recorded.Payload, err = f.registry.Decode(e)
+		if event.CodeOf(err) == event.CodeUnavailable {
+			// The keys of its texts cannot be had now: the event is good, and is read again.
+			return fmt.Errorf("reading the event at %s: %w", position, err)
+		}
 		if err != nil {
 			return f.park(p, recorded, err)
 		}

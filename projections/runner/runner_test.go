@@ -319,6 +319,31 @@ func TestParksARecordThatIsNoEvent(t *testing.T) {
 	require.Contains(t, parked[0].Reason, string(typeCounted))
 }
 
+// That keys are away for a while is no fault of an event: it waits, and is not parked.
+func TestASealedEventWaitsForItsKey(t *testing.T) {
+	w := newWorld(t)
+	var away atomic.Int32
+	away.Store(3)
+	w.registry.OpenWith(func(e event.Event) (event.Event, error) {
+		if away.Add(-1) >= 0 {
+			return e, event.Errorf(event.CodeUnavailable, "the keys are away")
+		}
+		e.Data = []byte(`{"n":5}`)
+		return e, nil
+	})
+	w.run(t, w.bound("postgres"))
+	e, err := event.New(uuid.New(), event.Character(5), "test", time.Now(), counted{})
+	require.NoError(t, err)
+	e.Data = []byte(`{"n":{"$sealed":"x"}}`)
+	require.NoError(t, w.appender.Append(t.Context(), e))
+	w.append(t, event.Character(5), 6)
+	w.eventually(t, "postgres", 2, 11)
+	require.Negative(t, away.Load())
+	parked, err := w.control.ParkedEvents(t.Context(), "tally")
+	require.NoError(t, err)
+	require.Empty(t, parked)
+}
+
 func TestUnknownTypesArePassedOver(t *testing.T) {
 	w := newWorld(t)
 	w.run(t, w.bound("postgres"))

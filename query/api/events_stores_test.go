@@ -55,7 +55,7 @@ func TestEveryEventOfTheRealLogIsFoundAndReadAgain(t *testing.T) {
 	require.Contains(t, s.get("/v1/events/"+found.ID.String()).text, `"value":100`)
 	stream := s.get("/v1/streams/eve:character:5").text
 	require.Contains(t, stream, `"events":5,`)
-	require.Contains(t, stream, `"muster.eve.section.observed.v1":2`)
+	require.Contains(t, stream, `"muster.eve.section.observed.v2":2`)
 	s.requireProblem(s.get("/v1/streams/eve:character:6"), http.StatusNotFound, "eve:character:6")
 
 	// By the index, and the same where it was asked before the index came that far.
