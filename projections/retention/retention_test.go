@@ -96,7 +96,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.EventIndex()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -178,13 +178,14 @@ func (o *organisation) config(days int) worker.Config {
 	return worker.Config{
 		Policies: policies, Pool: o.pool, Log: o.reader, Registry: o.registry, Appender: o.appender,
 		Index:   chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
-		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName},
+		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				return pgviews.RecordsBefore(ctx, o.pool, generation(ctx, pgviews.CharactersName), at)
 			}},
 			{Name: "clickhouse: wallet_journal", Before: wallet.EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
+			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
 		},
 		Compact: func(context.Context) error {
 			o.broker.Compact()

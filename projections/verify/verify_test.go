@@ -79,7 +79,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps(), chviews.Records()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
