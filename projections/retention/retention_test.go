@@ -150,7 +150,7 @@ func (o *organisation) verified() {
 	}
 	report, err := verify.Run(o.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: 100,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewFacts(o.conn), verify.NewEventIndex(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewFacts(o.conn), verify.NewRecords(o.conn), verify.NewEventIndex(o.conn))
 	require.NoError(o, err)
 	require.Zero(o, report.Count, "%+v", report.Differences)
 }
@@ -327,6 +327,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	for _, table := range []string{"transactions", "mining", "skill_points"} {
 		require.Equal(t, 9, o.rows(chviews.FactsName, "SELECT count() FROM %s."+table+" FINAL"), table)
 	}
+	for table, want := range map[string]int{"contracts": 9, "mails": 9 + 1, "notifications": 9} {
+		require.Equal(t, want, o.rows(chviews.RecordsName, "SELECT count() FROM %s."+table+" FINAL"), table)
+	}
 	_, before := o.scan()
 
 	metrics := prometheus.NewRegistry()
@@ -373,6 +376,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.transactions FINAL"))
 	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.mining FINAL"))
 	require.Equal(t, 6, o.rows(chviews.FactsName, "SELECT count() FROM %s.skill_points FINAL"), "what was replaced within the time that is kept stays")
+	for table, want := range map[string]int{"contracts": 3, "mails": 3 + 1, "notifications": 9} {
+		require.Equal(t, want, o.rows(chviews.RecordsName, "SELECT count() FROM %s."+table+" FINAL"), table)
+	}
 	o.verified()
 	o.replayed()
 	o.verified()
