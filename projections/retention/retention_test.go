@@ -570,5 +570,5 @@ func TestWhatIsStillThereIsFound(t *testing.T) {
 		notExpired += p.NotExpired
 	}
 	require.Equal(t, int64(6), notExpired, "of a day of ten days ago five kinds of events, and the amendment of the mail")
-	require.Equal(t, notExpired+4+1+2, out.Found, "and the rows that came from them: records, an entry, a trade and a line of mining")
+	require.Equal(t, notExpired+4+1+2+2, out.Found, "and the rows that came from them: records, an entry, a trade and a line of mining, a contract and a mail")
 }

@@ -91,7 +91,13 @@ func (o *Records) Apply(e event.Recorded, p event.Payload) error {
 	return nil
 }
 
-func inMillis(t time.Time) string { return t.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano) }
+// inMillis is a moment as the tables hold it: none lies before the first one.
+func inMillis(t time.Time) string {
+	if first := time.Unix(0, 0); t.Before(first) {
+		t = first
+	}
+	return t.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+}
 
 // inSeconds is a moment as the tables hold it: what is not told is the first one.
 func inSeconds(t time.Time) int64 { return max(0, t.Unix()) }

@@ -127,6 +127,9 @@ type world struct {
 	found      postgres.FindingFilter
 	journal    clickhouse.JournalFilter
 	wallet     clickhouse.WalletQuery
+	wallets    []clickhouse.WalletQuery
+	measure    clickhouse.Measure
+	limit      int
 	options    anvil.Options
 	observed   *anvil.Observed
 	declared   api.DeclareInput
@@ -422,6 +425,28 @@ func (w *world) Journal(ctx context.Context, f clickhouse.JournalFilter) ([]clic
 func (w *world) Analyse(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error) {
 	w.wallet = q
 	return w.figures, w.enter(ctx)
+}
+
+// Totals implements [api.Wallets].
+func (w *world) Totals(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error) {
+	w.wallets = append(w.wallets, q)
+	if len(w.wallets)%2 == 0 {
+		// Before there was something else.
+		return []clickhouse.WalletFigures{{WalletGroup: clickhouse.WalletGroup{RefType: "gone"}, Income: decimal.New(5, -2), Net: decimal.New(5, -2), Entries: 1}}, w.enter(ctx)
+	}
+	return w.figures, w.enter(ctx)
+}
+
+// Top implements [api.Wallets].
+func (w *world) Top(ctx context.Context, q clickhouse.WalletQuery, by clickhouse.Measure, limit int) ([]clickhouse.WalletFigures, clickhouse.WalletFigures, error) {
+	w.wallet, w.measure, w.limit = q, by, limit
+	return w.figures, clickhouse.WalletFigures{Entries: 9}, w.enter(ctx)
+}
+
+// Distribution implements [api.Wallets].
+func (w *world) Distribution(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletDistribution, error) {
+	w.wallet = q
+	return []clickhouse.WalletDistribution{{WalletGroup: clickhouse.WalletGroup{CounterpartyID: 7, Direction: "income"}, Entries: 2, Sum: decimal.New(3, 0), Min: decimal.New(1, 0), Most: decimal.New(2, 0)}}, w.enter(ctx)
 }
 
 // Export yields rows of the topic's columns.

@@ -158,7 +158,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	require.Contains(t, s.get("/v1/characters?name=wayne").text, `"character_id":90000001`)
 	require.Contains(t, s.get("/v1/characters/90000001").text, `{"section":"location","status":"not_consented"`)
 	require.JSONEq(t, `{"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "interval": "month", "tz": "UTC", "group_by": ["corporation"], "items": [
-		{"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "corporation_id": 98000001, "income": "150.00", "expense": "0.05", "net": "149.95", "entries": 2, "closing_balance": "1149.95"}]}`,
+		{"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "corporation_id": 98000001, "income": "150.00", "expense": "0.05", "net": "149.95", "tax": "0.00", "entries": 2, "closing_balance": "1149.95"}]}`,
 		s.get("/v1/analytics/wallet?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&interval=month&group_by=corporation").text)
 
 	s.eventually("/v1/anvil/acme/findings", func(b map[string]any) bool { items, _ := b["items"].([]any); return len(items) == 1 })
