@@ -71,7 +71,7 @@ func TestSessionsThatAreToldWereSo(t *testing.T) {
 			last = max(last, p.Logins)
 		}
 		if first > 0 {
-			require.EqualValues(rt, last-first+1, int64(len(told))+missed, "each login since the first that was seen is told or counted as missed")
+			require.Equal(rt, last-first+1, int64(len(told))+missed, "each login since the first that was seen is told or counted as missed")
 		}
 		var before time.Time
 		for _, s := range told {

@@ -140,8 +140,8 @@ func (f *presenceFold) flush() error {
 	if counted {
 		f.heat.Missed += missed
 	}
-	for cell, groups := range online {
-		for g := range groups {
+	for cell := range online {
+		for g := range online[cell] {
 			f.cells.groups[g][cell].Characters++
 		}
 	}
