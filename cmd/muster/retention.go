@@ -54,7 +54,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 	c := worker.Config{
 		Policies: policies, Pool: s.pool, Log: s.reader, Registry: s.registry, Appender: appender, Control: s.control,
 		Index:     chviews.NewEventIndexReader(s.clickhouse, generations, s.control),
-		IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName},
+		IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				g, err := s.control.Live(ctx, pgviews.CharactersName)
@@ -66,6 +66,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			{Name: "clickhouse: wallet_journal", Before: chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
 			{Name: "schemas made by muster replay --into", Before: s.agedInScratches},
+			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
 		},
 		Copies: []worker.Copies{{
 			Name:   "postgres: quarantine",

@@ -28,7 +28,7 @@ const (
 
 // Dimensions lists the dimensions, in the order in which they are shown.
 func Dimensions() []Dimension {
-	return []Dimension{ByCharacter, ByCorporation, ByRefType, ByDirection}
+	return []Dimension{ByCharacter, ByCorporation, ByRefType, ByDirection, ByCounterparty}
 }
 
 // Directions of an entry: one of a negative amount is an expense, any other an
@@ -51,8 +51,9 @@ type WalletQuery struct {
 	Zone    *time.Location
 	GroupBy []Dimension
 
-	CharacterIDs, CorporationIDs []int64
-	RefTypes                     []string
+	// CounterpartyIDs are the parties of entries that are not the character.
+	CharacterIDs, CorporationIDs, CounterpartyIDs []int64
+	RefTypes                                      []string
 }
 
 // WalletGroup is what figures are of. Fields of dimensions that were not asked
@@ -63,6 +64,8 @@ type WalletGroup struct {
 	CorporationID int64
 	RefType       string
 	Direction     string
+	// CounterpartyID is the party of an entry that is not the character; zero for none.
+	CounterpartyID int64
 }
 
 // WalletFigures are the figures of one group in one period. Amounts are ISK with
@@ -75,23 +78,27 @@ type WalletFigures struct {
 	// Income is the sum of what came in, Expense of what went out; both are
 	// positive. Net is their difference. Amounts are after tax, as ESI has them.
 	Income, Expense, Net decimal.Decimal
-	Entries              int64
+	// Tax is what ESI says was taken from entries before their amounts.
+	Tax     decimal.Decimal
+	Entries int64
 	// ClosingBalance is what the wallets of the group held at the end of the
-	// period; nil before the first known balance, and when grouped by ref type or
-	// direction, which have no balance. See [WalletReader.Analyse].
+	// period; nil before the first known balance, and when grouped by ref type,
+	// direction or counterparty, which have no balance. See [WalletReader.Analyse].
 	ClosingBalance *decimal.Decimal
 }
 
 // sums are the figures of a group in a period, as ClickHouse answers.
 type sums struct {
-	Bucket        uint32          `ch:"bucket"`
-	CharacterID   int64           `ch:"character_id"`
-	CorporationID int64           `ch:"corporation_id"`
-	RefType       string          `ch:"ref_type"`
-	Direction     string          `ch:"direction"`
-	Income        decimal.Decimal `ch:"income"`
-	Expense       decimal.Decimal `ch:"expense"`
-	Entries       uint64          `ch:"entries"`
+	Bucket         uint32          `ch:"bucket"`
+	CharacterID    int64           `ch:"character_id"`
+	CorporationID  int64           `ch:"corporation_id"`
+	RefType        string          `ch:"ref_type"`
+	Direction      string          `ch:"direction"`
+	CounterpartyID int64           `ch:"counterparty_id"`
+	Income         decimal.Decimal `ch:"income"`
+	Expense        decimal.Decimal `ch:"expense"`
+	Tax            decimal.Decimal `ch:"tax_sum"`
+	Entries        uint64          `ch:"entries"`
 }
 
 // change is by how much the balance of a group differs from the period before.
@@ -112,39 +119,23 @@ type change struct {
 // for 30 days only. Where there is an entry it is preferred even if a balance was
 // seen later: ESI serves balances from a cache of its own, so only the journal
 // fits its entries exactly. In groups of corporations a character counts for the
-// one it is in at the end of the period; the filter of ref types does not touch
-// balances.
+// one it is in at the end of the period; the filters of ref types and counterparties
+// do not touch balances.
 //
 // It fails with [event.CodeInvalid] for a range, interval or dimension that
 // cannot be, or if the answer would have more than [MaxBuckets] periods or
 // [MaxFigures] figures or go over the [DefaultBudget], and with [event.CodeUnavailable] if the projection or
 // ClickHouse is not there.
 func (r *WalletReader) Analyse(ctx context.Context, q WalletQuery) ([]WalletFigures, error) {
-	if q.Zone == nil {
-		q.Zone = time.UTC
-	}
-	for i, d := range q.GroupBy {
-		if !slices.Contains(Dimensions(), d) {
-			return nil, event.Errorf(event.CodeInvalid, "group_by %q: must be one or several of %v", d, Dimensions())
-		}
-		if slices.Contains(q.GroupBy[:i], d) {
-			return nil, event.Errorf(event.CodeInvalid, "group_by names %q twice", d)
-		}
-	}
-	bounds, err := Bounds(q.From, q.To, q.Interval, q.Zone)
+	a, err := r.begin(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	database, err := r.database(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a := analysis{WalletQuery: q, bounds: bounds, database: database}
 	ctx = r.budget.within(ctx)
 
 	var flows []sums
 	parameters := &query{}
-	sql := a.flowsSQL(parameters)
+	sql := a.flowsSQL(parameters, fmt.Sprintf("LIMIT %d", MaxFigures+1))
 	if err := r.conn.Select(ctx, &flows, sql, parameters.arguments...); err != nil {
 		return nil, r.budget.error("summing up wallet journals", err)
 	}
@@ -159,6 +150,22 @@ func (r *WalletReader) Analyse(ctx context.Context, q WalletQuery) ([]WalletFigu
 	return a.figures(flows, changes)
 }
 
+// begin checks a question and makes out its periods.
+func (r *WalletReader) begin(ctx context.Context, q WalletQuery) (analysis, error) {
+	if q.Zone == nil {
+		q.Zone = time.UTC
+	}
+	if err := checkDimensions(q.GroupBy, Dimensions()); err != nil {
+		return analysis{}, err
+	}
+	bounds, err := Bounds(q.From, q.To, q.Interval, q.Zone)
+	if err != nil {
+		return analysis{}, err
+	}
+	database, err := r.database(ctx)
+	return analysis{WalletQuery: q, bounds: bounds, database: database}, err
+}
+
 // analysis is one question with its periods.
 type analysis struct {
 	WalletQuery
@@ -169,7 +176,7 @@ type analysis struct {
 
 // hasBalance tells whether the groups have a balance of their own.
 func (a analysis) hasBalance() bool {
-	return !slices.Contains(a.GroupBy, ByRefType) && !slices.Contains(a.GroupBy, ByDirection)
+	return !a.by(ByRefType) && !a.by(ByDirection) && !a.by(ByCounterparty)
 }
 
 func (a analysis) by(d Dimension) bool { return slices.Contains(a.GroupBy, d) }
@@ -209,13 +216,28 @@ func (a analysis) dimension(d Dimension, expression, neutral string) string {
 	return neutral
 }
 
-func (a analysis) flowsSQL(q *query) string {
+// counterparty is the party of an entry that is not the character.
+const counterparty = "if(first_party_id = character_id, second_party_id, first_party_id)"
+
+// flowsSQL sums up entries by group and period; ending orders and bounds the sums.
+func (a analysis) flowsSQL(q *query, ending string) string {
+	entries := a.entriesSQL(q)
+	return fmt.Sprintf(`SELECT roundDown(toUnixTimestamp(date), %s) AS bucket, character_id, corporation_id, ref_type, direction, counterparty_id,
+			sumIf(amount, amount > 0) AS income, -sumIf(amount, amount < 0) AS expense, sum(tax) AS tax_sum, toUInt64(count()) AS entries
+		FROM (%s) GROUP BY bucket, character_id, corporation_id, ref_type, direction, counterparty_id %s`+finalByPartition, a.starts(), entries, ending)
+}
+
+// entriesSQL are the entries that a question is about, with the fields that it groups by.
+func (a analysis) entriesSQL(q *query) string {
 	where := []string{"date >= " + q.moment(a.bounds[0]), "date < " + q.moment(a.bounds[len(a.bounds)-1])}
 	if len(a.CharacterIDs) > 0 {
 		where = append(where, "character_id IN "+q.integers(a.CharacterIDs))
 	}
 	if len(a.RefTypes) > 0 {
 		where = append(where, "ref_type IN "+q.texts(a.RefTypes))
+	}
+	if len(a.CounterpartyIDs) > 0 {
+		where = append(where, counterparty+" IN "+q.integers(a.CounterpartyIDs))
 	}
 	join, filter, corporation := "", "", "toInt64(0)"
 	if a.needsCorporation() {
@@ -225,17 +247,15 @@ func (a analysis) flowsSQL(q *query) string {
 			filter = "WHERE m.corporation_id IN " + q.integers(a.CorporationIDs)
 		}
 	}
-	return fmt.Sprintf(`SELECT roundDown(toUnixTimestamp(j.date), %s) AS bucket,
-			%s AS character_id, %s AS corporation_id, %s AS ref_type, %s AS direction,
-			sumIf(j.amount, j.amount > 0) AS income, -sumIf(j.amount, j.amount < 0) AS expense, count() AS entries
-		FROM (SELECT character_id, date, toDateTime64(date, 3, 'UTC') AS at, ref_type, amount FROM %s.wallet_journal FINAL WHERE %s) AS j
-		%s %s GROUP BY bucket, character_id, corporation_id, ref_type, direction LIMIT %d`+finalByPartition,
-		a.starts(),
+	return fmt.Sprintf(`SELECT j.date AS date, j.amount AS amount, j.tax AS tax, %s AS character_id, %s AS corporation_id, %s AS ref_type, %s AS direction, %s AS counterparty_id
+		FROM (SELECT character_id, date, toDateTime64(date, 3, 'UTC') AS at, ref_type, amount, tax, %s AS other FROM %s.wallet_journal FINAL WHERE %s) AS j
+		%s %s`,
 		a.dimension(ByCharacter, "j.character_id", "toInt64(0)"),
 		a.dimension(ByCorporation, corporation, "toInt64(0)"),
 		a.dimension(ByRefType, "toString(j.ref_type)", "''"),
 		a.dimension(ByDirection, "if(j.amount < 0, '"+DirectionExpense+"', '"+DirectionIncome+"')", "''"),
-		a.database, strings.Join(where, " AND "), join, filter, MaxFigures+1)
+		a.dimension(ByCounterparty, "j.other", "toInt64(0)"),
+		counterparty, a.database, strings.Join(where, " AND "), join, filter)
 }
 
 // balancesSQL asks for the changes of balances between periods. Everything
@@ -329,7 +349,7 @@ func (a analysis) figures(flows []sums, changes []change) ([]WalletFigures, erro
 			return nil, fmt.Errorf("BUG: ClickHouse answered with a period that begins at %d, which was not asked for", f.Bucket)
 		}
 		w := &out[groups[f.group()]+at]
-		w.Income, w.Expense, w.Net, w.Entries = f.Income, f.Expense, f.Income.Sub(f.Expense), int64(f.Entries)
+		f.into(w)
 	}
 	for _, c := range changes {
 		at, ok := index[c.Bucket]
@@ -362,7 +382,11 @@ func carry(out []WalletFigures, periods int) {
 }
 
 func (s sums) group() WalletGroup {
-	return WalletGroup{CharacterID: s.CharacterID, CorporationID: s.CorporationID, RefType: s.RefType, Direction: s.Direction}
+	return WalletGroup{CharacterID: s.CharacterID, CorporationID: s.CorporationID, RefType: s.RefType, Direction: s.Direction, CounterpartyID: s.CounterpartyID}
+}
+
+func (s sums) into(w *WalletFigures) {
+	w.Income, w.Expense, w.Net, w.Tax, w.Entries = s.Income, s.Expense, s.Income.Sub(s.Expense), s.Tax, int64(s.Entries)
 }
 
 func (c change) group() WalletGroup {
@@ -371,5 +395,5 @@ func (c change) group() WalletGroup {
 
 func compareGroups(a, b WalletGroup) int {
 	return cmp.Or(cmp.Compare(a.CharacterID, b.CharacterID), cmp.Compare(a.CorporationID, b.CorporationID),
-		cmp.Compare(a.RefType, b.RefType), cmp.Compare(b.Direction, a.Direction))
+		cmp.Compare(a.RefType, b.RefType), cmp.Compare(b.Direction, a.Direction), cmp.Compare(a.CounterpartyID, b.CounterpartyID))
 }

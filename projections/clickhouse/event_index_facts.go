@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -119,16 +120,23 @@ func (r *FactReader) RecordsBefore(ctx context.Context, before time.Time) ([]ret
 	if err != nil {
 		return nil, err
 	}
+	return agedRows(ctx, r.conn, database, before, "transactions", "mining")
+}
+
+// agedRows are the characters with rows of days before that of a moment, in tables.
+func agedRows(ctx context.Context, conn driver.Conn, database string, before time.Time, tables ...string) ([]retention.Aged, error) {
 	q := &query{}
-	of := func(table string) string {
-		return "SELECT character_id, log_partition, log_offset FROM " + database + "." + table + " WHERE day < toDate(toDateTime(" + q.integer(max(0, before.Unix())) + ", 'UTC'))"
+	var parts []string
+	for _, table := range tables {
+		parts = append(parts, "SELECT character_id, log_partition, log_offset FROM "+database+"."+table+" WHERE day < toDate(toDateTime("+q.integer(max(0, before.Unix()))+", 'UTC'))")
 	}
-	rows, err := r.conn.Query(ctx, "SELECT character_id, toInt64(count()), any(log_partition), max(log_offset) FROM ("+of("transactions")+" UNION ALL "+of("mining")+
+	doing := "looking for old " + strings.Join(tables, " and ")
+	rows, err := conn.Query(ctx, "SELECT character_id, toInt64(count()), any(log_partition), max(log_offset) FROM ("+strings.Join(parts, " UNION ALL ")+
 		") GROUP BY character_id ORDER BY character_id", q.arguments...)
 	if err != nil {
-		return nil, queryError("looking for old trades and mining", err)
+		return nil, queryError(doing, err)
 	}
-	return collectAged(rows, "looking for old trades and mining")
+	return collectAged(rows, doing)
 }
 
 func collectAged(rows driver.Rows, doing string) ([]retention.Aged, error) {

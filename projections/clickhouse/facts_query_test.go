@@ -70,7 +70,7 @@ func (f *factTables) fill(t require.TestingT, ctx testing.TB, copies int, events
 				e.id = uuid.New()
 			}
 			require.NoError(t, batch.Add(runner.Event{
-				Recorded: event.Recorded{Event: event.Event{ID: e.id, Time: e.at, Stream: e.stream}, Position: event.Position{Offset: f.offset}}, Payload: e.payload,
+				Recorded: event.Recorded{Event: event.Event{ID: e.id, Type: e.payload.EventType(), Time: e.at, Stream: e.stream}, Position: event.Position{Offset: f.offset}}, Payload: e.payload,
 			}))
 		}
 		for range copies {

@@ -476,7 +476,7 @@ func (o oracle) group(character, corporation int64, f *fact) clickhouse.WalletGr
 }
 
 func (o oracle) figures() map[string]bool {
-	balances := !slices.Contains(o.GroupBy, clickhouse.ByRefType) && !slices.Contains(o.GroupBy, clickhouse.ByDirection)
+	balances := !slices.Contains(o.GroupBy, clickhouse.ByRefType) && !slices.Contains(o.GroupBy, clickhouse.ByDirection) && !slices.Contains(o.GroupBy, clickhouse.ByCounterparty)
 	type sum struct{ income, expense, entries int64 }
 	flows := map[clickhouse.WalletGroup][]sum{}
 	closings := map[clickhouse.WalletGroup][]*int64{}

@@ -96,7 +96,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.EventIndex()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -150,7 +150,7 @@ func (o *organisation) verified() {
 	}
 	report, err := verify.Run(o.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: 100,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewFacts(o.conn), verify.NewEventIndex(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewFacts(o.conn), verify.NewRecords(o.conn), verify.NewEventIndex(o.conn))
 	require.NoError(o, err)
 	require.Zero(o, report.Count, "%+v", report.Differences)
 }
@@ -178,13 +178,14 @@ func (o *organisation) config(days int) worker.Config {
 	return worker.Config{
 		Policies: policies, Pool: o.pool, Log: o.reader, Registry: o.registry, Appender: o.appender,
 		Index:   chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
-		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName},
+		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				return pgviews.RecordsBefore(ctx, o.pool, generation(ctx, pgviews.CharactersName), at)
 			}},
 			{Name: "clickhouse: wallet_journal", Before: wallet.EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
+			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
 		},
 		Compact: func(context.Context) error {
 			o.broker.Compact()
@@ -326,6 +327,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	for _, table := range []string{"transactions", "mining", "skill_points"} {
 		require.Equal(t, 9, o.rows(chviews.FactsName, "SELECT count() FROM %s."+table+" FINAL"), table)
 	}
+	for table, want := range map[string]int{"contracts": 9, "mails": 9 + 1, "notifications": 9} {
+		require.Equal(t, want, o.rows(chviews.RecordsName, "SELECT count() FROM %s."+table+" FINAL"), table)
+	}
 	_, before := o.scan()
 
 	metrics := prometheus.NewRegistry()
@@ -372,6 +376,9 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.transactions FINAL"))
 	require.Equal(t, 3, o.rows(chviews.FactsName, "SELECT count() FROM %s.mining FINAL"))
 	require.Equal(t, 6, o.rows(chviews.FactsName, "SELECT count() FROM %s.skill_points FINAL"), "what was replaced within the time that is kept stays")
+	for table, want := range map[string]int{"contracts": 3, "mails": 3 + 1, "notifications": 9} {
+		require.Equal(t, want, o.rows(chviews.RecordsName, "SELECT count() FROM %s."+table+" FINAL"), table)
+	}
 	o.verified()
 	o.replayed()
 	o.verified()
@@ -563,5 +570,5 @@ func TestWhatIsStillThereIsFound(t *testing.T) {
 		notExpired += p.NotExpired
 	}
 	require.Equal(t, int64(6), notExpired, "of a day of ten days ago five kinds of events, and the amendment of the mail")
-	require.Equal(t, notExpired+4+1+2, out.Found, "and the rows that came from them: records, an entry, a trade and a line of mining")
+	require.Equal(t, notExpired+4+1+2+2, out.Found, "and the rows that came from them: records, an entry, a trade and a line of mining, a contract and a mail")
 }

@@ -79,7 +79,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps(), chviews.Records()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -131,7 +131,7 @@ func (o *organisation) verify(t *testing.T, percent int) verify.Report {
 	}
 	report, err := verify.Run(t.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn), verify.NewFacts(o.conn), verify.NewFindingSteps(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn), verify.NewFacts(o.conn), verify.NewFindingSteps(o.conn), verify.NewRecords(o.conn))
 	require.NoError(t, err)
 	return report
 }
@@ -233,6 +233,13 @@ func fill(t *testing.T, o *organisation) {
 	more.Items = list(t, `[{"date":"2026-11-01","solar_system_id":30000142,"type_id":1230,"quantity":25}]`)
 	o.append(t, event.Character(5), eve.TransactionsRecorded{Facts: traded}, eve.TransactionsChanged{Facts: corrected}, eve.MiningRecorded{Facts: mined}, eve.MiningChanged{Facts: more},
 		eve.SectionObserved{CharacterID: 5, Section: eve.SectionDetails, Encoding: eve.EncodingFull, FetchedAt: noon, Value: json.RawMessage(`{"name":"Five","corporation_id":98000001}`)})
+	contract := eve.Facts{CharacterID: 5, Section: eve.SectionContracts, Day: "2026-11-01", FetchedAt: noon, Items: list(t, `[{"contract_id":201,"type":"courier","status":"outstanding","issuer_id":5,"assignee_id":6,"date_issued":"2026-11-01T11:00:00Z","reward":5.25},{"contract_id":202,"price":"dear"}]`)}
+	taken := contract
+	taken.Items = list(t, `[{"contract_id":201,"status":"in_progress","acceptor_id":6,"date_accepted":"2026-11-01T11:30:00Z"},{"contract_id":201,"items":[]}]`)
+	killed := eve.Facts{CharacterID: 5, Section: eve.SectionKillmails, Day: "2026-11-01", FetchedAt: noon, Items: list(t, `[{"killmail_id":301,"killmail_time":"2026-11-01T11:00:00Z","solar_system_id":30000142,"victim":{"character_id":5,"ship_type_id":587,"items":[{"item_type_id":34,"quantity_dropped":2}]}},{"killmail_id":302}]`)}
+	notified := eve.Facts{CharacterID: 5, Section: eve.SectionNotifications, Day: "2026-11-01", FetchedAt: noon, Items: list(t, `[{"notification_id":401,"timestamp":"2026-11-01T11:00:00Z","type":"WarDeclared","sender_id":9}]`)}
+	o.append(t, event.Character(5), eve.ContractRecorded{Facts: contract}, eve.ContractChanged{Facts: taken}, eve.KillmailRecorded{Facts: killed}, eve.NotificationRecorded{Facts: notified},
+		eve.SectionObserved{CharacterID: 5, Section: eve.SectionOnline, Encoding: eve.EncodingFull, FetchedAt: noon, Value: json.RawMessage(`{"online":true,"last_login":"2026-11-01T11:00:00Z","logins":7}`)})
 	trained := func(total, level int) json.RawMessage {
 		var skills strings.Builder
 		for i := range 30 {
@@ -278,6 +285,7 @@ func TestFoldOfTheLogEqualsTheReadModels(t *testing.T) {
 	require.Greater(t, report.Rows["event_index"], int64(6000))
 	require.Greater(t, report.Rows["facts"], int64(3+2+3+1))
 	require.EqualValues(t, 1, report.Rows["finding_steps"])
+	require.Greater(t, report.Rows["records"], int64(100))
 
 	sample := o.verify(t, 20)
 	require.Empty(t, sample.Differences)
@@ -340,6 +348,8 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	for _, sql := range []string{"UPDATE actor = 'somebody' WHERE stream = 'eve:org' AND type LIKE '%removed%' AND type LIKE '%skillsetgroup%'", "DELETE WHERE stream = 'eve:user:u1' AND type LIKE '%main%'"} {
 		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+index.Namespace+".event_index "+sql+" SETTINGS mutations_sync = 2"))
 	}
+	records, err := o.control.Live(t.Context(), chviews.RecordsName)
+	require.NoError(t, err)
 	facts, err := o.control.Live(t.Context(), chviews.FactsName)
 	require.NoError(t, err)
 	steps, err := o.control.Live(t.Context(), chviews.FindingStepsName)
@@ -348,11 +358,13 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		facts.Namespace + ".transactions UPDATE unit_price = 6 WHERE transaction_id = 101", facts.Namespace + ".transactions DELETE WHERE transaction_id = 102",
 		facts.Namespace + ".mining UPDATE quantity = 8 WHERE type_id = 1231", facts.Namespace + ".affiliations UPDATE corporation_id = 1 WHERE character_id = 5",
 		facts.Namespace + ".skill_points UPDATE total = 121 WHERE total = 120", steps.Namespace + ".finding_steps UPDATE step = 'resolved' WHERE true",
+		records.Namespace + ".contracts UPDATE reward = 6 WHERE reward = 5.25", records.Namespace + ".killmails DELETE WHERE killmail_id = 301", records.Namespace + ".notifications UPDATE kind = 'x' WHERE notification_id = 401",
+		records.Namespace + ".presence UPDATE logins = 8 WHERE character_id = 5", records.Namespace + ".sync_steps UPDATE class = 'x' WHERE character_id = 5 AND section = 'online'",
 	} {
 		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+sql+" SETTINGS mutations_sync = 2"))
 	}
 	report := o.verify(t, 100)
-	require.EqualValues(t, 31, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 36, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {

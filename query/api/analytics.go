@@ -38,24 +38,27 @@ type WalletFigures struct {
 	CorporationID  *int64    `json:"corporation_id,omitempty" doc:"Only if grouped by corporation: the one at the time of the entry; 0 if none is known."`
 	RefType        *string   `json:"ref_type,omitempty" doc:"Only if grouped by ref_type."`
 	Direction      *string   `json:"direction,omitempty" enum:"income,expense" doc:"Only if grouped by direction."`
+	CounterpartyID *int64    `json:"counterparty_id,omitempty" doc:"Only if grouped by counterparty: the party of the entry that is not the character; 0 for none."`
 	Income         Money     `json:"income" doc:"What came in."`
 	Expense        Money     `json:"expense" doc:"What went out, as a positive amount."`
 	Net            Money     `json:"net" doc:"Income less expense."`
+	Tax            Money     `json:"tax" doc:"What ESI says was taken from entries before their amounts."`
 	Entries        int64     `json:"entries"`
-	ClosingBalance *Money    `json:"closing_balance" doc:"What the wallets held at the end: by the last entry of each, or by the last balance seen where there is no entry. null before the first known balance, and if grouped by ref_type or direction."`
+	ClosingBalance *Money    `json:"closing_balance" doc:"What the wallets held at the end: by the last entry of each, or by the last balance seen where there is no entry. null before the first known balance, and if grouped by ref_type, direction or counterparty."`
 }
 
 type walletInput struct {
 	ProvenanceInput
 
-	From          time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
-	To            time.Time `query:"to" doc:"Exclusive; now if left out."`
-	Interval      string    `query:"interval" enum:"hour,day,week,month,quarter,year" default:"day" doc:"Weeks begin on Monday."`
-	TZ            string    `query:"tz" default:"UTC" maxLength:"100" doc:"IANA name of the time zone whose calendar is meant, such as Europe/Berlin."`
-	GroupBy       []string  `query:"group_by" enum:"character,corporation,ref_type,direction" maxItems:"4" doc:"None, one or several, separated by commas."`
-	CharacterID   []int64   `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
-	CorporationID []int64   `query:"corporation_id" maxItems:"1000" doc:"One or several, separated by commas: entries made while in one of them."`
-	RefType       []string  `query:"ref_type" maxItems:"100" doc:"One or several, separated by commas. Closing balances are those of the whole wallet all the same."`
+	From           time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
+	To             time.Time `query:"to" doc:"Exclusive; now if left out."`
+	Interval       string    `query:"interval" enum:"hour,day,week,month,quarter,year" default:"day" doc:"Weeks begin on Monday."`
+	TZ             string    `query:"tz" default:"UTC" maxLength:"100" doc:"IANA name of the time zone whose calendar is meant, such as Europe/Berlin."`
+	GroupBy        []string  `query:"group_by" enum:"character,corporation,ref_type,direction,counterparty" maxItems:"5" doc:"None, one or several, separated by commas."`
+	CharacterID    []int64   `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
+	CorporationID  []int64   `query:"corporation_id" maxItems:"1000" doc:"One or several, separated by commas: entries made while in one of them."`
+	RefType        []string  `query:"ref_type" maxItems:"100" doc:"One or several, separated by commas. Closing balances are those of the whole wallet all the same."`
+	CounterpartyID []int64   `query:"counterparty_id" maxItems:"1000" doc:"One or several, separated by commas. Closing balances are those of the whole wallet all the same."`
 }
 
 type walletOutput struct {
@@ -67,6 +70,7 @@ func (s *Server) registerAnalytics() {
 		OperationID: "analyse-wallets", Path: "/v1/analytics/wallet", Tags: []string{tagAnalytics}, Summary: "Income, expense and balance over time",
 		Description: "Any range, by the hour to by the year. Intervals without entries are there with zeros, the balance carried forward. The first and the last interval are cut to the range. For a user only the characters that he may open count.",
 	}), s.analyseWallets)
+	s.registerWalletAnalytics()
 }
 
 func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOutput, error) {
@@ -82,7 +86,7 @@ func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOu
 	}
 	q := clickhouse.WalletQuery{
 		From: in.From, To: in.To, Interval: clickhouse.Interval(in.Interval), Zone: zone,
-		CharacterIDs: in.CharacterID, CorporationIDs: in.CorporationID, RefTypes: in.RefType,
+		CharacterIDs: in.CharacterID, CorporationIDs: in.CorporationID, RefTypes: in.RefType, CounterpartyIDs: in.CounterpartyID,
 	}
 	for _, d := range in.GroupBy {
 		q.GroupBy = append(q.GroupBy, clickhouse.Dimension(d))
@@ -115,7 +119,7 @@ func zoneOf(name string) (*time.Location, error) {
 
 func showFigures(f *clickhouse.WalletFigures, by []clickhouse.Dimension) WalletFigures {
 	out := WalletFigures{
-		Start: f.Start, End: f.End, Income: money(f.Income), Expense: money(f.Expense), Net: money(f.Net),
+		Start: f.Start, End: f.End, Income: money(f.Income), Expense: money(f.Expense), Net: money(f.Net), Tax: money(f.Tax),
 		Entries: f.Entries, ClosingBalance: optionalMoney(f.ClosingBalance),
 	}
 	if slices.Contains(by, clickhouse.ByCharacter) {
@@ -129,6 +133,9 @@ func showFigures(f *clickhouse.WalletFigures, by []clickhouse.Dimension) WalletF
 	}
 	if slices.Contains(by, clickhouse.ByDirection) {
 		out.Direction = &f.Direction
+	}
+	if slices.Contains(by, clickhouse.ByCounterparty) {
+		out.CounterpartyID = &f.CounterpartyID
 	}
 	return out
 }

@@ -86,6 +86,9 @@ type Config struct {
 	// Facts and FindingTrends are figures over time, Prices what mined ore is worth.
 	Facts         Facts
 	FindingTrends FindingTrends
+	// RecordFigures are those of contracts, killmails, mails, notifications, presence and
+	// the sync.
+	RecordFigures RecordFigures
 	Prices        Prices
 	Declarer      Declarer
 	// ConsortiumImporter declares what AnVIL has already.
@@ -127,7 +130,7 @@ func (c *Config) validate() error {
 		"SkillSets": c.SkillSets == nil, "SkillSetDefiner": c.SkillSetDefiner == nil,
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
-		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
+		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "RecordFigures": c.RecordFigures == nil, "Prices": c.Prices == nil,
 		"Retention": c.Retention == nil,
 		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -222,6 +225,7 @@ func New(config Config) (*Server, error) {
 	s.registerSkillSets()
 	s.registerUniverse()
 	s.registerAnalytics()
+	s.registerRecordAnalytics()
 	s.registerFactAnalytics()
 	s.registerExports()
 	s.registerOrganisation()

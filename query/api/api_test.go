@@ -134,6 +134,9 @@ type world struct {
 	found      postgres.FindingFilter
 	journal    clickhouse.JournalFilter
 	wallet     clickhouse.WalletQuery
+	wallets    []clickhouse.WalletQuery
+	measure    clickhouse.Measure
+	limit      int
 	options    anvil.Options
 	observed   *anvil.Observed
 	declared   api.DeclareInput
@@ -460,6 +463,28 @@ func (w *world) Analyse(ctx context.Context, q clickhouse.WalletQuery) ([]clickh
 	return w.figures, w.enter(ctx)
 }
 
+// Totals implements [api.Wallets].
+func (w *world) Totals(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error) {
+	w.wallets = append(w.wallets, q)
+	if len(w.wallets)%2 == 0 {
+		// Before there was something else.
+		return []clickhouse.WalletFigures{{WalletGroup: clickhouse.WalletGroup{RefType: "gone"}, Income: decimal.New(5, -2), Net: decimal.New(5, -2), Entries: 1}}, w.enter(ctx)
+	}
+	return w.figures, w.enter(ctx)
+}
+
+// Top implements [api.Wallets].
+func (w *world) Top(ctx context.Context, q clickhouse.WalletQuery, by clickhouse.Measure, limit int) ([]clickhouse.WalletFigures, clickhouse.WalletFigures, error) {
+	w.wallet, w.measure, w.limit = q, by, limit
+	return w.figures, clickhouse.WalletFigures{Entries: 9}, w.enter(ctx)
+}
+
+// Distribution implements [api.Wallets].
+func (w *world) Distribution(ctx context.Context, q clickhouse.WalletQuery) ([]clickhouse.WalletDistribution, error) {
+	w.wallet = q
+	return []clickhouse.WalletDistribution{{WalletGroup: clickhouse.WalletGroup{CounterpartyID: 7, Direction: "income"}, Entries: 2, Sum: decimal.New(3, 0), Min: decimal.New(1, 0), Most: decimal.New(2, 0)}}, w.enter(ctx)
+}
+
 // Export yields rows of the topic's columns.
 func (w *world) Export(ctx context.Context, topic string, f export.Filter, out export.Sink) error {
 	w.export = f
@@ -742,7 +767,7 @@ func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
 func (c *client) config(change ...func(*api.Config)) api.Config {
 	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Facts: trends{}, FindingTrends: trends{}, Prices: trends{}, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Retention: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Facts: trends{}, FindingTrends: trends{}, RecordFigures: trends{}, Prices: trends{}, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Retention: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

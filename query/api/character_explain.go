@@ -127,14 +127,14 @@ type SkillSetExplanation struct {
 	Omitted      int             `json:"steps_omitted" doc:"How many in the middle are left out."`
 }
 
-// answered is an explanation. It is made anew whenever somebody asks.
-type answered[T any] struct{ Body *T }
+// explanation is an answer that explains. It is made anew whenever somebody asks.
+type explanation[T any] struct{ Body *T }
 
 // spanning is what shows more sections of a character than the one that was asked for.
 type spanning interface{ alsoShown() []string }
 
 // alsoShown implements [spanning].
-func (a *answered[T]) alsoShown() []string {
+func (a *explanation[T]) alsoShown() []string {
 	if a != nil {
 		if body, is := any(a.Body).(spanning); is {
 			return body.alsoShown()
@@ -194,7 +194,7 @@ func eveFacts(told []history.Fact) []eve.Fact {
 	return facts
 }
 
-func (s *Server) explainBalance(ctx context.Context, in *explainBalanceInput) (*answered[BalanceExplanation], error) {
+func (s *Server) explainBalance(ctx context.Context, in *explainBalanceInput) (*explanation[BalanceExplanation], error) {
 	if !in.Since.IsZero() && !in.Until.IsZero() && !in.Since.Before(in.Until) {
 		return nil, event.Errorf(event.CodeInvalid, "until: must be after since, %s", in.Since.UTC().Format(time.RFC3339))
 	}
@@ -217,7 +217,7 @@ func (s *Server) explainBalance(ctx context.Context, in *explainBalanceInput) (*
 	for _, b := range x.Breaks {
 		out.Breaks = append(out.Breaks, showBreak(b))
 	}
-	return &answered[BalanceExplanation]{out}, nil
+	return &explanation[BalanceExplanation]{out}, nil
 }
 
 // unlessMissing is an error of the domain as the API tells it: what cannot be read is
@@ -229,7 +229,7 @@ func unlessMissing(err error) error {
 	return internal(err)
 }
 
-func (s *Server) explainAsset(ctx context.Context, in *explainAssetInput) (*answered[AssetExplanation], error) {
+func (s *Server) explainAsset(ctx context.Context, in *explainAssetInput) (*explanation[AssetExplanation], error) {
 	sections, hidden := []eve.Section{}, []string{}
 	for _, section := range eve.AssetSections() {
 		seen, err := s.sees(ctx, in.ID, section)
@@ -283,10 +283,10 @@ func (s *Server) explainAsset(ctx context.Context, in *explainAssetInput) (*answ
 		}
 		out.Losses = append(out.Losses, shown)
 	}
-	return &answered[AssetExplanation]{out}, nil
+	return &explanation[AssetExplanation]{out}, nil
 }
 
-func (s *Server) explainSkillSet(ctx context.Context, in *explainSkillSetInput) (*answered[SkillSetExplanation], error) {
+func (s *Server) explainSkillSet(ctx context.Context, in *explainSkillSetInput) (*explanation[SkillSetExplanation], error) {
 	set, _, err := s.skillSet(ctx, in.SkillSetID)
 	if err != nil {
 		return nil, err
@@ -325,7 +325,7 @@ func (s *Server) explainSkillSet(ctx context.Context, in *explainSkillSetInput) 
 		})
 		out.Narrative = append(out.Narrative, inWords(lack.Step.Words, names))
 	}
-	return &answered[SkillSetExplanation]{out}, nil
+	return &explanation[SkillSetExplanation]{out}, nil
 }
 
 // definitionsOf are the facts about a skill set. For somebody who does not see those that

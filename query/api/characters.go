@@ -51,6 +51,9 @@ type Sections interface {
 type Wallets interface {
 	Journal(context.Context, clickhouse.JournalFilter) ([]clickhouse.JournalEntry, error)
 	Analyse(context.Context, clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error)
+	Totals(context.Context, clickhouse.WalletQuery) ([]clickhouse.WalletFigures, error)
+	Top(ctx context.Context, q clickhouse.WalletQuery, by clickhouse.Measure, limit int) (top []clickhouse.WalletFigures, total clickhouse.WalletFigures, err error)
+	Distribution(context.Context, clickhouse.WalletQuery) ([]clickhouse.WalletDistribution, error)
 }
 
 // Character is a character in a list.

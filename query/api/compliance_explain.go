@@ -68,7 +68,7 @@ func (s *Server) registerComplianceExplanation() {
 	}, s.explainCompliance)
 }
 
-func (s *Server) explainCompliance(ctx context.Context, in *explainComplianceInput) (*answered[ComplianceExplanation], error) {
+func (s *Server) explainCompliance(ctx context.Context, in *explainComplianceInput) (*explanation[ComplianceExplanation], error) {
 	found, err := s.config.Compliance.ComplianceOfUsers(ctx, postgres.ComplianceFilter{Audience: audience(ctx), UserID: in.UserID, Limit: 1})
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s *Server) explainCompliance(ctx context.Context, in *explainComplianceInp
 		viewer = v.UserID
 	}
 	out.show(x.For(viewer, opens))
-	return &answered[ComplianceExplanation]{out}, nil
+	return &explanation[ComplianceExplanation]{out}, nil
 }
 
 // opens tells which characters who asks may open.

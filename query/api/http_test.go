@@ -212,7 +212,7 @@ func TestWalletAnalyticsAreAskedAsSaid(t *testing.T) {
 	require.Equal(t, []int64{3}, q.CorporationIDs)
 	require.JSONEq(t, `{"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z", "interval": "quarter", "tz": "Europe/Berlin", "group_by": ["direction", "character"],
 		"items": [{"start": "2026-05-01T12:00:00Z", "end": "2026-05-01T13:00:00Z", "character_id": 5, "direction": "income",
-			"income": "1.00", "expense": "2.50", "net": "-1.50", "entries": 3, "closing_balance": "-0.05"}]}`, a.text)
+			"income": "1.00", "expense": "2.50", "net": "-1.50", "tax": "0.00", "entries": 3, "closing_balance": "-0.05"}]}`, a.text)
 
 	for query, why := range map[string]string{
 		"tz=Moon/Crater": "IANA", "tz=Local": "IANA", "tz=../../etc/passwd": "IANA", "interval=fortnight": "interval", "group_by=moon": "group_by", "from=yesterday": "from", "character_id=x": "character_id",
@@ -439,7 +439,7 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 	c := newClient(t)
 	registry := prometheus.NewRegistry()
 	config := api.Config{
-		Authenticator: tokens{}, SignIns: c.world, Tokens: c.world, Characters: c.world, Compliance: c.world, Finder: c.world, Searcher: c.world, Figures: c.world, Wallets: c.world, Facts: trends{}, FindingTrends: trends{}, Prices: trends{}, Exports: c.world, Importer: c.world, Keeper: c.world, Users: c.world, RoleKeeper: c.world, SkillSets: c.world, SkillSetDefiner: c.world, Consortia: consortia{c.world}, Past: c.world, Events: indexed{c.world}, Records: indexed{c.world}, Explainer: explaining{c.world}, Declarer: c.world, ConsortiumImporter: c.world,
+		Authenticator: tokens{}, SignIns: c.world, Tokens: c.world, Characters: c.world, Compliance: c.world, Finder: c.world, Searcher: c.world, Figures: c.world, Wallets: c.world, Facts: trends{}, FindingTrends: trends{}, RecordFigures: trends{}, Prices: trends{}, Exports: c.world, Importer: c.world, Keeper: c.world, Users: c.world, RoleKeeper: c.world, SkillSets: c.world, SkillSetDefiner: c.world, Consortia: consortia{c.world}, Past: c.world, Events: indexed{c.world}, Records: indexed{c.world}, Explainer: explaining{c.world}, Declarer: c.world, ConsortiumImporter: c.world,
 		Sweeper: c.world, Operations: c.world, Retention: c.world, Looks: accessLog{c.world}, AccessLog: accessLog{c.world}, Sharer: c.world, Links: c.world, Gatherer: registry, Registerer: registry,
 	}
 	_, err = api.New(config)

@@ -87,7 +87,8 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 	go func() {
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
 			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
-			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
+			bind(clickhouse.Records(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -101,7 +102,7 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		c.AccessLog, c.Links = characters, characters
 		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
 		c.Facts, c.FindingTrends = clickhouse.NewFactReader(conn, generations, clickhouse.DefaultBudget()), clickhouse.NewFindingTrendReader(conn, generations, clickhouse.DefaultBudget())
-		c.Prices = characters
+		c.RecordFigures, c.Prices = clickhouse.NewRecordReader(conn, generations, clickhouse.DefaultBudget()), characters
 		index := clickhouse.NewEventIndexReader(conn, generations, control)
 		c.Past = history.New(history.NewIndexed(reader, index), registry)
 		c.Events, c.Records = index, reader
@@ -157,7 +158,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 	require.Contains(t, s.get("/v1/characters?name=wayne").text, `"character_id":90000001`)
 	require.Contains(t, s.get("/v1/characters/90000001").text, `{"section":"location","status":"not_consented"`)
 	require.JSONEq(t, `{"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z", "interval": "month", "tz": "UTC", "group_by": ["corporation"], "items": [
-		{"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "corporation_id": 98000001, "income": "150.00", "expense": "0.05", "net": "149.95", "entries": 2, "closing_balance": "1149.95"}]}`,
+		{"start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z", "corporation_id": 98000001, "income": "150.00", "expense": "0.05", "net": "149.95", "tax": "0.00", "entries": 2, "closing_balance": "1149.95"}]}`,
 		s.get("/v1/analytics/wallet?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z&interval=month&group_by=corporation").text)
 
 	s.eventually("/v1/anvil/acme/findings", func(b map[string]any) bool { items, _ := b["items"].([]any); return len(items) == 1 })
