@@ -181,7 +181,8 @@ func (s *stores) projections() []runner.Bound {
 			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk, Bytes: clickhouseBytes},
 		}
 	}
-	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet()), overTime(chviews.EventIndex()), overTime(chviews.Facts()), overTime(chviews.FindingSteps())}
+	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet()), overTime(chviews.EventIndex()), overTime(chviews.Facts()), overTime(chviews.FindingSteps()),
+		overTime(chviews.Organisation())}
 }
 
 // projection is the read model of that name.

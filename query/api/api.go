@@ -87,7 +87,9 @@ type Config struct {
 	Facts         Facts
 	FindingTrends FindingTrends
 	Prices        Prices
-	Declarer      Declarer
+	// OrganisationTrends tell how the organisation stood over time.
+	OrganisationTrends OrganisationTrends
+	Declarer           Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -128,8 +130,9 @@ func (c *Config) validate() error {
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
-		"Retention": c.Retention == nil,
-		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"OrganisationTrends": c.OrganisationTrends == nil,
+		"Retention":          c.Retention == nil,
+		"Gatherer":           c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
@@ -220,6 +223,7 @@ func New(config Config) (*Server, error) {
 	s.registerUniverse()
 	s.registerAnalytics()
 	s.registerFactAnalytics()
+	s.registerOrganisationAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
 	s.registerUsers()
