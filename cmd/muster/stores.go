@@ -182,7 +182,7 @@ func (s *stores) projections() []runner.Bound {
 		}
 	}
 	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet()), overTime(chviews.EventIndex()), overTime(chviews.Facts()), overTime(chviews.FindingSteps()),
-		overTime(chviews.Organisation())}
+		overTime(chviews.Organisation()), overTime(chviews.AnVILHistory())}
 }
 
 // projection is the read model of that name.

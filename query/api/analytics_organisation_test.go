@@ -196,7 +196,7 @@ func TestHowTheOrganisationStoodComesFromTheRealStores(t *testing.T) {
 	require.Contains(t, s.eventually("/v1/analytics/compliance"+span, first("users", 2)), `"users":2,"compliant":1,"non_compliant":1,"without_main":1,"never_registered":0,"login_lost":0,`+
 		`"became_compliant":1,"became_non_compliant":0,"arrived":2,"left":0,"median_seconds":3600,"p90_seconds":3600`)
 	require.Contains(t, s.eventually("/v1/analytics/compliance"+span+"&corporation_id=98000001", first("users", 1)), `"compliant":1`)
-	require.Contains(t, s.eventually("/v1/analytics/compliance/open?as_of=2026-03-01T10:30:00Z", first("corporation_id", 0)), `"causes":"never_registered"`)
+	require.Contains(t, s.eventually("/v1/analytics/compliance/open?as_of=2026-03-01T10:30:00Z", first("corporation_id", 98000001)), `"causes":"never_registered"`)
 	require.Contains(t, s.eventually("/v1/analytics/skill-sets"+span+"&group_by=corporation", first("passed", 1)), `"skill_set_name":"Gunners","corporation_id":98000001,"characters":1,"passed":1,"recommended":1,"gained_by_character":1`)
 	require.Contains(t, s.eventually("/v1/analytics/access-log"+span+"&group_by=owner", first("looks", 3)), `"owner":"ada","looks":3,"entries":1,"viewers":1,"owners":1,"characters":1`)
 }

@@ -89,7 +89,9 @@ type Config struct {
 	Prices        Prices
 	// OrganisationTrends tell how the organisation stood over time.
 	OrganisationTrends OrganisationTrends
-	Declarer           Declarer
+	// AnVILTrends tell how sweeps and audits went over time.
+	AnVILTrends AnVILTrends
+	Declarer    Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -130,9 +132,9 @@ func (c *Config) validate() error {
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "Prices": c.Prices == nil,
-		"OrganisationTrends": c.OrganisationTrends == nil,
-		"Retention":          c.Retention == nil,
-		"Gatherer":           c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"OrganisationTrends": c.OrganisationTrends == nil, "AnVILTrends": c.AnVILTrends == nil,
+		"Retention": c.Retention == nil,
+		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
@@ -224,6 +226,7 @@ func New(config Config) (*Server, error) {
 	s.registerAnalytics()
 	s.registerFactAnalytics()
 	s.registerOrganisationAnalytics()
+	s.registerAnVILAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
 	s.registerUsers()
