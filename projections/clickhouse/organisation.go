@@ -74,6 +74,7 @@ type mainRow struct {
 type listedRow struct {
 	placed
 
+	user                   string
 	character, corporation int64
 	at                     time.Time
 }
@@ -160,7 +161,7 @@ func (b *organisationBatch) Add(e runner.Event) error {
 	case access.CharactersListed:
 		for _, c := range p.Characters {
 			if c.CorporationID > 0 {
-				b.listed = append(b.listed, listedRow{placeOf(e), c.CharacterID, c.CorporationID, storable(e.Time)})
+				b.listed = append(b.listed, listedRow{placeOf(e), p.UserID, c.CharacterID, c.CorporationID, storable(e.Time)})
 			}
 		}
 	case access.DataViewed:
@@ -293,10 +294,10 @@ func (b *organisationBatch) Inserts() []runner.Insert {
 				column(rows, func(r *mainRow) int64 { return r.character }),
 			}
 		}),
-		insertRows("listed", b.listed, "character_id, since, corporation_id", func(r *listedRow) placed { return r.placed }, func(rows []listedRow) []any {
+		insertRows("listed", b.listed, "character_id, since, user_id, corporation_id", func(r *listedRow) placed { return r.placed }, func(rows []listedRow) []any {
 			return []any{
 				column(rows, func(r *listedRow) int64 { return r.character }), column(rows, func(r *listedRow) time.Time { return r.at }),
-				column(rows, func(r *listedRow) int64 { return r.corporation }),
+				column(rows, func(r *listedRow) string { return r.user }), column(rows, func(r *listedRow) int64 { return r.corporation }),
 			}
 		}),
 		insertRows("looks", b.looks, "owner_id, last_at, first_at, viewer_id, viewer_user_id, character_id, section, way, count", func(r *lookRow) placed { return r.placed }, lookColumns),

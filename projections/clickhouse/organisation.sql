@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS {database}.listed
     character_id   Int64 CODEC(ZSTD(1)),
     since          DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
     event_id       UUID CODEC(NONE),
+    -- By whose word.
+    user_id        String CODEC(ZSTD(1)),
     corporation_id Int64 CODEC(ZSTD(1)),
     log_partition  Int32 CODEC(ZSTD(1)),
     log_offset     Int64 CODEC(Delta(8), ZSTD(1))
