@@ -17,6 +17,8 @@ type complianceCommand struct {
 	Check        complianceCheck        `cmd:"" default:"withargs" help:"Check the reports against a file of vectors."`
 	Users        complianceUsers        `cmd:"" help:"How far users have registered their characters."`
 	Corporations complianceCorporations `cmd:"" help:"How far corporations have."`
+	Trend        complianceTrend        `cmd:"" help:"How many users were compliant over time, and how long it took them."`
+	Open         complianceOpen         `cmd:"" help:"Who is not compliant, and since when."`
 }
 
 // Help implements kong's detailed help.
@@ -24,6 +26,8 @@ func (c *complianceCommand) Help() string {
 	return `Examples:
   muster compliance users --compliant no
   muster compliance corporations --output csv
+  muster compliance trend --interval month
+  muster compliance open
   muster compliance --vectors compliance.jsonl`
 }
 

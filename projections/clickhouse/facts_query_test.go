@@ -605,7 +605,7 @@ func TestQuestionsAboutFactsThatCannotBeAnsweredAreRefused(t *testing.T) {
 	}, "figures")
 	small := budget
 	small.Facts = 10
-	refused(small, func(*clickhouse.FactQuery) {}, "filter by character or type")
+	refused(small, func(*clickhouse.FactQuery) {}, "filter, such as by character")
 	small = budget
 	small.Rows = 10
 	refused(small, func(*clickhouse.FactQuery) {}, "reads more than 10 rows: choose a shorter range")
