@@ -3,6 +3,7 @@ package eve_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -59,15 +60,11 @@ func TestLevelsOfADifferenceLaidOverItsBaseAreThoseOfTheWhole(t *testing.T) {
 			}
 			require.Equal(rt, base, *p.Base)
 			got := map[int64]int{}
-			for id, level := range full {
-				got[id] = level
-			}
+			maps.Copy(got, full)
 			for _, id := range levels.Gone {
 				delete(got, id)
 			}
-			for id, level := range levels.Active {
-				got[id] = level
-			}
+			maps.Copy(got, levels.Active)
 			require.Equal(rt, want, got)
 		}
 	})

@@ -189,6 +189,11 @@ func (r *AnVILHistoryReader) Audits(ctx context.Context, q AuditQuery) ([]AuditF
 	if err != nil {
 		return nil, err
 	}
+	return auditFigures(figures, bounds), nil
+}
+
+// auditFigures are the figures of each group, period by period.
+func auditFigures(figures *table[AuditGroup, AuditFigures], bounds []time.Time) []AuditFigures {
 	var out []AuditFigures
 	for _, g := range figures.inOrder(compareAuditGroups) {
 		for i, f := range figures.groups[g] {
@@ -196,7 +201,7 @@ func (r *AnVILHistoryReader) Audits(ctx context.Context, q AuditQuery) ([]AuditF
 			out = append(out, f)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // lastOf takes the values of columns of the last audit.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"time"
@@ -289,9 +290,7 @@ func (r *OrganisationReader) learners(ctx context.Context, database string, q Re
 				// base all the same says nothing of the whole.
 				return nil
 			}
-			for skill, state := range below {
-				has[skill] = state
-			}
+			maps.Copy(has, below)
 		}
 		for _, skill := range lost {
 			delete(has, skill)

@@ -214,7 +214,7 @@ func TestFiguresOfReadinessAgreeWithChecksOfEachMoment(t *testing.T) {
 					}
 				}
 				moment := func(at time.Time, n int) {
-					i := slices.IndexFunc(bounds[1:], func(end time.Time) bool { return at.Before(end) })
+					i := slices.IndexFunc(bounds[1:], at.Before)
 					if at.Before(bounds[0]) || i < 0 {
 						return
 					}

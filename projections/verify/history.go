@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -161,7 +162,7 @@ func (o *Organisation) Apply(e event.Recorded, p event.Payload) error {
 	case access.DataViewed:
 		o.tell(e, "looks"+id, fmt.Sprint(milli(p.FirstAt), " ", milli(p.LastAt), " ", p.OwnerID, " ", p.ViewerID, " ", p.Section, " ", string(p.Way), " ", p.Count))
 	case eve.CharacterForgotten:
-		o.tell(e, "forgettings"+id, fmt.Sprint(milli(e.Time)))
+		o.tell(e, "forgettings"+id, strconv.FormatInt(milli(e.Time), 10))
 		maps.DeleteFunc(o.levels, func(_ string, told entry) bool { return told.stream == e.Stream })
 		return o.model.Apply(e.Event, p)
 	case eve.SectionObserved:
@@ -178,7 +179,7 @@ func (o *Organisation) define(e event.Recorded, p event.Payload) {
 	case eve.SkillSetDefined:
 		var skills, required, recommended []string
 		for _, s := range p.Skills {
-			skills, required, recommended = append(skills, fmt.Sprint(s.TypeID)), append(required, fmt.Sprint(int(s.Required))), append(recommended, fmt.Sprint(int(s.Recommended)))
+			skills, required, recommended = append(skills, strconv.FormatInt(s.TypeID, 10)), append(required, strconv.Itoa(int(s.Required))), append(recommended, strconv.Itoa(int(s.Recommended)))
 		}
 		o.tell(e, "skill_sets"+id, fmt.Sprintf("%d %s true %s [%s] [%s] [%s]", milli(e.Time), p.SkillSetID, p.Name, strings.Join(skills, ","), strings.Join(required, ","), strings.Join(recommended, ",")))
 	case eve.SkillSetRemoved:

@@ -256,8 +256,10 @@ func fill(t *testing.T, o *organisation) {
 		anvil.SweepStarted{SweepID: uuid.UUID{7}, StartedAt: time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC)},
 		anvil.AuditCompleted{SweepID: &uuid.UUID{7}, AuditedAt: time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC), Models: []anvil.ModelAudited{{Model: anvil.ModelAccounts, Audited: 3, Verified: 2, Errors: 1}, {Model: anvil.ModelWorkspaces}}},
 		anvil.SweepStarted{SweepID: uuid.UUID{8}, Models: []anvil.Model{anvil.ModelAccounts}, StartedAt: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC)},
-		anvil.SweepCompleted{SweepID: uuid.UUID{8}, Models: []anvil.Model{anvil.ModelAccounts}, Scope: anvil.Scope{Groups: []string{"g"}}, StartedAt: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC), CompletedAt: time.Date(2026, 11, 1, 15, 0, 1, 0, time.UTC),
-			Covered: map[anvil.Kind]int{anvil.KindAccount: 2}, Calls: 5, Retries: 1, Observed: 2, UnseenCount: 1})
+		anvil.SweepCompleted{
+			SweepID: uuid.UUID{8}, Models: []anvil.Model{anvil.ModelAccounts}, Scope: anvil.Scope{Groups: []string{"g"}}, StartedAt: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC), CompletedAt: time.Date(2026, 11, 1, 15, 0, 1, 0, time.UTC),
+			Covered: map[anvil.Kind]int{anvil.KindAccount: 2}, Calls: 5, Retries: 1, Observed: 2, UnseenCount: 1,
+		})
 	o.settle(t)
 }
 
