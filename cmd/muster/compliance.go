@@ -20,6 +20,8 @@ type complianceCommand struct {
 	Corporations complianceCorporations `cmd:"" help:"How far corporations have."`
 	Groups       complianceGroups       `cmd:"" help:"List compliance groups."`
 	Group        complianceGroup        `cmd:"" help:"Define a compliance group, remove it, or show who is in it."`
+	Trend        complianceTrend        `cmd:"" help:"How many users were compliant over time, and how long it took them."`
+	Open         complianceOpen         `cmd:"" help:"Who is not compliant, and since when."`
 }
 
 // Help implements kong's detailed help.
@@ -29,6 +31,8 @@ func (c *complianceCommand) Help() string {
   muster compliance corporations --output csv
   muster compliance groups
   muster compliance group define Registered --state Member
+  muster compliance trend --interval month
+  muster compliance open
   muster compliance --vectors compliance.jsonl`
 }
 

@@ -63,7 +63,7 @@ func (c *verifyCommand) compare(ctx context.Context, env *environment, s *stores
 	report, err := verify.Run(ctx, verify.Config{
 		Pool: s.pool, ClickHouse: s.clickhouse, Log: log, Registry: s.registry, Control: s.control, Percent: c.Percent,
 		Progress: func(done, total int64) { bar.set("folding", done, total) },
-	}, verify.NewCharacters(s.pool), verify.NewAnVIL(s.pool, s.registry, pgviews.LoadState), verify.NewWallet(s.clickhouse), verify.NewEventIndex(s.clickhouse), verify.NewFacts(s.clickhouse), verify.NewFindingSteps(s.clickhouse), verify.NewRecords(s.clickhouse))
+	}, verify.NewCharacters(s.pool), verify.NewAnVIL(s.pool, s.registry, pgviews.LoadState), verify.NewWallet(s.clickhouse), verify.NewEventIndex(s.clickhouse), verify.NewFacts(s.clickhouse), verify.NewFindingSteps(s.clickhouse), verify.NewRecords(s.clickhouse), verify.NewOrganisation(s.clickhouse), verify.NewAnVILHistory(s.clickhouse))
 	bar.end()
 	if err != nil {
 		return err

@@ -208,7 +208,10 @@ func (s *stores) projections() []runner.Bound {
 			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk, Bytes: clickhouseBytes},
 		}
 	}
-	return []runner.Bound{now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet()), overTime(chviews.EventIndex()), overTime(chviews.Facts()), overTime(chviews.FindingSteps()), overTime(chviews.Records())}
+	return []runner.Bound{
+		now(pgviews.Characters()), now(pgviews.AnVIL()), overTime(chviews.Wallet()), overTime(chviews.EventIndex()), overTime(chviews.Facts()), overTime(chviews.FindingSteps()),
+		overTime(chviews.Records()), overTime(chviews.Organisation()), overTime(chviews.AnVILHistory()),
+	}
 }
 
 // projection is the read model of that name.

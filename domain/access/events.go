@@ -97,7 +97,8 @@ type ListedCharacter struct {
 }
 
 // ComplianceChanged says that a user has become compliant, or is so no more, or that
-// reports consider him from now on, or no more; see [Roster.Compliance]. It is an
+// reports consider him from now on, or no more, or that what there is to be put right is
+// of other kinds; see [Roster.Compliance]. It is an
 // observation of the organisation, made so that its history can be drawn.
 type ComplianceChanged struct {
 	UserID string `json:"user_id"`

@@ -69,6 +69,7 @@ func Register(r *event.Registry) {
 	event.Register[FindingOpened](r)
 	event.Register[FindingChanged](r)
 	event.Register[FindingResolved](r)
+	event.Register[AuditCompleted](r)
 }
 
 func registerDeclarations(r *event.Registry) {

@@ -87,6 +87,9 @@ func samples() []event.Payload {
 		anvil.FindingOpened{Finding: f, Reopened: 1},
 		anvil.FindingChanged{Finding: f, ExpectedBefore: "MEMBER", ObservedBefore: "ADMIN"},
 		anvil.FindingResolved{Finding: f, ResolvedAt: at.Add(time.Hour)},
+		anvil.AuditCompleted{SweepID: &id, AuditedAt: at, Models: []anvil.ModelAudited{
+			{Model: anvil.ModelAccounts, Audited: 5, Verified: 2, Errors: 1, Beyond: 1, Unknown: 1, NotInApp: 3, Ignored: 4, Unlisted: 1},
+		}},
 		anvil.AcceptanceDeclared{Acceptance: anvil.Acceptance{FindingID: id, Reason: "r", Until: at, Expected: "MEMBER", Observed: "ADMIN"}},
 		anvil.AcceptanceWithdrawn{FindingID: id, Reason: "r"},
 	}

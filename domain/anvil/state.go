@@ -116,6 +116,10 @@ func (s *State) Apply(e event.Event, p event.Payload) error {
 	if e.Stream != s.stream {
 		return event.Errorf(event.CodeInvalid, "event %s: it belongs to another stream than %s", e.Key(), s.stream)
 	}
+	if _, is := p.(AuditCompleted); is {
+		// What an audit came to changes nothing that the next one rests on.
+		return nil
+	}
 	f, ok := p.(folded)
 	if !ok {
 		return event.Errorf(event.CodeInvalid, "event %s: a consortium's stream holds no %s", e.Key(), p.EventType())
@@ -245,10 +249,7 @@ func (s *State) Reaction(source string, cause event.Event, p event.Payload) ([]e
 	default:
 		return nil, nil, nil
 	}
-	at := cause.Time
-	if s.latest.After(at) {
-		at = s.latest
-	}
+	at := s.auditedAt(cause)
 	declared := s.Declared()
 	result := Audit(declared, s.Observed(), Options{At: at})
 	payloads := Diff(s.open, Comparison{Stream: s.stream, Declared: declared, Result: result, Marks: s, Reopened: s.reopened, At: at})

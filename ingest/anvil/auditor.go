@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,8 +13,8 @@ import (
 )
 
 // Auditor is the reactor that audits a consortium when a sweep has ended or its
-// declaration has changed, and appends what that says about findings. It must
-// be given the events of the AnVIL topic in order, by one process at a time.
+// declaration has changed, and appends what that says about findings, and what the
+// audit came to. It must be given the events of the AnVIL topic in order, by one process at a time.
 type Auditor struct {
 	latest   LoadState
 	appender Appender
@@ -72,7 +73,11 @@ func (a *Auditor) React(ctx context.Context, e event.Recorded) error {
 	if err != nil {
 		return fmt.Errorf("auditing %s: %w", e.Stream, err)
 	}
-	if err := a.appender.Append(ctx, events...); err != nil {
+	completed, err := state.AuditEvent(Source, e.Event, payload, result)
+	if err != nil {
+		return fmt.Errorf("telling what the audit of %s came to: %w", e.Stream, err)
+	}
+	if err := a.appender.Append(ctx, append(slices.Clone(events), completed)...); err != nil {
 		return fmt.Errorf("appending the findings of %s: %w", e.Stream, err)
 	}
 	for _, f := range events {

@@ -98,6 +98,28 @@ func TestAFindingIsOpenedChangedAndResolved(t *testing.T) {
 	require.Equal(t, []string{"opened: READER"}, react("READER"))
 }
 
+func TestAnAuditSaysWhatItCameToAfterItsFindings(t *testing.T) {
+	bus := declaredSharing(t)
+	auditor := newAuditor(t, bus.load, bus.log)
+	for level, verified := range map[string]int{"READER": 0, "WRITER": 1} {
+		cause := observedSharing(t, bus.log, level)
+		require.NoError(t, auditor.React(t.Context(), cause))
+		last := bus.log.events[len(bus.log.events)-1]
+		require.Equal(t, domain.TypeAuditCompleted, last.Type)
+		require.Equal(t, cause.ID.String(), last.CausationID)
+		p, err := registry().Decode(last)
+		require.NoError(t, err)
+		i := slices.IndexFunc(p.(domain.AuditCompleted).Models, func(m domain.ModelAudited) bool { return m.Model == domain.ModelSharing })
+		require.Equal(t, domain.ModelAudited{Model: domain.ModelSharing, Audited: 1, Verified: verified, Errors: 1 - verified}, p.(domain.AuditCompleted).Models[i])
+		require.NotNil(t, p.(domain.AuditCompleted).SweepID)
+
+		// It leads to no audit itself.
+		before := len(bus.log.events)
+		require.NoError(t, auditor.React(t.Context(), event.Recorded{Event: last}))
+		require.Len(t, bus.log.events, before)
+	}
+}
+
 // A process that died between appending and noting that does it again before the
 // read model shows what it appended.
 func TestAnAuditThatIsRepeatedAppendsTheSameEvents(t *testing.T) {

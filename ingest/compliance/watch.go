@@ -1,5 +1,5 @@
-// Package compliance tells the log when users become compliant and when they are so no
-// more, so that the history of an organisation can be drawn.
+// Package compliance tells the log when users become compliant, when they are so no
+// more and when the reasons become others, so that the history of an organisation can be drawn.
 //
 // A [Watcher] is a reactor: events about users, and about characters that users are said
 // to own, have it look at the read model, and what has changed there becomes an event of
@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,7 +66,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 		return nil, event.Errorf(event.CodeInvalid, "watching compliance needs a pool, a registry, the read model, an appender, a registerer and a logger")
 	}
 	w := &Watcher{config: c, changes: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "muster_compliance_changes_total", Help: "Users that became compliant, or are so no more.",
+		Name: "muster_compliance_changes_total", Help: "Users that became compliant, or are so no more, or have other kinds of things to put right.",
 	}, []string{"compliant"})}
 	if err := c.Registerer.Register(w.changes); err != nil {
 		return nil, fmt.Errorf("registering the metrics of compliance: %w", err)
@@ -132,8 +134,10 @@ func (w *Watcher) concerned(ctx context.Context, e event.Recorded, payload event
 // told is what was last told of a user.
 type told struct {
 	considered, compliant bool
-	eventID               uuid.UUID
-	pending               []byte
+	// faults are the kinds of what there is to be put right, in order.
+	faults  string
+	eventID uuid.UUID
+	pending []byte
 }
 
 // tell appends that a user's compliance has changed, if it has. The event is noted down
@@ -180,7 +184,7 @@ type querier interface {
 
 func (w *Watcher) last(ctx context.Context, q querier, user string) (told, error) {
 	var t told
-	err := q.QueryRow(ctx, `SELECT considered, compliant, event_id, pending FROM ingest.compliance WHERE user_id = $1`, user).Scan(&t.considered, &t.compliant, &t.eventID, &t.pending)
+	err := q.QueryRow(ctx, `SELECT considered, compliant, faults, event_id, pending FROM ingest.compliance WHERE user_id = $1`, user).Scan(&t.considered, &t.compliant, &t.faults, &t.eventID, &t.pending)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return told{}, nil
 	}
@@ -198,7 +202,8 @@ func (w *Watcher) note(ctx context.Context, tx pgx.Tx, user string, before told,
 		change.Considered, change.Compliant = true, standing.Compliant
 		change.Total, change.Unregistered, change.Reasons = standing.Total, standing.Unregistered, standing.Reasons
 	}
-	if change.Considered == before.considered && change.Compliant == before.compliant {
+	faults := faultsOf(change.Reasons)
+	if change.Considered == before.considered && change.Compliant == before.compliant && faults == before.faults {
 		return told{}, nil
 	}
 	content, err := json.Marshal(change)
@@ -206,13 +211,24 @@ func (w *Watcher) note(ctx context.Context, tx pgx.Tx, user string, before told,
 		return told{}, err
 	}
 	t := told{
-		considered: change.Considered, compliant: change.Compliant, pending: content,
-		eventID: event.ObservationID(event.User(user), access.TypeComplianceChanged, before.eventID, fmt.Sprint(change.Considered, change.Compliant)),
+		considered: change.Considered, compliant: change.Compliant, faults: faults, pending: content,
+		eventID: event.ObservationID(event.User(user), access.TypeComplianceChanged, before.eventID, fmt.Sprint(change.Considered, change.Compliant, faults)),
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO ingest.compliance (user_id, considered, compliant, event_id, pending) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (user_id) DO UPDATE SET considered = excluded.considered, compliant = excluded.compliant, event_id = excluded.event_id, pending = excluded.pending`,
-		user, t.considered, t.compliant, t.eventID, t.pending)
+	_, err = tx.Exec(ctx, `INSERT INTO ingest.compliance (user_id, considered, compliant, faults, event_id, pending) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (user_id) DO UPDATE SET considered = excluded.considered, compliant = excluded.compliant, faults = excluded.faults, event_id = excluded.event_id, pending = excluded.pending`,
+		user, t.considered, t.compliant, t.faults, t.eventID, t.pending)
 	return t, err
+}
+
+// faultsOf are the kinds of what there is to be put right, each once and in order. How
+// many characters are concerned is no change that would be told.
+func faultsOf(reasons []access.Reason) string {
+	var faults []string
+	for _, r := range reasons {
+		faults = append(faults, string(r.Fault))
+	}
+	slices.Sort(faults)
+	return strings.Join(slices.Compact(faults), ",")
 }
 
 // append appends what is noted down of a user, if it may not be in the log.

@@ -139,6 +139,29 @@ func TestTheLogIsToldWhenAUserBecomesCompliantAndWhenHeIsSoNoMore(t *testing.T) 
 	require.Contains(t, r.shown, event.Position{Topic: event.TopicAccess, Offset: 6}, "the read model is waited for")
 }
 
+func TestTheLogIsToldWhenTheReasonsBecomeOthers(t *testing.T) {
+	r := newRig(t)
+	stands := func(main *int64, reasons ...access.Reason) {
+		t.Helper()
+		standing := access.UserOf("ada", main, 3, 2)
+		standing.Reasons = reasons
+		r.standing["ada"] = &standing
+		require.NoError(t, r.react(event.User("ada"), access.MainSet{UserID: "ada", CharacterID: main}))
+	}
+	never := access.Reason{CharacterID: 7, Fault: access.FaultNeverRegistered}
+	stands(nil, access.Reason{Fault: access.FaultNoMain}, never)
+	stands(nil, access.Reason{Fault: access.FaultNoMain}, never, access.Reason{CharacterID: 8, Fault: access.FaultNeverRegistered})
+	require.Len(t, r.told(), 1, "another character with the same fault is nothing else")
+	main := new(int64(1))
+	stands(main, never)
+	r.start()
+	stands(main, never)
+	require.Equal(t, []access.ComplianceChanged{
+		{UserID: "ada", Considered: true, Total: 3, Unregistered: 2, Since: at(1), Reasons: []access.Reason{{Fault: access.FaultNoMain}, never}},
+		{UserID: "ada", Considered: true, Total: 3, Unregistered: 2, Since: at(3), Reasons: []access.Reason{never}},
+	}, r.told())
+}
+
 func TestWhatDoesNotConcernComplianceIsNotLookedAt(t *testing.T) {
 	r := newRig(t)
 	require.NoError(t, r.react(event.Character(7), eve.CharacterDisabled{CharacterID: 7}))

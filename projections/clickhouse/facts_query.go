@@ -63,9 +63,9 @@ func (b Budget) error(doing string, err error) error {
 		const tooManyRows, timeout = 158, 159
 		switch refused.Code {
 		case tooManyRows:
-			return event.Errorf(event.CodeInvalid, "%s: the question reads more than %d rows: choose a shorter range, or filter by character or type", doing, b.Rows)
+			return event.Errorf(event.CodeInvalid, "%s: the question reads more than %d rows: choose a shorter range, or filter, such as by character, type, corporation or consortium", doing, b.Rows)
 		case timeout:
-			return event.Errorf(event.CodeInvalid, "%s: the question takes longer than %s: choose a shorter range, a coarser interval, or filter by character or type", doing, b.Time)
+			return event.Errorf(event.CodeInvalid, "%s: the question takes longer than %s: choose a shorter range, a coarser interval, or filter, such as by character, type, corporation or consortium", doing, b.Time)
 		}
 	}
 	return queryError(doing, err)
@@ -73,7 +73,7 @@ func (b Budget) error(doing string, err error) error {
 
 // tooMany is the error of a question that needs more facts than may be folded.
 func (b Budget) tooMany(what string) error {
-	return event.Errorf(event.CodeInvalid, "the answer rests on more than %d %s: choose an earlier end of the range, or filter by character or type", b.Facts, what)
+	return event.Errorf(event.CodeInvalid, "the answer rests on more than %d %s: choose an earlier end of the range, or filter, such as by character, type, corporation or consortium", b.Facts, what)
 }
 
 // FactReader answers questions about what characters traded, mined and learned. It is

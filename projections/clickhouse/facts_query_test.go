@@ -489,7 +489,7 @@ func TestFindingFiguresAgreeWithAFoldOfTheSteps(t *testing.T) {
 			if s.MedianSeconds != nil {
 				median, mean = *s.MedianSeconds, *s.MeanSeconds
 			}
-			got[fmt.Sprintln(s.FindingGroup, s.Start)] = fmt.Sprintln(s.Opened, s.Changed, s.Resolved, s.Open, median, mean, s.End)
+			got[fmt.Sprintln(s.FindingGroup, s.Start)] = fmt.Sprintln(s.Opened, s.Changed, s.Resolved, s.Open, median, mean, shown(s.P90Seconds), s.End)
 		}
 		group := func(s step) (clickhouse.FindingGroup, bool) {
 			g := s.FindingGroup
@@ -565,7 +565,7 @@ func TestFindingFiguresAgreeWithAFoldOfTheSteps(t *testing.T) {
 					}
 					mean /= n
 				}
-				want[fmt.Sprintln(g, bounds[i])] = fmt.Sprintln(s.opened, s.changed, s.resolved, s.open, median, mean, bounds[i+1])
+				want[fmt.Sprintln(g, bounds[i])] = fmt.Sprintln(s.opened, s.changed, s.resolved, s.open, median, mean, percentile(s.took, 90), bounds[i+1])
 			}
 		}
 		require.Equal(rt, want, got)
@@ -605,7 +605,7 @@ func TestQuestionsAboutFactsThatCannotBeAnsweredAreRefused(t *testing.T) {
 	}, "figures")
 	small := budget
 	small.Facts = 10
-	refused(small, func(*clickhouse.FactQuery) {}, "filter by character or type")
+	refused(small, func(*clickhouse.FactQuery) {}, "filter, such as by character")
 	small = budget
 	small.Rows = 10
 	refused(small, func(*clickhouse.FactQuery) {}, "reads more than 10 rows: choose a shorter range")

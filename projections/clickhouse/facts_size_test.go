@@ -41,6 +41,12 @@ func benchmarkSize(b *testing.B, f *factTables, tables []string, statements ...s
 	for _, statement := range statements {
 		require.NoError(b, f.conn.Exec(b.Context(), fmt.Sprintf(statement, f.name, rows)))
 	}
+	measure(b, f, tables...)
+}
+
+// measure tells how many bytes a row of each table takes once it is merged.
+func measure(b *testing.B, f *factTables, tables ...string) {
+	b.Helper()
 	for _, table := range tables {
 		b.Run(table, func(b *testing.B) {
 			for b.Loop() {
@@ -52,4 +58,31 @@ func benchmarkSize(b *testing.B, f *factTables, tables []string, statements ...s
 			b.ReportMetric(float64(bytes)/float64(there), "bytes/row")
 		})
 	}
+}
+
+// BenchmarkHistorySize does the same for what tells how the organisation and AnVIL stood:
+// two thousand users whose compliance changes fifty times, a year of looks, a year of
+// skills of which every twentieth observation is a full one of 400 skills, and four years
+// of hourly sweeps of one consortium.
+func BenchmarkHistorySize(b *testing.B) {
+	organisation, audits := newFactTables(b, clickhouse.Organisation()), newFactTables(b, clickhouse.AnVILHistory())
+	const start = "toDateTime64('2026-01-01 00:00:00', 3, 'UTC')"
+	for _, statement := range []string{
+		`INSERT INTO %s.compliance SELECT concat('user-', toString(number %% 2000)), ` + start + ` + number * 300 + rand(1) %% 1000 / 1000, generateUUIDv4(), true, intDiv(number, 2000) %% 2 = 0, rand(2) %% 5 = 0, rand(3) %% 2, rand(4) %% 4 = 0, 1 + rand(5) %% 9, rand(6) %% 3, number %% 8, number FROM numbers(100000)`,
+		`INSERT INTO %s.looks SELECT concat('user-', toString(rand(1) %% 2000)), ` + start + ` + number * 63 + rand(2) %% 1000 / 1000, generateUUIDv4(), ` + start + ` + number * 63, concat('user:user-', toString(rand(3) %% 200)), concat('user-', toString(rand(3) %% 200)), 90000000 + rand(1) %% 2000, ['wallet', 'skills', 'assets', 'mails', 'character'][1 + rand(4) %% 5], 'same_corporation', 1 + rand(5) %% 9, number %% 8, number FROM numbers(500000)`,
+		`INSERT INTO %s.skill_levels SELECT 90000000 + number %% 500, ` + start + ` + intDiv(number, 500) * 315360 + rand(1) %% 1000 / 1000, generateUUIDv4(),
+			intDiv(number, 500) %% 20 = 0 ? arrayMap(x -> toInt64(3300 + x * 7), range(400)) : arrayMap(x -> toInt64(3300 + x * 7 + rand(2) %% 400 * 7), range(1 + rand(3) %% 10)) AS ids,
+			arrayMap(x -> toInt8(1 + (x + rand(4)) %% 5), ids), [], generateUUIDv4(), number %% 8, number FROM numbers(50000)`,
+	} {
+		require.NoError(b, organisation.conn.Exec(b.Context(), fmt.Sprintf(statement, organisation.name)))
+	}
+	for _, statement := range []string{
+		`INSERT INTO %s.sweeps SELECT 'acme', ` + start + ` + number * 3600, generateUUIDv4(), true, 60000 + rand(1) %% 60000, 4, false, 5000 + rand(2) %% 100, 6000 + rand(3) %% 100, rand(4) %% 10, rand(5) %% 20, rand(6) %% 3, generateUUIDv4(), 0, number FROM numbers(35000)`,
+		`INSERT INTO %s.audits SELECT 'acme', ['accounts', 'billing_projects', 'managed_groups', 'managed_group_memberships', 'workspaces', 'workspace_sharing'][1 + number %% 6], ` + start + ` + intDiv(number, 6) * 3600,
+			reinterpretAsUUID(sipHash128(intDiv(number, 6))), reinterpretAsUUID(sipHash128(intDiv(number, 6), 1)), 1000 + rand(1) %% 50, 950 + rand(2) %% 50, rand(3) %% 50, rand(4) %% 9, rand(5) %% 9, rand(6) %% 9, 5, 0, 0, intDiv(number, 6) FROM numbers(210000)`,
+	} {
+		require.NoError(b, audits.conn.Exec(b.Context(), fmt.Sprintf(statement, audits.name)))
+	}
+	measure(b, organisation, "compliance", "looks", "skill_levels")
+	measure(b, audits, "sweeps", "audits")
 }

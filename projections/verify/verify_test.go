@@ -79,7 +79,7 @@ func newOrganisation(t *testing.T) *organisation {
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps(), chviews.Records()} {
+	for _, p := range []runner.Projection{chviews.Wallet(), chviews.EventIndex(), chviews.Facts(), chviews.FindingSteps(), chviews.Records(), chviews.Organisation(), chviews.AnVILHistory()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -131,7 +131,7 @@ func (o *organisation) verify(t *testing.T, percent int) verify.Report {
 	}
 	report, err := verify.Run(t.Context(), verify.Config{
 		Pool: o.pool, ClickHouse: o.conn, Log: o.reader, Registry: o.registry, Control: o.control, Percent: percent,
-	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn), verify.NewFacts(o.conn), verify.NewFindingSteps(o.conn), verify.NewRecords(o.conn))
+	}, verify.NewCharacters(o.pool), verify.NewAnVIL(o.pool, o.registry, pgviews.LoadState), verify.NewWallet(o.conn), verify.NewEventIndex(o.conn), verify.NewFacts(o.conn), verify.NewFindingSteps(o.conn), verify.NewRecords(o.conn), verify.NewOrganisation(o.conn), verify.NewAnVILHistory(o.conn))
 	require.NoError(t, err)
 	return report
 }
@@ -151,7 +151,9 @@ func fill(t *testing.T, o *organisation) {
 	require.NoError(t, err)
 	main := int64(90000001)
 	o.append(t, event.User("u1"), access.UserRegistered{UserID: "u1", Name: "One", Active: true, State: "Member", Permissions: []string{"basic_access", "finder_access"}},
-		access.MainSet{UserID: "u1", CharacterID: &main})
+		access.MainSet{UserID: "u1", CharacterID: &main},
+		access.ComplianceChanged{UserID: "u1", Considered: true, Total: 3, Unregistered: 1, Reasons: []access.Reason{{CharacterID: 8, Fault: access.FaultNeverRegistered}}, Since: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)},
+		access.ComplianceChanged{UserID: "u1", Considered: true, Compliant: true, Total: 3, Since: time.Date(2026, 11, 1, 13, 0, 0, 5e6, time.UTC)})
 	recruiter := access.Role{Name: "Recruiter", Permissions: []string{"characters_access"}, States: []string{"Member"}, Sections: []string{"skills", "wallet"}}
 	kept, gone := uuid.UUID{5}, uuid.UUID{6}
 	o.append(t, event.Roles, access.RoleDefined{RoleID: kept, Role: access.Role{Name: "Recruits"}}, access.RoleDefined{RoleID: gone, Role: recruiter},
@@ -243,7 +245,7 @@ func fill(t *testing.T, o *organisation) {
 	trained := func(total, level int) json.RawMessage {
 		var skills strings.Builder
 		for i := range 30 {
-			fmt.Fprintf(&skills, `,{"skill_id":%d,"trained_skill_level":%d,"skillpoints_in_skill":%0300d}`, i, level*max(0, 1-i), 0)
+			fmt.Fprintf(&skills, `,{"skill_id":%d,"trained_skill_level":%[2]d,"active_skill_level":%[2]d,"skillpoints_in_skill":%0300[3]d}`, i, level*max(0, 1-i), 0)
 		}
 		return json.RawMessage(fmt.Sprintf(`{"total_sp":%d,"unallocated_sp":1,"skills":[%s]}`, total, strings.ReplaceAll(skills.String()[1:], ":"+strings.Repeat("0", 299), ":1"+strings.Repeat("0", 299))))
 	}
@@ -263,7 +265,14 @@ func fill(t *testing.T, o *organisation) {
 		anvil.AccountWithdrawn{Email: "b@example.org"},
 		anvil.GroupRoleObserved{Name: "g", Listed: true, Email: "g@firecloud.org", Roles: []string{"admin"}},
 		anvil.FindingOpened{Finding: anvil.Finding{ID: uuid.New(), Model: anvil.ModelManagedGroups, Record: "g", Kind: "x"}},
-		anvil.SweepCompleted{SweepID: uuid.New(), CompletedAt: time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC)})
+		anvil.SweepCompleted{SweepID: uuid.New(), CompletedAt: time.Date(2026, 11, 1, 13, 0, 0, 0, time.UTC)},
+		anvil.SweepStarted{SweepID: uuid.UUID{7}, StartedAt: time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC)},
+		anvil.AuditCompleted{SweepID: &uuid.UUID{7}, AuditedAt: time.Date(2026, 11, 1, 14, 0, 0, 0, time.UTC), Models: []anvil.ModelAudited{{Model: anvil.ModelAccounts, Audited: 3, Verified: 2, Errors: 1}, {Model: anvil.ModelWorkspaces}}},
+		anvil.SweepStarted{SweepID: uuid.UUID{8}, Models: []anvil.Model{anvil.ModelAccounts}, StartedAt: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC)},
+		anvil.SweepCompleted{
+			SweepID: uuid.UUID{8}, Models: []anvil.Model{anvil.ModelAccounts}, Scope: anvil.Scope{Groups: []string{"g"}}, StartedAt: time.Date(2026, 11, 1, 15, 0, 0, 0, time.UTC), CompletedAt: time.Date(2026, 11, 1, 15, 0, 1, 0, time.UTC),
+			Covered: map[anvil.Kind]int{anvil.KindAccount: 2}, Calls: 5, Retries: 1, Observed: 2, UnseenCount: 1,
+		})
 	o.settle(t)
 }
 
@@ -354,7 +363,15 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 	require.NoError(t, err)
 	steps, err := o.control.Live(t.Context(), chviews.FindingStepsName)
 	require.NoError(t, err)
+	stood, err := o.control.Live(t.Context(), chviews.OrganisationName)
+	require.NoError(t, err)
+	audits, err := o.control.Live(t.Context(), chviews.AnVILHistoryName)
+	require.NoError(t, err)
 	for _, sql := range []string{
+		stood.Namespace + ".compliance UPDATE total = 9 WHERE compliant", stood.Namespace + ".mains DELETE WHERE user_id = 'u2'", stood.Namespace + ".listed UPDATE corporation_id = 9 WHERE character_id = 9",
+		stood.Namespace + ".looks UPDATE count = 7 WHERE character_id = 6", stood.Namespace + ".forgettings DELETE WHERE character_id = 7", stood.Namespace + ".skill_sets UPDATE name = 'x' WHERE NOT defined",
+		stood.Namespace + ".skill_set_groups UPDATE sets = [] WHERE name = 'Shield'", stood.Namespace + ".skill_levels UPDATE levels = [3] WHERE character_id = 5 AND levels = [2]",
+		audits.Namespace + ".audits UPDATE verified = 3 WHERE model = 'accounts'", audits.Namespace + ".sweeps DELETE WHERE NOT completed",
 		facts.Namespace + ".transactions UPDATE unit_price = 6 WHERE transaction_id = 101", facts.Namespace + ".transactions DELETE WHERE transaction_id = 102",
 		facts.Namespace + ".mining UPDATE quantity = 8 WHERE type_id = 1231", facts.Namespace + ".affiliations UPDATE corporation_id = 1 WHERE character_id = 5",
 		facts.Namespace + ".skill_points UPDATE total = 121 WHERE total = 120", steps.Namespace + ".finding_steps UPDATE step = 'resolved' WHERE true",
@@ -364,7 +381,7 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+sql+" SETTINGS mutations_sync = 2"))
 	}
 	report := o.verify(t, 100)
-	require.EqualValues(t, 36, report.Count, "%+v", report.Differences)
+	require.EqualValues(t, 46, report.Count, "%+v", report.Differences)
 }
 
 func TestWhatIsForgottenIsGoneFromAllReadModelsAndBeginsAnew(t *testing.T) {

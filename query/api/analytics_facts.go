@@ -202,11 +202,13 @@ type FindingFigures struct {
 	Resolved      int64     `json:"resolved"`
 	Open          int64     `json:"open" doc:"At the end of the interval."`
 	MedianSeconds *int64    `json:"median_seconds" doc:"How long those that were resolved had been open; null if none was."`
+	P90Seconds    *int64    `json:"p90_seconds" doc:"How long nine of ten of them had been open at most."`
 	MeanSeconds   *int64    `json:"mean_seconds"`
 }
 
 type findingTrendInput struct {
-	RangeInput
+	PastRangeInput
+
 	GroupBy    []string `query:"group_by" enum:"consortium,model,scope,kind,severity" maxItems:"5" doc:"None, one or several, separated by commas."`
 	Consortium []string `query:"consortium" maxItems:"100" doc:"One or several, separated by commas."`
 	Model      []string `query:"model" maxItems:"100" doc:"One or several, separated by commas."`
@@ -296,7 +298,7 @@ func (s *Server) registerFactAnalytics() {
 }
 
 func (s *Server) analyseFindings(ctx context.Context, in *findingTrendInput) (*figuresOutput[FindingFigures], error) {
-	from, to, zone, err := in.bounds(s.config.Now())
+	from, to, zone, err := s.past(&in.PastRangeInput)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +311,7 @@ func (s *Server) analyseFindings(ctx context.Context, in *findingTrendInput) (*f
 	}
 	return showAll(from, to, zone, in.Interval, in.GroupBy, figures, func(f *clickhouse.FindingFigures) FindingFigures {
 		out := FindingFigures{
-			Start: f.Start, End: f.End, Opened: f.Opened, Changed: f.Changed, Resolved: f.Resolved, Open: f.Open, MedianSeconds: f.MedianSeconds, MeanSeconds: f.MeanSeconds,
+			Start: f.Start, End: f.End, Opened: f.Opened, Changed: f.Changed, Resolved: f.Resolved, Open: f.Open, MedianSeconds: f.MedianSeconds, P90Seconds: f.P90Seconds, MeanSeconds: f.MeanSeconds,
 		}
 		for _, d := range []struct {
 			dimension clickhouse.Dimension

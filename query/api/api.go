@@ -90,7 +90,11 @@ type Config struct {
 	// the sync.
 	RecordFigures RecordFigures
 	Prices        Prices
-	Declarer      Declarer
+	// OrganisationTrends tell how the organisation stood over time.
+	OrganisationTrends OrganisationTrends
+	// AnVILTrends tell how sweeps and audits went over time.
+	AnVILTrends AnVILTrends
+	Declarer    Declarer
 	// ConsortiumImporter declares what AnVIL has already.
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
@@ -131,6 +135,7 @@ func (c *Config) validate() error {
 		"Consortia": c.Consortia == nil, "Past": c.Past == nil, "Events": c.Events == nil, "Records": c.Records == nil, "Explainer": c.Explainer == nil, "Declarer": c.Declarer == nil, "ConsortiumImporter": c.ConsortiumImporter == nil, "Sweeper": c.Sweeper == nil, "Operations": c.Operations == nil,
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "RecordFigures": c.RecordFigures == nil, "Prices": c.Prices == nil,
+		"OrganisationTrends": c.OrganisationTrends == nil, "AnVILTrends": c.AnVILTrends == nil,
 		"Retention": c.Retention == nil,
 		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
@@ -227,6 +232,8 @@ func New(config Config) (*Server, error) {
 	s.registerAnalytics()
 	s.registerRecordAnalytics()
 	s.registerFactAnalytics()
+	s.registerOrganisationAnalytics()
+	s.registerAnVILAnalytics()
 	s.registerExports()
 	s.registerOrganisation()
 	s.registerUsers()

@@ -86,7 +86,7 @@ func aims(ctx huma.Context) target {
 		t.id, t.section, t.below = ctx.Param("id"), sectionBelow(ctx), true
 		// The log is not part of what it tells of, nor are links.
 		t.shows = t.shows && op.Path != looksPath && !strings.HasPrefix(op.Path, sharePath)
-	case op.Path == accessLogPath:
+	case op.Path == accessLogPath, op.Path == looksTrendPath:
 		t.shows = false
 	case op.Path == launcherPath:
 		t.launcher, t.user = true, ctx.Query("user_id")

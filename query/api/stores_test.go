@@ -88,7 +88,8 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		done <- r.Run(ctx, bind(postgres.Characters(), runner.NewPostgres(pool)), bind(postgres.AnVIL(), runner.NewPostgres(pool)),
 			bind(clickhouse.Wallet(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.EventIndex(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
 			bind(clickhouse.Facts(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.FindingSteps(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
-			bind(clickhouse.Records(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
+			bind(clickhouse.Records(), runner.NewClickHouse(pool, conn, options.Auth.Database)),
+			bind(clickhouse.Organisation(), runner.NewClickHouse(pool, conn, options.Auth.Database)), bind(clickhouse.AnVILHistory(), runner.NewClickHouse(pool, conn, options.Auth.Database)))
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 
@@ -102,7 +103,10 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 		c.AccessLog, c.Links = characters, characters
 		c.Compliance, c.Finder, c.Searcher, c.Figures = characters, characters, characters, characters
 		c.Facts, c.FindingTrends = clickhouse.NewFactReader(conn, generations, clickhouse.DefaultBudget()), clickhouse.NewFindingTrendReader(conn, generations, clickhouse.DefaultBudget())
-		c.RecordFigures, c.Prices = clickhouse.NewRecordReader(conn, generations, clickhouse.DefaultBudget()), characters
+		c.RecordFigures = clickhouse.NewRecordReader(conn, generations, clickhouse.DefaultBudget())
+		c.OrganisationTrends = clickhouse.NewOrganisationReader(conn, generations, clickhouse.DefaultBudget())
+		c.AnVILTrends = clickhouse.NewAnVILHistoryReader(conn, generations, clickhouse.DefaultBudget())
+		c.Prices = characters
 		index := clickhouse.NewEventIndexReader(conn, generations, control)
 		c.Past = history.New(history.NewIndexed(reader, index), registry)
 		c.Events, c.Records = index, reader
