@@ -326,7 +326,8 @@ func registerSearchIn[I any, P interface {
 		OperationID: "search-" + string(spec.section), Path: "/v1/search/" + string(spec.section), Tags: []string{tagSearch}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 		Description: "Of the characters that the caller may open.",
 	})
-	s.shape(&op, reflect.TypeFor[Hits](), "items", spec.found())
+	spec.shown = spec.found()
+	s.shape(&op, reflect.TypeFor[Hits](), "items", spec.shown)
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*hitsOutput, error) {
 		return s.search(ctx, spec, P(in).wish())
 	})
@@ -370,7 +371,7 @@ func (s *Server) search(ctx context.Context, spec sectionSpec, w wish) (*hitsOut
 			items[i]["user_id"] = h.UserID
 		}
 	}
-	return &hitsOutput{Link: page.Link, Body: &Hits{Page: Page[Item]{Items: items, NextCursor: page.Body.NextCursor}, fields: spec.found()}}, nil
+	return &hitsOutput{Link: page.Link, Body: &Hits{Page: Page[Item]{Items: items, NextCursor: page.Body.NextCursor}, fields: spec.shown}}, nil
 }
 
 // mean looks the names of a wish up. What nothing is named like nothing is found for.

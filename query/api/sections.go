@@ -63,6 +63,17 @@ type sectionSpec struct {
 	list string
 	// apart are fields of records that only a single one is shown with.
 	apart []string
+	// shown and columns are the fields of the items or of the value, and the columns of
+	// tables; see [sectionSpec.prepared].
+	shown   []postgres.Field
+	columns []string
+}
+
+// prepared has at hand what requests need, which is put together from a long text.
+func (s sectionSpec) prepared() sectionSpec {
+	s.shown = s.fields()
+	s.columns = columnNames(s.shown)
+	return s
 }
 
 func (s sectionSpec) path() string { return "/v1/characters/{id}/" + string(s.section) }
@@ -302,10 +313,11 @@ func (s *Server) registerSections() {
 }
 
 func (s *Server) registerValue(spec sectionSpec) {
+	spec = spec.prepared()
 	op := notModified(huma.Operation{
 		OperationID: "get-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
-	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.fields())
+	s.shape(&op, reflect.TypeFor[ItemSection](), "value", spec.shown)
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *CharacterInput) (*single[ItemSection], error) {
 		of, err := s.section(ctx, in.ID, in.AsOf, spec.section)
 		if err != nil {
@@ -331,7 +343,7 @@ func (s *Server) listOperation(spec sectionSpec) huma.Operation {
 	op := asTable(huma.Operation{
 		OperationID: "list-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
-	s.shape(&op, reflect.TypeFor[ListSection](), "items", spec.fields())
+	s.shape(&op, reflect.TypeFor[ListSection](), "items", spec.shown)
 	return op
 }
 
@@ -340,6 +352,7 @@ func registerElements[I any, P interface {
 	*I
 	queried
 }](s *Server, spec sectionSpec) {
+	spec = spec.prepared()
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
 		filter := postgres.ElementFilter{CharacterID: q.id, Section: spec.section, List: spec.list, Where: q.where, Limit: q.Limit + 1}
@@ -388,6 +401,7 @@ func registerRecords[I any, P interface {
 	*I
 	queried
 }](s *Server, spec sectionSpec) {
+	spec = spec.prepared()
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
 		name := string(spec.section) + listAsOf(q.AsOf)
@@ -419,7 +433,7 @@ func registerRecords[I any, P interface {
 
 // listed is the answer with a page of a section.
 func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, page *pageOutput[json.RawMessage]) (*listOutput, error) {
-	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.fields()), fields: spec.fields()}
+	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: spec.columns, fields: spec.shown}
 	known, err := s.beside(ctx, of, out, section)
 	if err != nil {
 		return nil, err
