@@ -27,8 +27,10 @@ import (
 
 const (
 	defaultAPICharacters = 10_000
-	// apiRate is how many requests a second are sent, whatever becomes of them.
-	apiRate = 100
+	// defaultAPIRate is how many requests a second are sent, whatever becomes of them.
+	defaultAPIRate = 100
+	// apiConnections bounds the connections of the client that are kept.
+	apiConnections = 100
 	// The two sides take turns, each for a block, so that what else the machine does
 	// hits both alike.
 	apiBlockSeconds = 2
@@ -42,18 +44,20 @@ type apiRig struct {
 	*benchRig
 
 	characters int
-	heard      *listener
-	direct     *pgxpool.Pool
-	engines    bareEngines
-	url        string
-	roles      []apiRole
-	client     *http.Client
+	// rate is how many requests a second are sent.
+	rate    int
+	heard   *listener
+	direct  *pgxpool.Pool
+	engines bareEngines
+	url     string
+	roles   []apiRole
+	client  *http.Client
 }
 
 func newAPIRig(b *testing.B, characters int) *apiRig {
 	b.Helper()
 	require.Zero(b, characters%patternCharacters, "MUSTER_BENCH_API_CHARACTERS has to be a multiple of %d", patternCharacters)
-	r := &apiRig{benchRig: newBenchRig(b, 1), characters: characters, heard: &listener{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: apiRate}}}
+	r := &apiRig{benchRig: newBenchRig(b, 1), characters: characters, rate: int(benchSetting(b, "MUSTER_BENCH_API_RATE", defaultAPIRate)), heard: &listener{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: apiConnections}}}
 	b.Cleanup(r.client.CloseIdleConnections)
 	r.env.settings.Listen = "127.0.0.1:8080"
 	r.direct = r.stores.pool
@@ -220,7 +224,7 @@ func (r *apiRig) load(requests []request, send func(context.Context, request) er
 	group, ctx := errgroup.WithContext(r.b.Context())
 	start := time.Now()
 	for i, q := range requests {
-		due := start.Add(time.Duration(i) * time.Second / apiRate)
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(r.rate))
 		if err := pause(ctx, time.Until(due)); err != nil {
 			break
 		}
@@ -290,11 +294,11 @@ func (r *apiRig) compare(requests []request) apiSpeed {
 	r.b.Helper()
 	s := apiSpeed{
 		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Characters: r.characters, Assets: r.characters * apiAssets,
-		Rate: apiRate, Seconds: apiBlockSeconds, Blocks: int(benchSetting(r.b, "MUSTER_BENCH_API_BLOCKS", apiBlocks)), Bar: apiBar, All: apiTimes{Route: "all"},
+		Rate: r.rate, Seconds: apiBlockSeconds, Blocks: int(benchSetting(r.b, "MUSTER_BENCH_API_BLOCKS", apiBlocks)), Bar: apiBar, All: apiTimes{Route: "all"},
 	}
 	routes := map[string]*apiTimes{}
+	size := r.rate * apiBlockSeconds
 	for block := range s.Blocks {
-		const size = apiRate * apiBlockSeconds
 		sent := make([]request, size)
 		for i := range sent {
 			sent[i] = requests[(block*size+i)%len(requests)]
@@ -335,7 +339,7 @@ func (r *apiRig) compare(requests []request) apiSpeed {
 // BenchmarkAPIBesideTheSameSQL asks the API for a mix of what people look at, of 10,000
 // characters with 2,000,000 assets, a hundred times a second, as users with different
 // roles, and sends the same statements straight to the engines at the same rate, in
-// turns. MUSTER_BENCH_API_CHARACTERS and MUSTER_BENCH_API_BLOCKS size it,
+// turns. MUSTER_BENCH_API_CHARACTERS, _BLOCKS and _RATE size it,
 // MUSTER_BENCH_API_STATEMENTS tells what each statement costs.
 func BenchmarkAPIBesideTheSameSQL(b *testing.B) {
 	r := newAPIRig(b, int(benchSetting(b, "MUSTER_BENCH_API_CHARACTERS", defaultAPICharacters)))
