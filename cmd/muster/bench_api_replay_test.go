@@ -171,6 +171,8 @@ func (e bareEngines) overTime(ctx context.Context, s statement) error {
 		return err
 	}
 	for rows.Next() {
+		// Rows lie in columns, which were read with their block.
+		_ = rows.Columns()
 	}
 	if err := rows.Err(); err != nil {
 		return err
