@@ -186,18 +186,24 @@ func (r *apiRig) surround() {
 		sql  string
 		args []any
 	}{
-		{`INSERT INTO ingest.section_state (character_id, section, revision, content_hash, fetched_at, changed_at, validated_at, not_before)
+		{
+			`INSERT INTO ingest.section_state (character_id, section, revision, content_hash, fetched_at, changed_at, validated_at, not_before)
 			SELECT $1 + c, s, 1, md5(s || c), now(), now(), now(), now() + interval '1 hour' FROM generate_series(0, $2::bigint - 1) c CROSS JOIN unnest($3::text[]) s`,
-			[]any{int64(firstAPICharacter), r.characters, sections}},
-		{`INSERT INTO ingest.token (character_id, refresh_sealed, registered_at, updated_at) SELECT $1 + c, '\x00', now(), now() FROM generate_series(0, $2::bigint - 1) c`,
-			[]any{int64(firstAPICharacter), r.characters}},
+			[]any{int64(firstAPICharacter), r.characters, sections},
+		},
+		{
+			`INSERT INTO ingest.token (character_id, refresh_sealed, registered_at, updated_at) SELECT $1 + c, '\x00', now(), now() FROM generate_series(0, $2::bigint - 1) c`,
+			[]any{int64(firstAPICharacter), r.characters},
+		},
 		{`INSERT INTO universe.type (type_id, name, group_id, source) SELECT t, 'Thing No. ' || t, 25, 'static' FROM generate_series(587, 3400) t ON CONFLICT DO NOTHING`, nil},
 		{`INSERT INTO universe.price (type_id, average, adjusted) SELECT t, t * 1000, t * 990 FROM generate_series(587, 1500) t ON CONFLICT DO NOTHING`, nil},
 		{`INSERT INTO universe.station (station_id, name, system_id, source) SELECT s, 'Station No. ' || s, 30000142, 'static' FROM generate_series(60000000, 60005000) s ON CONFLICT DO NOTHING`, nil},
-		{`INSERT INTO universe.named (id, category, name, fetched_at)
+		{
+			`INSERT INTO universe.named (id, category, name, fetched_at)
 			SELECT $1 + c, 'corporation', 'Corporation No. ' || c, now() FROM generate_series(0, $2::bigint) c
 			UNION ALL SELECT $3 + a, 'alliance', 'Alliance No. ' || a, now() FROM generate_series(0, 20) a ON CONFLICT DO NOTHING`,
-			[]any{int64(firstAPICorporation), r.characters / (patternCharacters / apiCorporations), int64(firstAPIAlliance)}},
+			[]any{int64(firstAPICorporation), r.characters / (patternCharacters / apiCorporations), int64(firstAPIAlliance)},
+		},
 	} {
 		_, err := r.direct.Exec(r.b.Context(), statement.sql, statement.args...)
 		require.NoError(r.b, err, statement.sql)

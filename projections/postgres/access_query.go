@@ -214,14 +214,11 @@ func optionalMoment(t time.Time) *time.Time {
 // there.
 func (r *CharacterReader) MayOpen(ctx context.Context, view access.View, character int64) (bool, error) {
 	subject, err := r.subject(ctx, character, optionalMoment(view.At))
-	switch {
-	case event.CodeOf(err) == event.CodeNotFound && err != nil:
-		return false, nil
-	case err != nil:
-		return false, err
-	default:
-		return view.Way(subject) != "", nil
+	if err != nil && event.CodeOf(err) == event.CodeNotFound {
+		// Who is not registered is opened by nobody.
+		return false, nil //nolint:nilerr // that he is not there is the answer
 	}
+	return err == nil && view.Way(subject) != "", err
 }
 
 // AccessibleUsers lists the ids of the users of an audience, in byte order, as
