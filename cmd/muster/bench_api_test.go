@@ -4,8 +4,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,128 +14,70 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"text/template"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/muster-sync/muster/domain/access"
-	"github.com/muster-sync/muster/domain/eve"
-	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 const (
 	defaultAPICharacters = 10_000
-	// apiAssets is how many assets a character has: two millions in all.
-	apiAssets = 200
-	// apiRate is how many requests a second are sent, whatever becomes of them.
-	apiRate    = 100
-	apiSeconds = 20
-	apiRounds  = 3
-	apiBar     = 1.2
-	// firstAPICharacter is the least id of a character.
-	firstAPICharacter = 90_000_001
+	// defaultAPIRate is how many requests a second are sent, whatever becomes of them.
+	defaultAPIRate = 100
+	// apiConnections bounds the connections of the client that are kept.
+	apiConnections = 100
+	// The two sides take turns, each for a block, so that what else the machine does
+	// hits both alike.
+	apiBlockSeconds = 2
+	apiBlocks       = 30
+	apiRequests     = 600
+	apiBar          = 1.2
 )
 
-// statement is one that the API sent to Postgres.
-type statement struct {
-	sql  string
-	args []any
-}
-
-// listener keeps the statements that a pool sends while it listens.
-type listener struct {
-	mu         sync.Mutex
-	listening  bool
-	statements []statement
-}
-
-func (l *listener) hear(sql string, args []any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.listening {
-		l.statements = append(l.statements, statement{sql, args})
-	}
-}
-
-// TraceQueryStart implements [pgx.QueryTracer].
-func (l *listener) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	l.hear(data.SQL, data.Args)
-	return ctx
-}
-
-// TraceQueryEnd implements [pgx.QueryTracer].
-func (l *listener) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-// TraceBatchStart implements [pgx.BatchTracer].
-func (l *listener) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
-	return ctx
-}
-
-// TraceBatchQuery implements [pgx.BatchTracer].
-func (l *listener) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
-	l.hear(data.SQL, data.Args)
-}
-
-// TraceBatchEnd implements [pgx.BatchTracer].
-func (l *listener) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
-
-// during are the statements that are sent while f runs.
-func (l *listener) during(f func()) []statement {
-	l.mu.Lock()
-	l.listening, l.statements = true, nil
-	l.mu.Unlock()
-	f()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.listening = false
-	return l.statements
-}
-
-// apiRig is the API of an organisation, and Postgres beside it.
+// apiRig is the API of an organisation, and the engines beside it.
 type apiRig struct {
 	*benchRig
 
 	characters int
-	heard      *listener
-	direct     *pgxpool.Pool
-	url, token string
-	client     *http.Client
+	// rate is how many requests a second are sent.
+	rate    int
+	heard   *listener
+	direct  *pgxpool.Pool
+	engines bareEngines
+	url     string
+	roles   []apiRole
+	client  *http.Client
 }
 
 func newAPIRig(b *testing.B, characters int) *apiRig {
 	b.Helper()
-	r := &apiRig{benchRig: newBenchRig(b, 1), characters: characters, heard: &listener{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: apiRate}}}
+	require.Zero(b, characters%patternCharacters, "MUSTER_BENCH_API_CHARACTERS has to be a multiple of %d", patternCharacters)
+	r := &apiRig{benchRig: newBenchRig(b, 1), characters: characters, rate: int(benchSetting(b, "MUSTER_BENCH_API_RATE", defaultAPIRate)), heard: &listener{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: apiConnections}}}
 	b.Cleanup(r.client.CloseIdleConnections)
+	r.env.settings.Listen = "127.0.0.1:8080"
 	r.direct = r.stores.pool
+	r.engines = bareEngines{r.direct, r.stores.clickhouse}
 	config := r.direct.Config()
 	config.ConnConfig.Tracer = r.heard
 	heard, err := pgxpool.NewWithConfig(b.Context(), config)
 	require.NoError(b, err)
 	b.Cleanup(heard.Close)
-
-	roles, err := r.env.newRoles(b.Context(), r.stores, worlds{})
+	r.stores.pool, r.stores.clickhouse = heard, heardConn{r.stores.clickhouse, r.heard}
+	r.stores.control, err = runner.NewControl(b.Context(), heard)
+	require.NoError(b, err)
+	const forever = "none"
+	roles, err := r.env.newRoles(b.Context(), r.stores, worlds{Retention: retentionSettings{Days: forever, StateDays: forever, StateAllDays: forever}})
 	require.NoError(b, err)
 	r.populate(roles.appender)
-	projection := r.bound("characters", 0)
-	projection.Name = "characters"
-	b.Logf("%d characters with %d assets each folded within %s", characters, apiAssets, r.catchUp(projection).Round(time.Second))
-	_, err = r.direct.Exec(b.Context(), "ANALYZE")
-	require.NoError(b, err)
-
-	r.stores.pool = heard
+	r.roles = r.appoint(b, roles)
 	looks, err := roles.newViewlog()
 	require.NoError(b, err)
 	server, err := roles.newAPI(looks)
-	require.NoError(b, err)
-	r.token, err = r.env.settings.adminToken()
 	require.NoError(b, err)
 	listening := httptest.NewServer(server.Handler())
 	b.Cleanup(listening.Close)
@@ -143,99 +85,104 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	return r
 }
 
-// appender is what takes the organisation's events.
-type apiAppender interface {
-	Append(ctx context.Context, events ...event.Event) error
-}
-
-func (r *apiRig) populate(to apiAppender) {
-	r.b.Helper()
-	const atOnce = 32
-	group, ctx := errgroup.WithContext(r.b.Context())
-	group.SetLimit(atOnce)
-	for i := range r.characters {
-		group.Go(func() error { return to.Append(ctx, apiCharacter(i)...) })
-	}
-	require.NoError(r.b, group.Wait())
-	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
-		ends, err := r.stores.reader.Ends(r.b.Context(), topic)
-		require.NoError(r.b, err)
-		for at, span := range ends {
-			if at.Topic == event.TopicEVE {
-				r.ends[at] = span.End
-			}
-		}
-	}
-}
-
-// apiCharacter is what is known of a character; three share an owner.
-func apiCharacter(i int) []event.Event {
-	at := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
-	id, corporation := int64(firstAPICharacter+i), int64(98_000_001+i/60)
-	user := fmt.Sprintf("user-%d", i/3)
-	var events []event.Event
-	add := func(stream event.Stream, p event.Payload) {
-		e, err := event.New(uuid.NewSHA1(event.Namespace, fmt.Appendf(nil, "%s %d %d", stream, i, len(events))), stream, "bench", at, p)
-		if err != nil {
-			panic(err)
-		}
-		events = append(events, e)
-	}
-	if i%3 == 0 {
-		add(event.User(user), access.UserRegistered{UserID: user, Name: user, Active: true, State: "Member", Permissions: []string{"basic_access"}})
-		add(event.User(user), access.MainSet{UserID: user, CharacterID: &id})
-	}
-	add(event.Character(id), eve.CharacterRegistered{
-		CharacterID: id, Name: fmt.Sprintf("Pilot %05d of the Fleet", i), UserID: user, CorporationID: corporation, AllianceID: 99_000_001 + corporation%7,
-		Scopes: []string{"esi-assets.read_assets.v1", "esi-wallet.read_character_wallet.v1", "esi-skills.read_skills.v1"},
-	})
-	section := func(name eve.Section, value string) {
-		add(event.Character(id), eve.SectionObserved{
-			CharacterID: id, Section: name, Encoding: eve.EncodingFull, ContentHash: fmt.Sprintf("%s-%d", name, i), FetchedAt: at, Value: json.RawMessage(value),
-		})
-	}
-	var assets, skills []string
-	for n := range apiAssets {
-		assets = append(assets, fmt.Sprintf(`{"is_singleton":false,"item_id":%d,"location_flag":"Hangar","location_id":%d,"location_type":"station","quantity":%d,"type_id":%d}`,
-			1_000_000_000_000+int64(i)*1000+int64(n), 60_000_004+n%40, n+1, 587+(i*7+n*13)%900))
-	}
-	for n := range 40 {
-		skills = append(skills, fmt.Sprintf(`{"active_skill_level":%d,"skill_id":%d,"skillpoints_in_skill":%d,"trained_skill_level":%d}`, n%6, 3300+n, 1000*n, n%6))
-	}
-	section(eve.SectionAssets, "["+strings.Join(assets, ",")+"]")
-	section(eve.SectionSkills, `{"skills":[`+strings.Join(skills, ",")+`],"total_sp":5000000,"unallocated_sp":0}`)
-	section(eve.SectionWallet, fmt.Sprintf("%d.50", 1_000_000+i))
-	section(eve.SectionLocation, `{"solar_system_id":30000142,"station_id":60003760}`)
-	return events
-}
-
-// request is one that is sent to the API, with what it has Postgres do.
+// request is one that is sent to the API, with what it has the engines do.
 type request struct {
-	path       string
-	statements []statement
+	route, path, token string
+	statements         []statement
 }
 
-// requests are a mix of what people look at.
+// apiRoute is something that people ask for, and how often among others.
+type apiRoute struct {
+	name   string
+	weight int
+	path   func(as apiRole, character int64, random *rand.Rand) string
+	// reports is for those who see reports.
+	reports bool
+}
+
+// apiRoutes are what people look at.
+func (r *apiRig) apiRoutes() []apiRoute {
+	section := func(name, path string, weight int) apiRoute {
+		return apiRoute{name: name, weight: weight, path: func(_ apiRole, character int64, _ *rand.Rand) string {
+			return fmt.Sprintf("/v1/characters/%d%s", character, path)
+		}}
+	}
+	// number is that of a character in its name.
+	number := func(character int64) string { return fmt.Sprintf("%06d", character-firstAPICharacter) }
+	f := func(name string, weight int, path func(character int64, random *rand.Rand) string) apiRoute {
+		return apiRoute{name: name, weight: weight, path: func(_ apiRole, character int64, random *rand.Rand) string { return path(character, random) }}
+	}
+	report := func(name string, weight int, path func(character int64) string) apiRoute {
+		return apiRoute{name: name, weight: weight, reports: true, path: func(_ apiRole, character int64, _ *rand.Rand) string { return path(character) }}
+	}
+	corporation := func(character int64) int64 { return apiCorporation(int(character - firstAPICharacter)) }
+	return []apiRoute{
+		f("launcher", 5, func(int64, *rand.Rand) string { return "/v1/launcher" }),
+		f("finder, all", 5, func(int64, *rand.Rand) string { return "/v1/finder?limit=50" }),
+		f("finder, of a corporation", 5, func(c int64, _ *rand.Rand) string {
+			return fmt.Sprintf("/v1/finder?corporation_id=%d&limit=50", corporation(c))
+		}),
+		f("finder, by the beginning of a name", 5, func(c int64, _ *rand.Rand) string { return "/v1/finder?limit=50&prefix=Pilot%20" + number(c)[:5] }),
+		f("finder, by a part of a name", 3, func(c int64, _ *rand.Rand) string { return "/v1/finder?limit=50&search=" + number(c)[1:] }),
+		f("characters, all", 3, func(int64, *rand.Rand) string { return "/v1/characters?limit=50" }),
+		f("characters, by the beginning of a name", 3, func(c int64, _ *rand.Rand) string { return "/v1/characters?name_prefix=Pilot%20" + number(c)[:4] }),
+		section("one character", "", 12),
+		section("assets", "/assets?limit=100", 10),
+		section("skills", "/skills", 8),
+		section("wallet", "/wallet", 6),
+		section("wallet journal", "/wallet-journal?limit=50", 6),
+		section("mails", "/mails?limit=50", 6),
+		section("contracts", "/contracts?limit=50", 5),
+		section("contacts", "/contacts", 4),
+		section("location", "/location", 5),
+		f("search in assets", 5, func(_ int64, random *rand.Rand) string {
+			return fmt.Sprintf("/v1/search/assets?limit=50&type_id=%d", 587+random.IntN(900))
+		}),
+		report("compliance of users", 2, func(int64) string { return "/v1/reports/compliance/users?limit=50" }),
+		report("compliance of corporations", 1, func(int64) string { return "/v1/reports/compliance/corporations" }),
+		report("skill sets of a corporation", 1, func(c int64) string { return fmt.Sprintf("/v1/reports/skill-sets?corporation_id=%d", corporation(c)) }),
+	}
+}
+
+// opened is a character that a role may open.
+func (r *apiRig) opened(as apiRole, random *rand.Rand) int64 {
+	i := random.IntN(r.characters)
+	const perCorporation = patternCharacters / apiCorporations
+	switch as.name {
+	case "alliance auditor":
+		// The corporations of his alliance are each seventh.
+		i -= i / perCorporation % apiAlliances * perCorporation
+	case "corporation recruiter":
+		i %= perCorporation
+	case "shared viewer":
+		i = i/apiPerUser*apiPerUser + 1
+	case "member":
+		i = 5*apiPerUser + i%apiPerUser
+	}
+	return firstAPICharacter + int64(i)
+}
+
+// requests are a mix of what people look at, with the statements that each comes to.
 func (r *apiRig) requests() []request {
 	r.b.Helper()
 	random := rand.New(rand.NewPCG(benchSeed, 0))
+	routes := r.apiRoutes()
+	total := 0
+	for _, route := range routes {
+		total += route.weight
+	}
 	var requests []request
-	for range 40 {
-		i := random.IntN(r.characters)
-		id := firstAPICharacter + i
-		for _, path := range []string{
-			"/v1/characters?limit=50",
-			fmt.Sprintf("/v1/characters?corporation_id=%d&limit=50", 98_000_001+i/60),
-			fmt.Sprintf("/v1/characters?name_prefix=Pilot%%20%03d", i/100),
-			fmt.Sprintf("/v1/characters/%d", id),
-			fmt.Sprintf("/v1/characters/%d/assets?limit=100", id),
-			fmt.Sprintf("/v1/characters/%d/skills", id),
-			fmt.Sprintf("/v1/characters/%d/wallet", id),
-			fmt.Sprintf("/v1/characters/%d/location", id),
-		} {
-			q := request{path: path}
-			q.statements = r.heard.during(func() { require.NoError(r.b, r.get(r.b.Context(), path)) })
-			require.NotEmpty(r.b, q.statements, path)
+	for _, route := range routes {
+		for n := range max(apiRequests*route.weight/total, len(r.roles)) {
+			as := r.roles[n%len(r.roles)]
+			if route.reports && as.name == "member" {
+				continue
+			}
+			q := request{route: route.name, path: route.path(as, r.opened(as, random), random), token: as.token}
+			// What is looked up once in a while is looked up now.
+			require.NoError(r.b, r.get(r.b.Context(), q), as.name)
+			q.statements = r.heard.during(func() { require.NoError(r.b, r.get(r.b.Context(), q)) })
+			require.NotEmpty(r.b, q.statements, q.path)
 			requests = append(requests, q)
 		}
 	}
@@ -243,12 +190,12 @@ func (r *apiRig) requests() []request {
 	return requests
 }
 
-func (r *apiRig) get(ctx context.Context, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+path, http.NoBody)
+func (r *apiRig) get(ctx context.Context, q request) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+q.path, http.NoBody)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+r.token)
+	request.Header.Set("Authorization", "Bearer "+q.token)
 	response, err := r.client.Do(request)
 	if err != nil {
 		return err
@@ -259,48 +206,35 @@ func (r *apiRig) get(ctx context.Context, path string) error {
 		err = closeErr
 	}
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %d: %s", path, response.StatusCode, body.String())
+		err = fmt.Errorf("%s answered %d: %s", q.path, response.StatusCode, body.String())
 	}
 	return err
 }
 
-// straight sends the statements of a request straight to Postgres and reads all rows.
+// straight sends the statements of a request straight to the engines.
 func (r *apiRig) straight(ctx context.Context, q request) error {
-	for _, s := range q.statements {
-		rows, err := r.direct.Query(ctx, s.sql, s.args...)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			_ = rows.RawValues()
-		}
-		if err := rows.Err(); err != nil {
-			return fmt.Errorf("%s: %w", s.sql, err)
-		}
-	}
-	return nil
+	return r.engines.send(ctx, q.statements)
 }
 
-// load sends requests at a steady rate for a while, and returns how long each took,
+// load sends requests at a steady rate, and returns how long each took in milliseconds,
 // counted from the moment at which it was to be sent.
-func (r *apiRig) load(requests []request, send func(context.Context, request) error) []time.Duration {
+func (r *apiRig) load(requests []request, send func(context.Context, request) error) []float64 {
 	r.b.Helper()
-	took := make([]time.Duration, apiRate*apiSeconds)
+	took := make([]float64, len(requests))
 	group, ctx := errgroup.WithContext(r.b.Context())
 	start := time.Now()
-	for i := range took {
-		due := start.Add(time.Duration(i) * time.Second / apiRate)
+	for i, q := range requests {
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(r.rate))
 		if err := pause(ctx, time.Until(due)); err != nil {
 			break
 		}
 		group.Go(func() error {
-			err := send(ctx, requests[i%len(requests)])
-			took[i] = time.Since(due)
+			err := send(ctx, q)
+			took[i] = float64(time.Since(due).Microseconds()) / 1000
 			return err
 		})
 	}
 	require.NoError(r.b, group.Wait())
-	slices.Sort(took)
 	return took
 }
 
@@ -316,19 +250,37 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// apiTimes are what requests took on both sides, in milliseconds.
+type apiTimes struct {
+	Route string
+	// Statements is how many a request came to, on average.
+	Statements  float64
+	api, direct []float64
+}
+
+func quantile(values []float64, part float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(part*float64(len(sorted)-1))]
+}
+
+func (t apiTimes) Requests() int         { return len(t.api) }
+func (t apiTimes) Median() float64       { return quantile(t.api, 0.5) }
+func (t apiTimes) Worst() float64        { return quantile(t.api, 0.99) }
+func (t apiTimes) DirectMedian() float64 { return quantile(t.direct, 0.5) }
+func (t apiTimes) DirectWorst() float64  { return quantile(t.direct, 0.99) }
+func (t apiTimes) MedianRatio() float64  { return t.Median() / t.DirectMedian() }
+func (t apiTimes) WorstRatio() float64   { return t.Worst() / t.DirectWorst() }
+
 // apiSpeed is what requests took.
 type apiSpeed struct {
 	Date, Machine, Go, Load string
 	Characters, Assets      int
-	Rate, Seconds, Rounds   int
-	// Median and Worst, the 99th of a hundred, are of the API and of the same SQL, in
-	// milliseconds: medians of the rounds.
-	Median, Worst, DirectMedian, DirectWorst float64
-	Bar                                      float64
+	Rate, Seconds, Blocks   int
+	Bar                     float64
+	All                     apiTimes
+	Routes                  []apiTimes
 }
 
-func (s apiSpeed) MedianRatio() float64 { return s.Median / s.DirectMedian }
-func (s apiSpeed) WorstRatio() float64  { return s.Worst / s.DirectWorst }
 func (s apiSpeed) Verdict(ratio float64) string {
 	if ratio <= s.Bar {
 		return "reached"
@@ -336,33 +288,74 @@ func (s apiSpeed) Verdict(ratio float64) string {
 	return "missed"
 }
 
-// BenchmarkAPIBesideTheSameSQL asks the API for lists, characters and sections of
-// 10,000 characters with 2,000,000 assets, a hundred times a second, and sends the same
-// statements straight to Postgres at the same rate, in turns.
-// MUSTER_BENCH_API_CHARACTERS sizes it.
+// compare sends requests to both sides in turns, block by block; the one that begins
+// changes.
+func (r *apiRig) compare(requests []request) apiSpeed {
+	r.b.Helper()
+	s := apiSpeed{
+		Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Characters: r.characters, Assets: r.characters * apiAssets,
+		Rate: r.rate, Seconds: apiBlockSeconds, Blocks: int(benchSetting(r.b, "MUSTER_BENCH_API_BLOCKS", apiBlocks)), Bar: apiBar, All: apiTimes{Route: "all"},
+	}
+	routes := map[string]*apiTimes{}
+	size := r.rate * apiBlockSeconds
+	for block := range s.Blocks {
+		sent := make([]request, size)
+		for i := range sent {
+			sent[i] = requests[(block*size+i)%len(requests)]
+		}
+		sides := []bool{block%2 == 0, block%2 != 0}
+		for _, api := range sides {
+			send := r.straight
+			if api {
+				send = r.get
+			}
+			for i, took := range r.load(sent, send) {
+				t := routes[sent[i].route]
+				if t == nil {
+					t = &apiTimes{Route: sent[i].route}
+					routes[sent[i].route] = t
+				}
+				for _, into := range []*apiTimes{t, &s.All} {
+					if api {
+						into.api = append(into.api, took)
+						into.Statements += float64(len(sent[i].statements))
+					} else {
+						into.direct = append(into.direct, took)
+					}
+				}
+			}
+		}
+	}
+	for _, t := range routes {
+		t.Statements /= float64(len(t.api))
+		s.Routes = append(s.Routes, *t)
+	}
+	s.All.Statements /= float64(len(s.All.api))
+	slices.SortFunc(s.Routes, func(a, b apiTimes) int { return cmp.Compare(a.Route, b.Route) })
+	s.Load = loadAverage()
+	return s
+}
+
+// BenchmarkAPIBesideTheSameSQL asks the API for a mix of what people look at, of 10,000
+// characters with 2,000,000 assets, a hundred times a second, as users with different
+// roles, and sends the same statements straight to the engines at the same rate, in
+// turns. MUSTER_BENCH_API_CHARACTERS, _BLOCKS and _RATE size it,
+// MUSTER_BENCH_API_STATEMENTS tells what each statement costs.
 func BenchmarkAPIBesideTheSameSQL(b *testing.B) {
 	r := newAPIRig(b, int(benchSetting(b, "MUSTER_BENCH_API_CHARACTERS", defaultAPICharacters)))
 	requests := r.requests()
+	if os.Getenv("MUSTER_BENCH_API_STATEMENTS") != "" {
+		r.logCosts(requests)
+	}
 	for b.Loop() {
-		s := apiSpeed{
-			Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Go: runtime.Version(), Characters: r.characters, Assets: r.characters * apiAssets,
-			Rate: apiRate, Seconds: apiSeconds, Rounds: apiRounds, Bar: apiBar,
+		s := r.compare(requests)
+		for _, t := range append(s.Routes, s.All) {
+			b.Logf("%-40s %5d requests %5.1f statements  API %7.2f %8.2f  direct %7.2f %8.2f  ratio %5.2f %5.2f",
+				t.Route, t.Requests(), t.Statements, t.Median(), t.Worst(), t.DirectMedian(), t.DirectWorst(), t.MedianRatio(), t.WorstRatio())
 		}
-		var medians, worsts, directMedians, directWorsts []float64
-		add := func(took []time.Duration, median, worst *[]float64) {
-			at := func(part float64) float64 { return float64(took[int(part*float64(len(took)-1))].Microseconds()) / 1000 }
-			*median, *worst = append(*median, at(0.5)), append(*worst, at(0.99))
-		}
-		for range apiRounds {
-			add(r.load(requests, r.straight), &directMedians, &directWorsts)
-			add(r.load(requests, func(ctx context.Context, q request) error { return r.get(ctx, q.path) }), &medians, &worsts)
-		}
-		s.Median, s.Worst, s.DirectMedian, s.DirectWorst = median(medians), median(worsts), median(directMedians), median(directWorsts)
-		s.Load = loadAverage()
-		b.Logf("API: median %.2f ms, p99 %.2f ms; the same SQL: %.2f ms, %.2f ms; ratios %.2f and %.2f; bar %.1f",
-			s.Median, s.Worst, s.DirectMedian, s.DirectWorst, s.MedianRatio(), s.WorstRatio(), s.Bar)
-		b.ReportMetric(s.MedianRatio(), "API-median-ratio")
-		b.ReportMetric(s.WorstRatio(), "API-p99-ratio")
+		b.Logf("load %s, bar %.1f", s.Load, s.Bar)
+		b.ReportMetric(s.All.MedianRatio(), "API-median-ratio")
+		b.ReportMetric(s.All.WorstRatio(), "API-p99-ratio")
 		if folder := os.Getenv("MUSTER_BENCH_REPORT"); folder != "" {
 			s.write(b, folder)
 		}
@@ -371,20 +364,27 @@ func BenchmarkAPIBesideTheSameSQL(b *testing.B) {
 
 const apiPage = `# The API beside the same SQL, {{.Date}}
 
-Made by ` + "`make bench`" + `: {{.Characters}} characters with {{.Assets}} assets in Postgres; {{.Rate}} requests a second for {{.Seconds}} seconds, {{.Rounds}} times in turns, whatever
-becomes of the requests before. The requests are lists of characters (all, of a corporation, by the beginning of a name), headers, and the sections assets, skills, wallet and
-location. Beside it the statements that the API sent for each of them go straight to Postgres at the same rate over a pool of the same size, and all rows are read. Client and API
-are one process; times count from the moment at which a request was to be sent.
+` + "`MUSTER_BENCH_REPORT=$PWD/docs/benchmarks MUSTER_TEST_BINARY=$PWD/bin/muster go test -run '^$' -bench APIBesideTheSameSQL -benchtime 1x -timeout 30m -v ./cmd/muster`" + ` makes this page.
+
+{{.Characters}} characters with {{.Assets}} assets: a pattern of characters is folded by the projectors, and what they left is repeated in the tables. {{.Rate}} requests a second are sent, whatever
+becomes of the requests before, by users of the organisation with different roles (superuser, who sees everything, alliance auditor, recruiter of a corporation, who sees what is shared, member) with
+tokens of their own. Beside it all statements that the API sent to Postgres and ClickHouse for each of these requests, those by which it finds out who asks and what he may see and those that
+note who looked included, go straight to the engines with the same arguments, in the same order and the same round trips, over pools of the same size, and all rows are read. The sides take turns every
+{{.Seconds}} seconds, {{.Blocks}} times, with the same requests. Client and API are one process; times count from the moment at which a request was to be sent.
 
 * Machine: {{.Machine}}
 * {{.Go}}
 * Processes that wanted to run at the end, on average of a minute: {{.Load}}
 
-| | API | the same SQL | ratio | bar |
+| all requests | API | the same SQL | ratio | bar |
 | --- | ---: | ---: | ---: | --- |
-| median | {{printf "%.2f" .Median}} ms | {{printf "%.2f" .DirectMedian}} ms | {{printf "%.2f" .MedianRatio}} | {{.Bar}}, {{.Verdict .MedianRatio}} |
-| 99 of 100 | {{printf "%.2f" .Worst}} ms | {{printf "%.2f" .DirectWorst}} ms | {{printf "%.2f" .WorstRatio}} | {{.Bar}}, {{.Verdict .WorstRatio}} |
-`
+| median | {{printf "%.2f" .All.Median}} ms | {{printf "%.2f" .All.DirectMedian}} ms | {{printf "%.2f" .All.MedianRatio}} | {{.Bar}}, {{.Verdict .All.MedianRatio}} |
+| 99 of 100 | {{printf "%.2f" .All.Worst}} ms | {{printf "%.2f" .All.DirectWorst}} ms | {{printf "%.2f" .All.WorstRatio}} | {{.Bar}}, {{.Verdict .All.WorstRatio}} |
+
+| route | requests | statements each | API median | SQL median | ratio | API 99 of 100 | SQL 99 of 100 | ratio |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{{range .Routes}}| {{.Route}} | {{.Requests}} | {{printf "%.1f" .Statements}} | {{printf "%.2f" .Median}} ms | {{printf "%.2f" .DirectMedian}} ms | {{printf "%.2f" .MedianRatio}} | {{printf "%.2f" .Worst}} ms | {{printf "%.2f" .DirectWorst}} ms | {{printf "%.2f" .WorstRatio}} |
+{{end}}`
 
 func (s apiSpeed) write(b *testing.B, folder string) {
 	b.Helper()

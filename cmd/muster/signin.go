@@ -112,12 +112,8 @@ type people struct {
 
 // Grants implements [token.Users].
 func (p people) Grants(ctx context.Context, user string) (access.Grants, bool, error) {
-	users, err := p.Users(ctx, []string{user})
-	if _, there := users[user]; err != nil || !there {
-		return access.Grants{}, false, err
-	}
-	viewer, err := p.characters.Viewer(ctx, user)
-	return viewer.Grants, true, err
+	viewer, known, err := p.characters.KnownViewer(ctx, user)
+	return viewer.Grants, known, err
 }
 
 // Active implements [session.Users].

@@ -347,9 +347,10 @@ func errNoToken() error {
 // [event.CodeUnauthenticated] if the token is good no more for what has become of him
 // or of its user.
 func (t *Tokens) issuer(ctx context.Context, held access.TokenIssued) (access.Actor, error) {
+	var grants access.Grants
 	if held.UserID != "" {
-		grants, _, err := t.config.Users.Grants(ctx, held.UserID)
-		if err != nil {
+		var err error
+		if grants, _, err = t.config.Users.Grants(ctx, held.UserID); err != nil {
 			return access.Actor{}, err
 		}
 		if !grants.Active {
@@ -360,11 +361,15 @@ func (t *Tokens) issuer(ctx context.Context, held access.TokenIssued) (access.Ac
 		// The administrator, who stays what he is.
 		return access.Actor{Principal: access.Principal{ID: held.IssuedBy, Superuser: true}}, nil
 	}
+	if held.IssuedByUser == held.UserID {
+		// His own, as most are: he was just asked for.
+		return access.Actor{Principal: access.UserPrincipal(held.UserID), Grants: grants}, nil
+	}
 	issuer, err := t.actor(ctx, access.UserPrincipal(held.IssuedByUser))
 	if err != nil {
 		return access.Actor{}, err
 	}
-	if held.IssuedByUser != held.UserID && !issuer.Administers() {
+	if !issuer.Administers() {
 		return access.Actor{}, errNoToken()
 	}
 	return issuer, nil

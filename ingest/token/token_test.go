@@ -30,6 +30,37 @@ func (u users) Grants(_ context.Context, user string) (access.Grants, bool, erro
 	return g, known, nil
 }
 
+// countingUsers counts how often it is asked.
+type countingUsers struct {
+	users
+	asked int
+}
+
+func (u *countingUsers) Grants(ctx context.Context, user string) (access.Grants, bool, error) {
+	u.asked++
+	return u.users.Grants(ctx, user)
+}
+
+func TestTheUserOfHisOwnTokenIsAskedForOnce(t *testing.T) {
+	r := newRig(t)
+	own, given := r.issue(ada, access.NewToken{UserID: "ada"}), r.issue(access.UserPrincipal("root"), access.NewToken{UserID: "ada"})
+	bus, err := command.New(command.Config{Pool: r.pool, View: command.ViewFunc(func(context.Context, event.Stream) (int64, error) { return 0, nil })})
+	require.NoError(t, err)
+	counting := &countingUsers{users: r.users}
+	tokens, err := token.New(token.Config{Pool: r.pool, Bus: bus, Users: counting, Now: func() time.Time { return r.now }})
+	require.NoError(t, err)
+	p, err := tokens.Authenticate(t.Context(), own.Secret)
+	require.NoError(t, err)
+	require.Equal(t, "ada", p.UserID)
+	require.Equal(t, 1, counting.asked)
+	_, err = tokens.Authenticate(t.Context(), given.Secret)
+	require.NoError(t, err)
+	require.Equal(t, 3, counting.asked, "of a token that somebody else has issued both are asked for")
+	r.users["ada"] = access.Grants{}
+	_, err = tokens.Authenticate(t.Context(), own.Secret)
+	require.Equal(t, event.CodeUnauthenticated, event.CodeOf(err), "he is not active any more")
+}
+
 type rig struct {
 	*token.Tokens
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // Viewer is somebody who asks, as the rules of access need him.
@@ -50,10 +52,28 @@ func (v Viewer) Audience() access.Audience { return access.AudienceOf(v.UserID, 
 // and may do nothing. It fails with [event.CodeUnavailable] if the projection or the
 // database is not there.
 func (r *CharacterReader) Viewer(ctx context.Context, user string) (Viewer, error) {
+	v, _, err := r.KnownViewer(ctx, user)
+	return v, err
+}
+
+// KnownViewer is [CharacterReader.Viewer], and tells whether there is such a user.
+func (r *CharacterReader) KnownViewer(ctx context.Context, user string) (Viewer, bool, error) {
+	seen, _ := ctx.Value(viewerSeenKey{}).(*viewerSeen)
+	if v, known, there := seen.of(user); there {
+		return v, known, nil
+	}
+	v, known, err := r.readViewer(ctx, user)
+	if err == nil {
+		seen.keep(v, known)
+	}
+	return v, known, err
+}
+
+func (r *CharacterReader) readViewer(ctx context.Context, user string) (Viewer, bool, error) {
 	v := Viewer{UserID: user}
 	schema, err := r.schema(ctx)
 	if err != nil {
-		return v, err
+		return v, false, err
 	}
 	var given []string
 	var holdings []access.Holding
@@ -61,13 +81,58 @@ func (r *CharacterReader) Viewer(ctx context.Context, user string) (Viewer, erro
 		FROM %[1]s.grants g JOIN %[1]s.users u USING (user_id) LEFT JOIN %[1]s.homes h USING (user_id) WHERE u.user_id = $1`, schema), user).
 		Scan(&v.Superuser, &v.Active, &v.Permissions, &given, &holdings, &v.Home.CorporationID, &v.Home.AllianceID)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return v, nil
+		return v, false, nil
 	}
 	if err != nil {
-		return v, queryError("reading what a user may do", err)
+		return v, false, queryError("reading what a user may do", err)
 	}
 	v.Limited = access.LimitsOf(given, holdings)
-	return v, nil
+	return v, true, nil
+}
+
+// viewerSeen is the user who was read last for one request.
+type viewerSeen struct {
+	mu          sync.Mutex
+	over, there bool
+	viewer      Viewer
+	known       bool
+}
+
+type viewerSeenKey struct{}
+
+// RememberViewer has a user be read once who is asked for again and again at the
+// beginning of a request, to find out who asks and what he may do. From over on each
+// question is asked anew: what is decided later is decided by what holds then.
+func RememberViewer(ctx context.Context) (_ context.Context, over func()) {
+	seen := &viewerSeen{}
+	return context.WithValue(ctx, viewerSeenKey{}, seen), func() {
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		seen.over, seen.there, seen.viewer = true, false, Viewer{}
+	}
+}
+
+func (s *viewerSeen) of(user string) (v Viewer, known, there bool) {
+	if s == nil {
+		return Viewer{}, false, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.there || s.viewer.UserID != user {
+		return Viewer{}, false, false
+	}
+	return s.viewer, s.known, true
+}
+
+func (s *viewerSeen) keep(v Viewer, known bool) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.viewer, s.known, s.there = v, known, true
+	}
 }
 
 // For is the viewer as far as a section of characters goes, see [access.Grants.For].
@@ -143,19 +208,17 @@ func optionalMoment(t time.Time) *time.Time {
 	return &t
 }
 
-// MayOpen tells whether a character is among those of a view. It fails with
-// [event.CodeUnavailable] if the projection or the database is not there.
+// MayOpen tells whether a character is among those of a view. It asks for the one
+// character, whose it is and where its owner's main is, rather than for all that the view
+// opens. It fails with [event.CodeUnavailable] if the projection or the database is not
+// there.
 func (r *CharacterReader) MayOpen(ctx context.Context, view access.View, character int64) (bool, error) {
-	schema, err := r.schema(ctx)
-	if err != nil {
-		return false, err
+	subject, err := r.subject(ctx, character, optionalMoment(view.At))
+	if err != nil && event.CodeOf(err) == event.CodeNotFound {
+		// Who is not registered is opened by nobody.
+		return false, nil //nolint:nilerr // that he is not there is the answer
 	}
-	sql, args := charactersSQL(schema, CharacterFilter{View: &view, ID: character, Sort: SortByID, Limit: 1})
-	var may bool
-	if err := r.pool.QueryRow(ctx, `SELECT EXISTS (`+sql+`)`, args...).Scan(&may); err != nil {
-		return false, queryError("asking whether a character may be opened", err)
-	}
-	return may, nil
+	return err == nil && view.Way(subject) != "", err
 }
 
 // AccessibleUsers lists the ids of the users of an audience, in byte order, as

@@ -274,7 +274,7 @@ func TestAnAuditorOfABigOrganisationIsAnsweredByIndexes(t *testing.T) {
 		v.plan(sql, args...).walk(func(n node) {
 			indexes[n.Index] = true
 			switch n.Relation {
-			case "", "switches", "failures", "role_definitions", "compliance_groups":
+			case "", "switches", "failures", "role_definitions", "compliance_groups", "recorded", "misfits":
 				return // these are empty, or have few rows
 			}
 			require.NotEqual(t, "Seq Scan", n.Type, "all of %s is read", n.Relation)
@@ -299,7 +299,62 @@ func TestAnAuditorOfABigOrganisationIsAnsweredByIndexes(t *testing.T) {
 	view.Shared = true
 	sql, args = postgres.CharactersSQL(schema, filter)
 	f(sql, args, append(scope, "sharings_shared")...)
+	f(postgres.SubjectSQL(schema), []any{int64(500), nil, "share_characters"}, "registrations_pkey", "owners_pkey", "users_pkey", "mains_pkey")
+	state, err := reader.StateSQL(t.Context(), schema, eve.SectionLocation)
+	require.NoError(t, err)
+	f(state, []any{int64(500), string(eve.SectionLocation)}, "registrations_pkey", "owners_pkey", "sections_pkey")
 	filter.ID = 500
 	sql, args = postgres.CharactersSQL(schema, filter)
 	f(sql, args, "registrations_pkey", "owners_pkey")
+}
+
+// A main can be set for somebody who is not known, and is nobody's home.
+func TestAMainOfSomebodyUnknownOpensNothing(t *testing.T) {
+	v := newViews(t, postgres.Characters())
+	v.fold(event.Character(1), at(1), register(1, "Pilot", "ghost", 10, 99))
+	v.fold(event.User("ghost"), at(1), access.MainSet{UserID: "ghost", CharacterID: new(int64(1))})
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	f := func(view access.View, want bool) {
+		t.Helper()
+		may, err := reader.MayOpen(t.Context(), view, 1)
+		require.NoError(t, err)
+		require.Equal(t, want, may)
+		opened, err := reader.Opened(t.Context(), view)
+		require.NoError(t, err)
+		require.Equal(t, want, slices.Contains(opened, 1))
+	}
+	f(access.View{Scope: access.Scope{CorporationID: 10}}, false)
+	f(access.View{Scope: access.Scope{AllianceID: 99}}, false)
+	f(access.View{Everything: true}, true)
+	f(access.View{Owner: "ghost"}, true)
+	may, err := reader.MayOpen(t.Context(), access.View{Everything: true}, 2)
+	require.NoError(t, err)
+	require.False(t, may, "there is no such character")
+}
+
+// Who asks is read once at the beginning of a request; what is decided later is decided
+// by what holds then.
+func TestAViewerIsRememberedUntilHeIsAdmitted(t *testing.T) {
+	v := newViews(t, postgres.Characters())
+	give := func(permissions ...string) {
+		v.fold(event.User("ada"), at(1), access.UserRegistered{UserID: "ada", Active: true, Permissions: permissions})
+	}
+	reader := postgres.NewCharacterReader(v.pool, v.live())
+	holds := func(ctx context.Context, user string) bool {
+		viewer, known, err := reader.KnownViewer(ctx, user)
+		require.NoError(t, err)
+		require.Equal(t, user == "ada", known)
+		return viewer.Holds(access.BasicAccess)
+	}
+	give("basic_access")
+	ctx, over := postgres.RememberViewer(t.Context())
+	require.True(t, holds(ctx, "ada"))
+	give()
+	require.True(t, holds(ctx, "ada"), "read once")
+	require.False(t, holds(t.Context(), "ada"), "another request")
+	require.False(t, holds(ctx, "bob"), "somebody else is somebody else")
+	over()
+	require.False(t, holds(ctx, "ada"))
+	give("basic_access")
+	require.True(t, holds(ctx, "ada"), "nothing is remembered any more")
 }

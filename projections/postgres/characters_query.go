@@ -243,6 +243,8 @@ type CharacterCounts struct {
 type CharacterReader struct {
 	pool *pgxpool.Pool
 	live *live.Generations
+	// sections are those that characters have, in the order in which they are shown.
+	sections []section
 	// others remembers which tables of other parts have been seen.
 	others sync.Map
 }
@@ -250,7 +252,7 @@ type CharacterReader struct {
 // NewCharacterReader reads from the database that holds the projection
 // [CharactersName] and, if there is one, ingest's own state.
 func NewCharacterReader(pool *pgxpool.Pool, generations *live.Generations) *CharacterReader {
-	return &CharacterReader{pool: pool, live: generations}
+	return &CharacterReader{pool: pool, live: generations, sections: sections()}
 }
 
 // characterColumns and selectCharacters are formats that take the projection's
@@ -430,15 +432,12 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	if err != nil {
 		return nil, err
 	}
-	all := sections()
+	all := r.sections
 	names := make([]string, len(all))
 	for i, s := range all {
 		names[i] = string(s.name)
 	}
-	rows, err := r.pool.Query(ctx, `SELECT n.section, greatest(s.observed_at, r.observed_at), i.validated_at, i.not_before,
-			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since, m.observed_at,
-			coalesce(u.outstanding, 0), coalesce(u.failing, 0), coalesce(u.class, ''), coalesce(u.message, ''), u.due_at,
-			coalesce(s.log_partition, r.log_partition), greatest(s.log_offset, r.log_offset)
+	rows, err := r.pool.Query(ctx, `SELECT `+stateColumns+`
 		FROM (SELECT $1::bigint AS character_id) c CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS n(section, place) `+from+`
 		LEFT JOIN LATERAL (`+r.followUps(ctx, "x.character_id = $1 AND x.section = n.section")+`) u ON true
 		ORDER BY n.place`, c.CharacterID, names)
@@ -455,17 +454,28 @@ func (r *CharacterReader) states(ctx context.Context, schema string, c Character
 	return states, nil
 }
 
-func scanState(row pgx.CollectableRow, id int64) (SectionState, error) {
+// stateColumns are read by [scanState], of what [CharacterReader.standing] joins and of u,
+// what is fetched apart.
+const stateColumns = `n.section, greatest(s.observed_at, r.observed_at), i.validated_at, i.not_before,
+			coalesce(f.failing, false), coalesce(f.class, ''), coalesce(f.status, 0), coalesce(f.message, ''), f.since, m.observed_at,
+			coalesce(u.outstanding, 0), coalesce(u.failing, 0), coalesce(u.class, ''), coalesce(u.message, ''), u.due_at,
+			coalesce(s.log_partition, r.log_partition), greatest(s.log_offset, r.log_offset)`
+
+func scanState(row pgx.CollectableRow, id int64) (SectionState, error) { return scanStateAnd(row, id) }
+
+// scanStateAnd reads [stateColumns] and more columns behind them.
+func scanStateAnd(row pgx.CollectableRow, id int64, more ...any) (SectionState, error) {
 	var s SectionState
 	var failing bool
 	var f, u SectionFailure
 	var since, misfit, due *time.Time
 	var failingFollowUps int
 	var o origin
-	err := row.Scan(append([]any{
+	into := append([]any{
 		&s.Section, &s.ObservedAt, &s.ValidatedAt, &s.NotBefore, &failing, &f.Class, &f.Status, &f.Message, &since, &misfit,
 		&s.Outstanding, &failingFollowUps, &u.Class, &u.Message, &due,
-	}, o.columns()...)...)
+	}, o.columns()...)
+	err := row.Scan(append(into, more...)...)
 	if err != nil {
 		return s, err
 	}
@@ -519,24 +529,50 @@ func (r *CharacterReader) State(ctx context.Context, id int64, name eve.Section)
 	return s, err
 }
 
+// state reads the character and the one section that is asked for: to look at all of them
+// costs thirty times as much.
 func (r *CharacterReader) state(ctx context.Context, id int64, name eve.Section) (string, Section, error) {
 	schema, err := r.schema(ctx)
 	if err != nil {
 		return "", Section{}, err
 	}
-	c, err := r.character(ctx, schema, id)
+	sql, scope, known, err := r.stateSQL(ctx, schema, name)
 	if err != nil {
 		return "", Section{}, err
 	}
-	states, err := r.states(ctx, schema, c)
+	rows, err := r.pool.Query(ctx, sql, id, string(name))
 	if err != nil {
-		return "", Section{}, err
+		return "", Section{}, queryError("reading the state of a section", err)
 	}
-	i := slices.IndexFunc(states, func(s SectionState) bool { return s.Section == name })
-	if i < 0 {
+	var c Character
+	s, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (SectionState, error) { return scanStateAnd(row, id, &c.Scopes) })
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", Section{}, NoCharacter(id)
+	case err != nil:
+		return "", Section{}, queryError("reading the state of a section", err)
+	case !known:
 		return "", Section{}, NoSection(name)
 	}
-	return schema, Section{CharacterID: id, SectionState: states[i]}, nil
+	s.Status = statusOf(s, c, scope)
+	return schema, Section{CharacterID: id, SectionState: s}, nil
+}
+
+// stateSQL reads what the owner of character $1 has consented to and the state of section
+// $2, with the scope that the section needs, and whether there is such a section.
+func (r *CharacterReader) stateSQL(ctx context.Context, schema string, name eve.Section) (sql, scope string, known bool, err error) {
+	all := r.sections
+	if i := slices.IndexFunc(all, func(s section) bool { return s.name == name }); i >= 0 {
+		scope, known = all[i].scope, true
+	}
+	from, err := r.standing(ctx, schema)
+	if err != nil {
+		return "", "", false, err
+	}
+	return `SELECT ` + stateColumns + `, coalesce(c.scopes, '{}')
+		FROM (SELECT c.character_id, c.scopes, $2::text AS section FROM ` + schema + `.characters c WHERE c.character_id = $1) c
+		CROSS JOIN LATERAL (SELECT c.section) n ` + from + `
+		LEFT JOIN LATERAL (` + r.followUps(ctx, "x.character_id = $1 AND x.section = $2") + `) u ON true`, scope, known, nil
 }
 
 // SectionCount counts the characters whose section has a status.
@@ -564,7 +600,7 @@ func (r *CharacterReader) SectionCounts(ctx context.Context) ([]SectionCount, er
 	if err != nil {
 		return nil, err
 	}
-	all := sections()
+	all := r.sections
 	names, scopes := make([]string, len(all)), make([]string, len(all))
 	for i, s := range all {
 		names[i], scopes[i] = string(s.name), s.scope
@@ -604,7 +640,7 @@ func (r *CharacterReader) Counts(ctx context.Context) (CharacterCounts, error) {
 		Characters: map[CharacterStatus]int64{CharacterActive: 0, CharacterDisabled: 0, CharacterOrphaned: 0},
 		Observed:   map[eve.Section]int64{}, Failing: map[eve.Section]int64{},
 	}
-	for _, s := range sections() {
+	for _, s := range r.sections {
 		counts.Observed[s.name], counts.Failing[s.name] = 0, 0
 	}
 	schema, err := r.schema(ctx)

@@ -329,3 +329,24 @@ func TestQueriesSayWhatIsAway(t *testing.T) {
 	_, err = postgres.NewCharacterReader(pool, v.live()).Characters(t.Context(), postgres.CharacterFilter{Limit: 1})
 	require.Equal(t, event.CodeUnavailable, event.CodeOf(err), "%v", err)
 }
+
+func TestTheStateOfOneSectionIsThatAmongAll(t *testing.T) {
+	v, reader := searchable(t)
+	v.fold(event.Character(3), at(7), eve.SectionFailed{CharacterID: 3, Section: eve.SectionAssets, Class: eve.FailureServer, Status: 502, Message: "bad gateway", Since: at(7)})
+	for id := int64(1); id <= 5; id++ {
+		_, states, err := reader.Character(t.Context(), id)
+		require.NoError(t, err)
+		require.Len(t, states, len(eve.Shapes()))
+		for _, state := range states {
+			one, err := reader.State(t.Context(), id, state.Section)
+			require.NoError(t, err)
+			require.Equal(t, postgres.Section{CharacterID: id, SectionState: state}, one)
+		}
+	}
+	_, err := reader.State(t.Context(), 99, eve.SectionWallet)
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
+	require.ErrorContains(t, err, "character 99")
+	_, err = reader.State(t.Context(), 1, "soul")
+	require.Equal(t, event.CodeNotFound, event.CodeOf(err))
+	require.ErrorContains(t, err, "soul")
+}

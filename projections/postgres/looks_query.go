@@ -98,16 +98,17 @@ func (r *CharacterReader) Looks(ctx context.Context, filter LookFilter) ([]Look,
 // as of the moment. It fails with [event.CodeNotFound] for one that is not registered,
 // and with [event.CodeUnavailable] if the projection or the database is not there.
 func (r *CharacterReader) Subject(ctx context.Context, character int64, at time.Time) (access.Subject, error) {
+	return r.subject(ctx, character, &at)
+}
+
+// subject is [CharacterReader.Subject] as of a moment, nil for that of the database.
+func (r *CharacterReader) subject(ctx context.Context, character int64, at *time.Time) (access.Subject, error) {
 	var s access.Subject
 	schema, err := r.schema(ctx)
 	if err != nil {
 		return s, err
 	}
-	err = r.pool.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce(c.user_id, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
-			coalesce(c.shared AND coalesce(c.shared_until > $2, true) AND (u.superuser OR $3 = ANY(u.permissions)), false)
-		FROM %[1]s.characters c LEFT JOIN %[1]s.grants u ON u.user_id = c.user_id
-		LEFT JOIN LATERAL (SELECT h.corporation_id, h.alliance_id FROM %[1]s.homes h WHERE h.user_id = c.user_id LIMIT 1) h ON true
-		WHERE c.character_id = $1`, schema), character, at, string(access.ShareCharacters)).
+	err = r.pool.QueryRow(ctx, subjectSQL(schema), character, at, string(access.ShareCharacters)).
 		Scan(&s.Owner, &s.Home.CorporationID, &s.Home.AllianceID, &s.Shared)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, NoCharacter(character)
@@ -116,6 +117,16 @@ func (r *CharacterReader) Subject(ctx context.Context, character int64, at time.
 		return s, queryError("reading whose a character is", err)
 	}
 	return s, nil
+}
+
+// subjectSQL looks up one row of each table. A main that was set for somebody unknown is
+// nobody's home.
+func subjectSQL(schema string) string {
+	return fmt.Sprintf(`SELECT coalesce(c.user_id, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0),
+			coalesce(c.shared AND coalesce(c.shared_until > coalesce($2::timestamptz, now()), true) AND (u.superuser OR $3 = ANY(u.permissions)), false)
+		FROM %[1]s.characters c LEFT JOIN %[1]s.grants u ON u.user_id = c.user_id
+		LEFT JOIN LATERAL (SELECT h.corporation_id, h.alliance_id FROM %[1]s.homes h WHERE h.user_id = u.user_id LIMIT 1) h ON true
+		WHERE c.character_id = $1`, schema)
 }
 
 // Link is a link that an owner has given away.

@@ -122,6 +122,38 @@ func TestASearchSeesWhatHasChangedSinceTheLastFullObservation(t *testing.T) {
 	require.Equal(t, []string{"12", "10"}, keys(35))
 }
 
+// However it is found, what is found is what somebody may see of the types he asks for.
+func TestASearchForTypesIsBoundedLikeOneForAll(t *testing.T) {
+	v, reader := searchable(t)
+	v.fold(event.User("u1"), at(6), access.MainSet{UserID: "u1", CharacterID: new(int64(5))}, access.UserRegistered{UserID: "u1", Active: true, Permissions: []string{"share_characters"}})
+	v.fold(event.User("u2"), at(6), access.MainSet{UserID: "u2", CharacterID: new(int64(1))}, access.UserRegistered{UserID: "u2", Active: true})
+	v.fold(event.Character(3), at(6), eve.CharacterShared{CharacterID: 3, UserID: "u1"})
+	v.fold(event.Character(1), at(6), eve.SectionObserved{
+		CharacterID: 1, Section: eve.SectionDetails, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: at(6), Value: json.RawMessage(`{"name":"Zed","corporation_id":20,"alliance_id":77}`),
+	})
+	search := func(view access.View, numbers map[string][]int64) []string {
+		hits, err := reader.Search(t.Context(), postgres.SearchFilter{View: &view, Section: eve.SectionAssets, Numbers: numbers, Limit: 100})
+		require.NoError(t, err)
+		found := []string{}
+		for _, h := range hits {
+			found = append(found, fmt.Sprint(h.CharacterID, "/", h.Key))
+		}
+		return found
+	}
+	// Character 3 flies a ship that ESI does not list.
+	f := func(view access.View, all, typed []string) {
+		t.Helper()
+		require.Equal(t, all, search(view, nil))
+		require.Equal(t, typed, search(view, map[string][]int64{"type_id": {587}}))
+	}
+	f(access.View{Everything: true}, []string{"1/11", "1/12", "3/9", "3/77"}, []string{"1/12", "3/77"})
+	f(access.View{Scope: access.Scope{AllianceID: 77}}, []string{"1/11", "1/12"}, []string{"1/12"})
+	f(access.View{Scope: access.Scope{AllianceID: 78}}, []string{}, []string{})
+	f(access.View{Owner: "u1", Scope: access.Scope{AllianceID: 77}}, []string{"1/11", "1/12", "3/9", "3/77"}, []string{"1/12", "3/77"})
+	f(access.View{Shared: true}, []string{"3/9", "3/77"}, []string{"3/77"})
+	f(access.View{Owner: "u2"}, []string{"1/11", "1/12"}, []string{"1/12"})
+}
+
 // Of 300,000 assets those of a type or at a place are found by indexes, whoever asks.
 func TestASearchAmongManyAssetsIsAnsweredByIndexes(t *testing.T) {
 	v := newViews(t, postgres.Characters())
@@ -153,6 +185,8 @@ func TestASearchAmongManyAssetsIsAnsweredByIndexes(t *testing.T) {
 	f(postgres.SearchFilter{Numbers: map[string][]int64{"type_id": {34, 35}}}, "items_asset_type", "changes_asset_type")
 	f(postgres.SearchFilter{Numbers: map[string][]int64{"location_id": {60003760}}}, "items_asset_location", "changes_asset_location")
 	f(postgres.SearchFilter{View: &access.View{Owner: "u77", Scope: access.Scope{AllianceID: 3077}}}, "items_key", "owners_user", "identities_alliance")
+	f(postgres.SearchFilter{View: &access.View{Owner: "u77", Scope: access.Scope{AllianceID: 3077}}, Numbers: map[string][]int64{"type_id": {34}}}, "items_asset_type", "changes_asset_type", "identities_alliance")
+	f(postgres.SearchFilter{View: &access.View{Owner: "u77", Shared: true}, Numbers: map[string][]int64{"location_id": {60003760}}}, "items_asset_location", "changes_asset_location", "sharings_shared")
 	f(postgres.SearchFilter{UserID: "u77"}, "items_key")
 	f(postgres.SearchFilter{}, "items_key")
 	f(postgres.SearchFilter{After: &postgres.SearchCursor{ID: 40000, Key: uuid.Nil.String()}}, "items_key")

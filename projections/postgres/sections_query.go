@@ -284,6 +284,7 @@ type NameRequest struct {
 // reference data.
 func (r *CharacterReader) Names(ctx context.Context, ids NameRequest) (Names, error) {
 	names := Names{Types: map[int64]string{}, Locations: map[int64]string{}, Entities: map[int64]string{}}
+	ids = NameRequest{Types: distinct(ids.Types), Locations: distinct(ids.Locations), Entities: distinct(ids.Entities)}
 	if len(ids.Types)+len(ids.Locations)+len(ids.Entities) == 0 {
 		return names, nil
 	}
@@ -312,6 +313,14 @@ func (r *CharacterReader) Names(ctx context.Context, ids NameRequest) (Names, er
 		return names, queryError("looking names up", err)
 	}
 	return names, nil
+}
+
+// distinct are ids without repetitions and without zero, which is none: lists name the
+// same few again and again.
+func distinct(ids []int64) []int64 {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id int64) bool { return id == 0 })
 }
 
 // MailingLists are the names of the mailing lists that a character is or was

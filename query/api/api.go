@@ -21,7 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/postgres"
 )
 
 // Times and sizes that bound requests.
@@ -184,6 +186,8 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	metrics     *metrics
 	sanitiser   sanitiser
+	// kinds are those of the fields of each section; see [Server.kindsOf].
+	kinds map[eve.Section]map[string]postgres.FieldKind
 	// exporting holds a place for each export that is being written.
 	exporting chan struct{}
 }
@@ -194,7 +198,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), exporting: make(chan struct{}, exportsAtOnce)}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), kinds: allKinds(), exporting: make(chan struct{}, exportsAtOnce)}
 	if err := s.prepareSignIn(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 // items reads elements of a section and puts names beside their ids. known are
 // names that only the character knows, now is the moment that is told of.
 func (s *Server) items(ctx context.Context, now time.Time, section eve.Section, raw []json.RawMessage, known map[int64]string) ([]Item, error) {
-	d := decorator{kinds: eve.KindsOf(section), known: known, sanitiser: s.sanitiser}
+	d := decorator{kinds: s.kindsOf(section), known: known, sanitiser: s.sanitiser}
 	items := make([]Item, len(raw))
 	for i, r := range raw {
 		item, err := decodeItem(section, r)
@@ -44,6 +44,23 @@ func (s *Server) items(ctx context.Context, now time.Time, section eve.Section, 
 		}
 	}
 	return items, nil
+}
+
+// allKinds are the kinds of the fields of every section.
+func allKinds() map[eve.Section]map[string]postgres.FieldKind {
+	kinds := map[eve.Section]map[string]postgres.FieldKind{}
+	for _, shape := range eve.Shapes() {
+		kinds[shape.Section] = eve.KindsOf(shape.Section)
+	}
+	return kinds
+}
+
+// kindsOf are the kinds of the fields of a section. They must not be changed.
+func (s *Server) kindsOf(section eve.Section) map[string]postgres.FieldKind {
+	if kinds, known := s.kinds[section]; known {
+		return kinds
+	}
+	return eve.KindsOf(section)
 }
 
 // timeOf is a moment as ESI writes it; zero for what is none.

@@ -13,9 +13,13 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/postgres"
 )
 
 type principalKey struct{}
+
+// knownByKey is the key of what ends the memory of who asks.
+type knownByKey struct{}
 
 // principalOf is who calls; nobody outside of guarded paths.
 func principalOf(ctx context.Context) access.Principal {
@@ -31,6 +35,9 @@ func (s *Server) authenticate(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		// Who asks is read once: to know him and, by [Server.admit], what he may do.
+		ctx, over := postgres.RememberViewer(r.Context())
+		r = r.WithContext(context.WithValue(ctx, knownByKey{}, over))
 		principal, err := s.principal(r)
 		if err != nil {
 			s.refuse(w, r, err)

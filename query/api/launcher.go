@@ -179,7 +179,10 @@ func (s *Server) ratted(ctx context.Context, characters []int64, month time.Time
 		// Of no characters is not of all.
 		return sum, nil
 	}
-	periods, err := s.config.Wallets.Analyse(ctx, clickhouse.WalletQuery{From: month, To: month.AddDate(0, 1, 0), Interval: clickhouse.Month, CharacterIDs: characters, RefTypes: []string{"bounty_prizes"}})
+	// Flows of one kind have no balance, which would be looked up for nothing.
+	periods, err := s.config.Wallets.Analyse(ctx, clickhouse.WalletQuery{
+		From: month, To: month.AddDate(0, 1, 0), Interval: clickhouse.Month, CharacterIDs: characters, RefTypes: []string{"bounty_prizes"}, GroupBy: []clickhouse.Dimension{clickhouse.ByRefType},
+	})
 	if err != nil {
 		return sum, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
@@ -46,6 +47,7 @@ func TestTheLauncherIsForOneUser(t *testing.T) {
 			"wallet": "1234.50", "mined": "0.50", "ratted": "-1.50", "skill_points": 5000, "month_from": "2026-05-01T00:00:00Z"}}`, a.text)
 	require.Equal(t, []int64{90000001}, c.world.wallet.CharacterIDs)
 	require.Equal(t, []string{"bounty_prizes"}, c.world.wallet.RefTypes)
+	require.Equal(t, []clickhouse.Dimension{clickhouse.ByRefType}, c.world.wallet.GroupBy, "balances are not looked up")
 }
 
 func TestTheLaunchersFiguresComeFromTheRealStores(t *testing.T) {

@@ -329,7 +329,8 @@ func registerSearchIn[I any, P interface {
 		OperationID: "search-" + string(spec.section), Path: "/v1/search/" + string(spec.section), Tags: []string{tagSearch}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 		Description: "Of the characters that the caller may open.",
 	})
-	s.shape(&op, reflect.TypeFor[Hits](), "items", objectSchema(spec.found()), func(string) *huma.Schema { return nil })
+	spec.shown = spec.found()
+	s.shape(&op, reflect.TypeFor[Hits](), "items", objectSchema(spec.shown), func(string) *huma.Schema { return nil })
 	register(s, access.ActionReadCharacters, op, func(ctx context.Context, in *I) (*hitsOutput, error) {
 		return s.search(ctx, spec, P(in).wish())
 	})
@@ -378,7 +379,7 @@ func (s *Server) search(ctx context.Context, spec sectionSpec, w wish) (*hitsOut
 	if err := s.traceItems(ctx, w.ProvenanceInput, items, origins); err != nil {
 		return nil, err
 	}
-	return &hitsOutput{Link: page.Link, Body: &Hits{Page: Page[Item]{Items: items, NextCursor: page.Body.NextCursor}, fields: spec.found()}}, nil
+	return &hitsOutput{Link: page.Link, Body: &Hits{Page: Page[Item]{Items: items, NextCursor: page.Body.NextCursor}, fields: spec.shown}}, nil
 }
 
 // mean looks the names of a wish up. What nothing is named like nothing is found for.

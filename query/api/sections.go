@@ -66,6 +66,17 @@ type sectionSpec struct {
 	list string
 	// apart are fields of records that only a single one is shown with.
 	apart []string
+	// shown and names are the fields of the items or of the value with what Muster adds,
+	// and the columns of tables; see [sectionSpec.prepared].
+	shown []postgres.Field
+	names []string
+}
+
+// prepared has at hand what requests need, which is put together from a long text.
+func (s sectionSpec) prepared() sectionSpec {
+	s.shown = s.columns()
+	s.names = columnNames(s.shown)
+	return s
 }
 
 func (s sectionSpec) path() string { return "/v1/characters/{id}/" + string(s.section) }
@@ -314,6 +325,7 @@ func (s *Server) registerSections() {
 }
 
 func (s *Server) registerValue(spec sectionSpec) {
+	spec = spec.prepared()
 	op := notModified(huma.Operation{
 		OperationID: "get-" + string(spec.section), Path: spec.path(), Tags: []string{tagCharacters}, Summary: spec.summary, Errors: []int{http.StatusNotFound},
 	})
@@ -358,6 +370,7 @@ func registerElements[I any, P interface {
 	*I
 	queried
 }](s *Server, spec sectionSpec) {
+	spec = spec.prepared()
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
 		filter := postgres.ElementFilter{CharacterID: q.id, Section: spec.section, List: spec.list, Where: q.where, Directly: q.directly, Limit: q.Limit + 1}
@@ -400,6 +413,7 @@ func registerRecords[I any, P interface {
 	*I
 	queried
 }](s *Server, spec sectionSpec) {
+	spec = spec.prepared()
 	register(s, access.ActionReadCharacters, s.listOperation(spec), func(ctx context.Context, in *I) (*listOutput, error) {
 		q := P(in).query()
 		name := string(spec.section) + listAsOf(q.AsOf)
@@ -437,7 +451,7 @@ type placed struct {
 
 // listed is the answer with a page of a section.
 func (s *Server) listed(ctx context.Context, of told, spec sectionSpec, section postgres.Section, in ProvenanceInput, page *pageOutput[placed]) (*listOutput, error) {
-	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: columnNames(spec.columns()), fields: spec.columns()}
+	out := &ListSection{SectionHead: headOf(section, of.asOf()), columns: spec.names, fields: spec.shown}
 	known, err := s.beside(ctx, of, out, section)
 	if err != nil {
 		return nil, err

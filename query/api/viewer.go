@@ -67,6 +67,9 @@ func may(ctx context.Context, action access.Action) bool {
 // admit lets those pass who may do an action at all. What a user was given is read
 // once for a request.
 func (s *Server) admit(ctx context.Context, action access.Action) (context.Context, error) {
+	if over, is := ctx.Value(knownByKey{}).(func()); is {
+		defer over()
+	}
 	p := principalOf(ctx)
 	if p.ID == "" || p.UserID == "" {
 		return ctx, access.Authorize(p, action)
