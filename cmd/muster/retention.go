@@ -77,7 +77,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 	}
 	if len(e.settings.KafkaBrokers) == 0 {
 		// A Kafka of its own compacts by itself when a segment is closed; the
-		// embedded one once an hour.
+		// embedded one once a day.
 		c.Compact = func(context.Context) error { return engine.RequestCompaction(e.settings.DataDir) }
 	}
 	return worker.New(c), nil
@@ -101,6 +101,8 @@ func (s *stores) agedInScratches(ctx context.Context, before time.Time) ([]reten
 				aged, err = chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore(ctx, before)
 			case chviews.FactsName:
 				aged, err = chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
+			case chviews.RecordsName:
+				aged, err = chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("looking into %s: %w", g.Namespace, err)
