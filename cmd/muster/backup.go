@@ -94,6 +94,7 @@ func backedUp() []backup.Table {
 		// Wrapped, like the logins; of those destroyed the ids.
 		{Schema: "ingest", Name: "text_key"},
 		{Schema: "ingest", Name: "compliance"},
+		{Schema: "ingest", Name: "compliance_groups"},
 		{Schema: "ingest", Name: "forgotten"},
 		{Schema: "ingest", Name: "pause"},
 		{Schema: "ingest", Name: "usage"},

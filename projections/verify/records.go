@@ -83,7 +83,7 @@ func (o *Records) Apply(e event.Recorded, p event.Payload) error {
 		if err != nil {
 			return fmt.Errorf("reading the day of facts of character %d: %w", id, err)
 		}
-		first := strings.HasSuffix(string(e.Type), ".recorded.v1")
+		first := strings.Contains(string(e.Type), ".recorded.v")
 		for _, item := range f.Items {
 			recordInWords(e.ID, f, day, item, first, note)
 		}
