@@ -77,7 +77,7 @@ CREATE INDEX compliance_memberships_group ON compliance_memberships (group_id);
 
 -- Who is in which compliance group that there is.
 CREATE VIEW compliance_members AS
-SELECT m.user_id, g.group_id, g.name, m.since
+SELECT m.user_id, g.group_id, g.name, m.since, m.log_partition, m.log_offset
 FROM compliance_memberships m JOIN compliance_groups g USING (group_id) WHERE m.member AND NOT g.removed;
 
 CREATE VIEW access_roles AS

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/access"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -20,6 +21,8 @@ type ComplianceGroup struct {
 	DefinedAt time.Time
 	DefinedBy string
 	Members   int64
+	// Origin is its definition.
+	Origin event.Origin
 }
 
 // GroupMember is a user who is in a compliance group.
@@ -29,6 +32,8 @@ type GroupMember struct {
 	Main *Main
 	// Since is when he came into it, UTC.
 	Since time.Time
+	// Origin is what told that.
+	Origin event.Origin
 }
 
 // GroupMemberFilter says which members of a group to list. Zero fields do not filter.
@@ -56,7 +61,7 @@ func (r *CharacterReader) ComplianceGroups(ctx context.Context, audience access.
 	var q conditions
 	users := ComplianceFilter{Audience: audience}
 	q.within(schema, users)
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT g.group_id, g.name, g.description, g.states, g.defined_at, g.defined_by, coalesce(n.members, 0)
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT g.group_id, g.name, g.description, g.states, g.defined_at, g.defined_by, coalesce(n.members, 0), g.log_partition, g.log_offset
 		FROM %[1]s.compliance_groups g LEFT JOIN (SELECT m.group_id, count(*) AS members FROM %[1]s.compliance_members m JOIN %[1]s.users u USING (user_id) %[2]s%[3]s GROUP BY m.group_id) n USING (group_id)
 		WHERE NOT g.removed ORDER BY lower(g.name) COLLATE "C"`, schema, users.homeOf(schema), q.clause()), q.args...)
 	if err != nil {
@@ -64,7 +69,9 @@ func (r *CharacterReader) ComplianceGroups(ctx context.Context, audience access.
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (ComplianceGroup, error) {
 		var g ComplianceGroup
-		err := row.Scan(&g.ID, &g.Name, &g.Description, &g.States, &g.DefinedAt, &g.DefinedBy, &g.Members)
+		var o origin
+		err := row.Scan(append([]any{&g.ID, &g.Name, &g.Description, &g.States, &g.DefinedAt, &g.DefinedBy, &g.Members}, o.columns()...)...)
+		g.Origin = o.of(event.Roles, event.TopicAccess)
 		g.DefinedAt = g.DefinedAt.UTC()
 		return g, err
 	})
@@ -90,7 +97,7 @@ func (r *CharacterReader) GroupMembers(ctx context.Context, filter GroupMemberFi
 		q.add(`u.user_id COLLATE "C" > ?`, filter.AfterUser)
 	}
 	where, limit := q.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT u.user_id, u.name, u.state, m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0), g.since
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT u.user_id, u.name, u.state, m.character_id, coalesce(h.name, ''), coalesce(h.corporation_id, 0), coalesce(h.alliance_id, 0), g.since, g.log_partition, g.log_offset
 		FROM %[1]s.compliance_members g JOIN %[1]s.users u USING (user_id) LEFT JOIN %[1]s.mains m ON m.user_id = u.user_id %[2]s
 		WHERE %[3]s ORDER BY u.user_id COLLATE "C"%[4]s`, schema, users.homeOf(schema), where, limit), q.args...)
 	if err != nil {
@@ -100,7 +107,9 @@ func (r *CharacterReader) GroupMembers(ctx context.Context, filter GroupMemberFi
 		var m GroupMember
 		var main Main
 		var id *int64
-		err := row.Scan(&m.UserID, &m.Name, &m.State, &id, &main.Name, &main.CorporationID, &main.AllianceID, &m.Since)
+		var o origin
+		err := row.Scan(append([]any{&m.UserID, &m.Name, &m.State, &id, &main.Name, &main.CorporationID, &main.AllianceID, &m.Since}, o.columns()...)...)
+		m.Origin = o.of(event.User(m.UserID), event.TopicAccess)
 		if id != nil {
 			main.CharacterID = *id
 			m.Main = &main

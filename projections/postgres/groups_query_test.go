@@ -64,7 +64,9 @@ func TestComplianceGroupsAreListedWithTheMembersThatOneMaySee(t *testing.T) {
 	require.Equal(t, "blues", list[0].Name)
 	require.Equal(t, postgres.ComplianceGroup{
 		ID: registeredGroup, ComplianceGroup: access.ComplianceGroup{Name: "Registered", Description: "d", States: []string{}}, DefinedAt: at(1), DefinedBy: list[1].DefinedBy, Members: 1,
+		Origin: list[1].Origin,
 	}, list[1])
+	require.Equal(t, event.Roles, list[1].Origin.Stream)
 	require.Equal(t, map[string]int64{"Registered": 1, "blues": 1}, counts(everybody))
 	require.Equal(t, map[string]int64{"Registered": 1, "blues": 0}, counts(access.Audience{Scope: access.Scope{CorporationID: 7}}))
 	require.Equal(t, map[string]int64{"Registered": 0, "blues": 1}, counts(access.Audience{User: "bob"}))
@@ -83,7 +85,8 @@ func TestComplianceGroupsAreListedWithTheMembersThatOneMaySee(t *testing.T) {
 	}
 	found, err := reader.GroupMembers(t.Context(), postgres.GroupMemberFilter{GroupID: registeredGroup, Audience: everybody, Limit: 10})
 	require.NoError(t, err)
-	require.Equal(t, []postgres.GroupMember{{UserID: "ada", Name: "Ada", State: "Member", Main: &postgres.Main{CharacterID: 1, Name: "One", CorporationID: 7}, Since: at(3)}}, found)
+	require.Equal(t, []postgres.GroupMember{{UserID: "ada", Name: "Ada", State: "Member", Main: &postgres.Main{CharacterID: 1, Name: "One", CorporationID: 7}, Since: at(3), Origin: found[0].Origin}}, found)
+	require.Equal(t, event.User("ada"), found[0].Origin.Stream)
 	require.Equal(t, []string{"ada"}, members(postgres.GroupMemberFilter{Audience: everybody, State: "Member", CorporationID: 7}))
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: everybody, State: "Blue"}))
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: everybody, AfterUser: "ada"}))

@@ -44,7 +44,7 @@ type AuditRun struct {
 	AuditedAt       time.Time  `json:"audited_at"`
 	Consortium      string     `json:"consortium"`
 	Model           string     `json:"model"`
-	SweepID         *uuid.UUID `json:"sweep_id" doc:"The sweep that led to it; null if a change of the declaration did."`
+	SweepID         *uuid.UUID `json:"sweep_id" nullable:"true" doc:"The sweep that led to it; null if a change of the declaration did."`
 	Audited         int64      `json:"audited"`
 	Verified        int64      `json:"verified"`
 	VerifiedPercent *string    `json:"verified_percent_floor_2" example:"99.60"`
@@ -146,7 +146,7 @@ func (s *Server) analyseAudits(ctx context.Context, in *auditTrendInput) (*figur
 			out.Model = &f.Model
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/analytics/anvil/audits/runs")), nil
 }
 
 func (s *Server) listAudits(ctx context.Context, in *auditRunsInput) (*pageOutput[AuditRun], error) {
@@ -196,5 +196,5 @@ func (s *Server) analyseSweeps(ctx context.Context, in *sweepTrendInput) (*figur
 			out.Consortium = &f.Consortium
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/anvil/{consortium}/sweeps")), nil
 }

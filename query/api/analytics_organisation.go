@@ -207,7 +207,7 @@ func (s *Server) analyseCompliance(ctx context.Context, in *complianceTrendInput
 			out.Cause = &f.Cause
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/reports/compliance/users", "/v1/streams/{stream}")), nil
 }
 
 // openCursor is the last of a page of those who are not compliant.
@@ -313,7 +313,7 @@ func (s *Server) analyseReadiness(ctx context.Context, in *readinessInput) (*fig
 			out.CharacterID = &f.CharacterID
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/skill-sets", "/v1/characters/{id}/skills/changes")), nil
 }
 
 func (s *Server) analyseLooks(ctx context.Context, in *looksTrendInput) (*figuresOutput[LookFigures], error) {
@@ -352,5 +352,5 @@ func (s *Server) analyseLooks(ctx context.Context, in *looksTrendInput) (*figure
 			}
 		}
 		return out
-	}), nil
+	}).of(in.rowsAt("/v1/access-log")), nil
 }

@@ -191,11 +191,14 @@ type Activity struct {
 	Open     int64          `json:"open_sessions" doc:"Those of them of which no logout is known: they count until the character was last seen online."`
 	Missed   int64          `json:"missed_logins" doc:"Logins between two observations of which nobody knows when they were: ESI tells the last one alone."`
 	Items    []ActivityCell `json:"items" nullable:"false"`
+	RowsAt   []string       `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (a *Activity) rows() any { return a.Items }
 
 type activityInput struct {
+	ProvenanceInput
+
 	From          time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To            time.Time `query:"to" doc:"Exclusive; now if left out."`
 	TZ            string    `query:"tz" default:"UTC" maxLength:"100" doc:"IANA name of the time zone whose hours and weekdays are meant, such as Europe/Berlin."`
@@ -246,12 +249,13 @@ func (s *Server) asked(ctx context.Context, section eve.Section, in *RangeInput,
 	}}, nil
 }
 
-// answered shows the answer to a question.
-func answered[R, F any](q *clickhouse.RecordQuery, by []string, figures []R, err error, show func(*R) F) (*figuresOutput[F], error) {
+// answered shows the answer to a question; rows are where the rows are that it is made of,
+// if that was asked for.
+func answered[R, F any](q *clickhouse.RecordQuery, by, rows []string, figures []R, err error, show func(*R) F) (*figuresOutput[F], error) {
 	if err != nil {
 		return nil, err
 	}
-	return showAll(q.From, q.To, q.Zone, string(q.Interval), by, figures, show), nil
+	return showAll(q.From, q.To, q.Zone, string(q.Interval), by, figures, show).of(rows), nil
 }
 
 func (s *Server) analyseContracts(ctx context.Context, in *contractTrendInput) (*figuresOutput[ContractFigures], error) {
@@ -264,7 +268,7 @@ func (s *Server) analyseContracts(ctx context.Context, in *contractTrendInput) (
 	}
 	q.AsOf, q.CounterpartyIDs, q.Kinds, q.Statuses, q.Roles = in.AsOf, in.CounterpartyID, in.Type, in.Status, in.Role
 	figures, err := s.config.RecordFigures.Contracts(ctx, q)
-	return answered(&q, in.GroupBy, figures, err, func(f *clickhouse.ContractFigures) ContractFigures {
+	return answered(&q, in.GroupBy, in.rowsAt("/v1/characters/{id}/contracts"), figures, err, func(f *clickhouse.ContractFigures) ContractFigures {
 		out := ContractFigures{
 			Period: showPeriod(f.Start, f.End, &f.RecordGroup, in.GroupBy), Type: shown(in.GroupBy, "type", &f.Kind), Status: shown(in.GroupBy, "status", &f.RecordGroup.Status),
 			Role: shown(in.GroupBy, "role", &f.Role), CounterpartyID: shown(in.GroupBy, "counterparty", &f.CounterpartyID),
@@ -293,7 +297,7 @@ func (s *Server) analyseKillmails(ctx context.Context, in *killmailTrendInput) (
 		return nil, err
 	}
 	figures, err := s.config.RecordFigures.Killmails(ctx, q, prices)
-	return answered(&q, in.GroupBy, figures, err, func(f *clickhouse.KillmailFigures) KillmailFigures {
+	return answered(&q, in.GroupBy, in.rowsAt("/v1/characters/{id}/killmails"), figures, err, func(f *clickhouse.KillmailFigures) KillmailFigures {
 		return KillmailFigures{
 			Period: showPeriod(f.Start, f.End, &f.RecordGroup, in.GroupBy), Outcome: shown(in.GroupBy, "outcome", &f.Role),
 			ShipTypeID: shown(in.GroupBy, "ship_type", &f.TypeID), SolarSystemID: shown(in.GroupBy, "solar_system", &f.PlaceID),
@@ -310,7 +314,7 @@ func (s *Server) analyseMails(ctx context.Context, in *mailTrendInput) (*figures
 	}
 	q.CounterpartyIDs, q.Roles = in.CounterpartyID, in.Direction
 	figures, err := s.config.RecordFigures.Mails(ctx, q)
-	return answered(&q, in.GroupBy, figures, err, func(f *clickhouse.MailFigures) MailFigures {
+	return answered(&q, in.GroupBy, in.rowsAt("/v1/characters/{id}/mails"), figures, err, func(f *clickhouse.MailFigures) MailFigures {
 		return MailFigures{
 			Period: showPeriod(f.Start, f.End, &f.RecordGroup, in.GroupBy), Direction: shown(in.GroupBy, "direction", &f.Role),
 			CounterpartyID: shown(in.GroupBy, "counterparty", &f.CounterpartyID), Sent: f.Sent, Received: f.Received, Unreadable: f.Unreadable,
@@ -325,7 +329,7 @@ func (s *Server) analyseNotifications(ctx context.Context, in *notificationTrend
 	}
 	q.CounterpartyIDs, q.Kinds = in.SenderID, in.Type
 	figures, err := s.config.RecordFigures.Notifications(ctx, q)
-	return answered(&q, in.GroupBy, figures, err, func(f *clickhouse.NotificationFigures) NotificationFigures {
+	return answered(&q, in.GroupBy, in.rowsAt("/v1/characters/{id}/notifications"), figures, err, func(f *clickhouse.NotificationFigures) NotificationFigures {
 		return NotificationFigures{
 			Period: showPeriod(f.Start, f.End, &f.RecordGroup, in.GroupBy), Type: shown(in.GroupBy, "type", &f.Kind),
 			SenderID: shown(in.GroupBy, "sender", &f.CounterpartyID), Notifications: f.Notifications, Unreadable: f.Unreadable,
@@ -344,7 +348,7 @@ func (s *Server) analyseActivity(ctx context.Context, in *activityInput) (*activ
 	}
 	out := &Activity{
 		From: q.From.UTC(), To: q.To.UTC(), TZ: q.Zone.String(), GroupBy: append([]string{}, in.GroupBy...),
-		Sessions: heat.Sessions, Open: heat.Open, Missed: heat.Missed, Items: make([]ActivityCell, len(heat.Cells)),
+		Sessions: heat.Sessions, Open: heat.Open, Missed: heat.Missed, RowsAt: in.rowsAt("/v1/characters/{id}/online/changes"), Items: make([]ActivityCell, len(heat.Cells)),
 	}
 	for i := range heat.Cells {
 		c := &heat.Cells[i]
@@ -363,7 +367,7 @@ func (s *Server) analyseSync(ctx context.Context, in *syncTrendInput) (*figuresO
 	}
 	q.Kinds, q.Statuses = in.Section, in.Class
 	figures, err := s.config.RecordFigures.Sync(ctx, q)
-	return answered(&q, in.GroupBy, figures, err, func(f *clickhouse.SyncFigures) SyncFigures {
+	return answered(&q, in.GroupBy, in.rowsAt("/v1/streams/{stream}"), figures, err, func(f *clickhouse.SyncFigures) SyncFigures {
 		return SyncFigures{
 			Period: showPeriod(f.Start, f.End, &f.RecordGroup, in.GroupBy), Section: shown(in.GroupBy, "section", &f.Kind), Class: shown(in.GroupBy, "class", &f.Status),
 			Told: f.Told, Failed: f.Failed, Recovered: f.Recovered, Sections: f.Sections, Failing: f.Failing, MedianUnchanged: f.MedianAge, P95Unchanged: f.P95Age,

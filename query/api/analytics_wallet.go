@@ -15,6 +15,8 @@ import (
 
 // WalletRange is what every question about wallets over a whole range takes.
 type WalletRange struct {
+	ProvenanceInput
+
 	From           time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To             time.Time `query:"to" doc:"Exclusive; now if left out."`
 	CharacterID    []int64   `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
@@ -23,7 +25,12 @@ type WalletRange struct {
 	RefType        []string  `query:"ref_type" maxItems:"100" doc:"One or several, separated by commas."`
 }
 
-// query is the question, about the characters that the caller may open.
+// walletRows says where the entries are that figures of wallets are made of.
+func (in ProvenanceInput) walletRows() []string {
+	return in.rowsAt("/v1/characters/{id}/wallet-journal")
+}
+
+// walletQuery is the question, about the characters that the caller may open.
 func (s *Server) walletQuery(ctx context.Context, in *WalletRange, by []string) (clickhouse.WalletQuery, error) {
 	r := RangeInput{From: in.From, To: in.To, TZ: "UTC"}
 	from, to, _, err := r.bounds(s.config.Now())
@@ -73,6 +80,7 @@ type WalletTop struct {
 	Measure string          `json:"measure"`
 	Total   WalletSums      `json:"total" doc:"Of all entries, those of others included."`
 	Items   []WalletTopItem `json:"items" nullable:"false"`
+	RowsAt  []string        `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (t *WalletTop) rows() any { return t.Items }
@@ -112,6 +120,7 @@ type WalletDistributions struct {
 	To      time.Time            `json:"to"`
 	GroupBy []string             `json:"group_by" nullable:"false"`
 	Items   []WalletDistribution `json:"items" nullable:"false"`
+	RowsAt  []string             `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (d *WalletDistributions) rows() any { return d.Items }
@@ -131,6 +140,7 @@ type WalletComparison struct {
 	BeforeTo   time.Time              `json:"before_to"`
 	GroupBy    []string               `json:"group_by" nullable:"false"`
 	Items      []WalletComparisonItem `json:"items" nullable:"false"`
+	RowsAt     []string               `json:"rows_at,omitempty" doc:"If provenance was asked for: the lists of the rows that figures are made of, each with its event."`
 }
 
 func (c *WalletComparison) rows() any { return c.Items }
@@ -181,7 +191,7 @@ func (s *Server) rankWallets(ctx context.Context, in *walletTopInput) (*walletTo
 	if err != nil {
 		return nil, err
 	}
-	out := &WalletTop{From: q.From.UTC(), To: q.To.UTC(), GroupBy: in.GroupBy, Measure: in.Measure, Total: showSums(&total), Items: make([]WalletTopItem, len(top))}
+	out := &WalletTop{From: q.From.UTC(), To: q.To.UTC(), GroupBy: in.GroupBy, Measure: in.Measure, Total: showSums(&total), RowsAt: in.walletRows(), Items: make([]WalletTopItem, len(top))}
 	for i := range top {
 		out.Items[i] = WalletTopItem{Rank: int64(i + 1), WalletOf: showWalletOf(&top[i].WalletGroup, in.GroupBy), WalletSums: showSums(&top[i])}
 	}
@@ -198,7 +208,7 @@ func (s *Server) distributeWallets(ctx context.Context, in *walletDistributionIn
 		return nil, err
 	}
 	by := append(slices.Clone(in.GroupBy), "direction")
-	out := &WalletDistributions{From: q.From.UTC(), To: q.To.UTC(), GroupBy: append([]string{}, in.GroupBy...), Items: make([]WalletDistribution, len(all))}
+	out := &WalletDistributions{From: q.From.UTC(), To: q.To.UTC(), GroupBy: append([]string{}, in.GroupBy...), RowsAt: in.walletRows(), Items: make([]WalletDistribution, len(all))}
 	for i := range all {
 		d := &all[i]
 		out.Items[i] = WalletDistribution{
@@ -233,7 +243,8 @@ func (s *Server) compareWallets(ctx context.Context, in *walletComparisonInput) 
 		return nil, err
 	}
 	return &walletComparisonOutput{Body: &WalletComparison{
-		From: q.From.UTC(), To: q.To.UTC(), BeforeFrom: before.From.UTC(), BeforeTo: before.To.UTC(), GroupBy: append([]string{}, in.GroupBy...), Items: comparison(now, then, in.GroupBy),
+		RowsAt: in.walletRows(),
+		From:   q.From.UTC(), To: q.To.UTC(), BeforeFrom: before.From.UTC(), BeforeTo: before.To.UTC(), GroupBy: append([]string{}, in.GroupBy...), Items: comparison(now, then, in.GroupBy),
 	}}, nil
 }
 

@@ -101,7 +101,7 @@ type Sweeper interface {
 type Audit struct {
 	Consortium string     `json:"consortium"`
 	OK         bool       `json:"ok" doc:"Everything was seen, and nothing is wrong."`
-	SweepID    *uuid.UUID `json:"sweep_id" doc:"The last completed sweep; null before the first."`
+	SweepID    *uuid.UUID `json:"sweep_id" nullable:"true" doc:"The last completed sweep; null before the first."`
 	SweptAt    *time.Time `json:"swept_at" doc:"When that sweep ended; null before the first."`
 	// Result has a field for each audit that was asked for.
 	Result json.RawMessage `json:"result" doc:"By audit: ok, verified, errors, not_in_app, ignored, ignored_unmatched and, unless compat, beyond (what django-anvil-consortium-manager passes) and unknown."`

@@ -18,7 +18,7 @@ import (
 type AccessBasis struct {
 	Consortium string     `json:"consortium"`
 	AsOf       *time.Time `json:"as_of" doc:"The moment that the answer is about; null for now."`
-	SweepID    *uuid.UUID `json:"sweep_id" doc:"The last sweep completed by then; null before the first."`
+	SweepID    *uuid.UUID `json:"sweep_id" nullable:"true" doc:"The last sweep completed by then; null before the first."`
 	SweptAt    *time.Time `json:"swept_at" doc:"When that sweep ended; null before the first."`
 }
 

@@ -38,6 +38,7 @@ type ComplianceGroup struct {
 	Members     int64     `json:"members" doc:"How many users are in it, of those whom the caller's reports may show."`
 	DefinedAt   time.Time `json:"defined_at"`
 	DefinedBy   string    `json:"defined_by"`
+	Traced
 }
 
 // NewComplianceGroup is what a compliance group is to be.
@@ -58,10 +59,12 @@ type ComplianceGroupMember struct {
 	AllianceID      *int64    `json:"alliance_id" doc:"The main's; null for none."`
 	AllianceName    string    `json:"alliance_name,omitempty"`
 	Since           time.Time `json:"since" doc:"When the user came into it."`
+	Traced
 }
 
 type groupInput struct {
 	Conditional
+	ProvenanceInput
 
 	Name string `path:"name" maxLength:"100" doc:"The group's name, in any case." example:"Registered"`
 }
@@ -80,8 +83,14 @@ type removeGroupInput struct {
 	Reason string `query:"reason" maxLength:"2000" doc:"Why; it is kept in the log."`
 }
 
+type groupsInput struct {
+	PageInput
+	ProvenanceInput
+}
+
 type groupMembersInput struct {
 	PageInput
+	ProvenanceInput
 
 	Name          string `path:"name" maxLength:"100" doc:"The group's name, in any case." example:"Registered"`
 	State         string `query:"state" maxLength:"100" doc:"Only users in this state, such as Member."`
@@ -119,22 +128,24 @@ func cursorOfComplianceGroup(g postgres.ComplianceGroup) namedCursor {
 	return namedCursor{strings.ToLower(g.Name), g.ID}
 }
 
-func (s *Server) listComplianceGroups(ctx context.Context, in *PageInput) (*pageOutput[ComplianceGroup], error) {
+func (s *Server) listComplianceGroups(ctx context.Context, in *groupsInput) (*pageOutput[ComplianceGroup], error) {
 	found, err := s.config.Compliance.ComplianceGroups(ctx, audience(ctx))
 	if err != nil {
 		return nil, err
 	}
 	const list = "compliance-groups"
-	page, err := partOf(*in, list, found, cursorOfComplianceGroup)
+	page, err := partOf(in.PageInput, list, found, cursorOfComplianceGroup)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(*in, list, page, showComplianceGroup, cursorOfComplianceGroup)
+	shown, err := pageOf(in.PageInput, list, page, showComplianceGroup, cursorOfComplianceGroup)
+	return tracePage(ctx, s, in.ProvenanceInput, shown, err)
 }
 
 func showComplianceGroup(g postgres.ComplianceGroup) ComplianceGroup {
 	return ComplianceGroup{
 		GroupID: g.ID, Name: g.Name, Description: g.Description, States: append([]string{}, g.States...), Members: g.Members, DefinedAt: g.DefinedAt, DefinedBy: g.DefinedBy,
+		Traced: tracedTo(g.Origin),
 	}
 }
 
@@ -157,7 +168,11 @@ func (s *Server) getComplianceGroup(ctx context.Context, in *groupInput) (*singl
 	if err != nil {
 		return nil, err
 	}
-	return singleOf(in.Conditional, new(showComplianceGroup(g)))
+	shown := showComplianceGroup(g)
+	if err := s.trace(ctx, in.ProvenanceInput, &shown.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, &shown)
 }
 
 func (s *Server) listComplianceGroupMembers(ctx context.Context, in *groupMembersInput) (*pageOutput[ComplianceGroupMember], error) {
@@ -188,8 +203,8 @@ func (s *Server) listComplianceGroupMembers(ctx context.Context, in *groupMember
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(in.PageInput, list, found, func(m postgres.GroupMember) ComplianceGroupMember {
-		row := ComplianceGroupMember{User: m.UserID, Name: m.Name, State: m.State, Since: m.Since}
+	shown, err := pageOf(in.PageInput, list, found, func(m postgres.GroupMember) ComplianceGroupMember {
+		row := ComplianceGroupMember{User: m.UserID, Name: m.Name, State: m.State, Since: m.Since, Traced: tracedTo(m.Origin)}
 		if m.Main != nil {
 			row.Main, row.MainName = &m.Main.CharacterID, m.Main.Name
 			row.CorporationID, row.CorporationName = optional(m.Main.CorporationID), names.Entities[m.Main.CorporationID]
@@ -197,6 +212,7 @@ func (s *Server) listComplianceGroupMembers(ctx context.Context, in *groupMember
 		}
 		return row
 	}, func(m postgres.GroupMember) string { return m.UserID })
+	return tracePage(ctx, s, in.ProvenanceInput, shown, err)
 }
 
 func (s *Server) defineComplianceGroup(ctx context.Context, in *defineGroupInput) (*roleDecided, error) {

@@ -143,7 +143,7 @@ func TestListsCanBeHadAsHarmlessCSV(t *testing.T) {
 	require.Equal(t, []string{"7", "2026-05-01T12:00:00Z", "bounty_prizes", "-1234.50", "0.05"}, lines[1][:5], "an amount below zero is no formula")
 	require.Contains(t, lines[1], "'+SUM(A1)")
 
-	require.Equal(t, "-1.50", read("/v1/analytics/wallet")[1][8])
+	require.Equal(t, "-1.50", read("/v1/analytics/wallet")[1][9])
 	require.Len(t, read("/v1/anvil/acme/findings"), 2)
 	require.Len(t, read("/v1/anvil/acme/sweeps"), 2)
 	require.Equal(t, []string{"consortium", "finding_id"}, read("/v1/findings")[0][:2])

@@ -219,7 +219,7 @@ func TestACharacterIsHeldAgainstTheVisibleSets(t *testing.T) {
 	c := newClient(t)
 	a := c.get("/v1/characters/90000001/skill-sets")
 	require.JSONEq(t, `{"character_id": 90000001, "section": "skill-sets", "observed_at": "2026-05-01T12:00:00Z", "validated_at": "2026-05-01T12:00:00Z", "status": "ok", "items": [
-		{"skill_set_id": "`+gunnersID.String()+`", "name": "Gunners", "ship_type_id": 34, "groups": [{"skill_set_group_id": "`+shieldID.String()+`", "label": "Doctrine: Shield [Not active]"}],
+		{"skill_set_id": "`+gunnersID.String()+`", "name": "Gunners", "ship_type_id": 34, "ship_type_name": "Tritanium", "groups": [{"skill_set_group_id": "`+shieldID.String()+`", "label": "Doctrine: Shield [Not active]"}],
 			"has_required": false, "has_recommended": false,
 			"failed_required": [{"type_id": 3300, "level": 3, "active_skill_level": 2, "trained_skill_level": 5}],
 			"failed_recommended": [{"type_id": 3301, "level": 5, "active_skill_level": 0, "trained_skill_level": 0}]}]}`, a.text)

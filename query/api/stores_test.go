@@ -202,7 +202,7 @@ func TestWhatIsAppendedIsAnsweredFromTheRealStores(t *testing.T) {
 				return false
 			}
 		}
-		return len(projections) == 6
+		return len(projections) == 9
 	})
 	require.Contains(t, s.get("/v1/projections").text, `"status":"live"`)
 
