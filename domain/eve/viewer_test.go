@@ -67,8 +67,10 @@ func TestDutiesAreAllRolesOfTheGame(t *testing.T) {
 		}
 	}
 	require.Equal(t, []eve.Duty{
-		{Group: "General", Place: "universal", Role: "Director", Granted: true}, {Group: "Hangar access", Place: "headquarters", Role: "Hangar_Take_1", Granted: true},
-		{Place: "universal", Role: "Made_Up", Granted: true}, {Place: "other", Role: "Director", Granted: true},
+		{Group: "General", Place: "universal", Role: "Director", Granted: true},
+		{Group: "Hangar access", Place: "headquarters", Role: "Hangar_Take_1", Granted: true},
+		{Place: "universal", Role: "Made_Up", Granted: true},
+		{Place: "other", Role: "Director", Granted: true},
 	}, granted)
 	require.Len(t, some, len(none)+2)
 }

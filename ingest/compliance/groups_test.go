@@ -170,15 +170,19 @@ func TestUsersComeIntoComplianceGroupsAndLeaveThem(t *testing.T) {
 	r.standings["ada"] = ada
 	require.NoError(t, r.react(event.User("ada"), access.CharactersListed{UserID: "ada"}))
 	reasons := []access.GroupReason{unregistered}
-	want = append(want, access.GroupsLost{UserID: "ada", Groups: []access.LostGroup{{GroupID: blues, Name: "Blues", Reasons: reasons}, {GroupID: registered, Name: "Registered", Reasons: reasons}},
-		GroupCause: access.GroupCause{Cause: access.TypeListed, Since: at(7)}})
+	want = append(want, access.GroupsLost{
+		UserID: "ada", Groups: []access.LostGroup{{GroupID: blues, Name: "Blues", Reasons: reasons}, {GroupID: registered, Name: "Registered", Reasons: reasons}},
+		GroupCause: access.GroupCause{Cause: access.TypeListed, Since: at(7)},
+	})
 	require.Equal(t, want, r.told())
 
 	// A group is removed.
 	r.groups.Apply(access.GroupRemoved{GroupID: registered})
 	require.NoError(t, r.react(event.Roles, access.GroupRemoved{GroupID: registered, Name: "Registered"}))
-	want = append(want, access.GroupsLost{UserID: "bob", Groups: []access.LostGroup{{GroupID: registered, Name: "Registered", Reasons: []access.GroupReason{{Reason: access.Reason{Fault: access.FaultGroupRemoved}}}}},
-		GroupCause: access.GroupCause{Cause: access.TypeGroupRemoved, Since: at(8)}})
+	want = append(want, access.GroupsLost{
+		UserID: "bob", Groups: []access.LostGroup{{GroupID: registered, Name: "Registered", Reasons: []access.GroupReason{{Reason: access.Reason{Fault: access.FaultGroupRemoved}}}}},
+		GroupCause: access.GroupCause{Cause: access.TypeGroupRemoved, Since: at(8)},
+	})
 	require.Equal(t, want, r.told())
 	require.Contains(t, r.shown, event.Position{Topic: event.TopicAccess, Offset: 8}, "the read model is waited for")
 }

@@ -216,7 +216,7 @@ func (r *CharacterReader) MayOpen(ctx context.Context, view access.View, charact
 	subject, err := r.subject(ctx, character, optionalMoment(view.At))
 	if err != nil && event.CodeOf(err) == event.CodeNotFound {
 		// Who is not registered is opened by nobody.
-		return false, nil //nolint:nilerr // that he is not there is the answer
+		return false, nil
 	}
 	return err == nil && view.Way(subject) != "", err
 }

@@ -111,8 +111,10 @@ func TestALinkHoldsForAsLongAsItsOwnerMayShare(t *testing.T) {
 		}
 		require.Equal(t, holds, found.Holds, name)
 		if holds {
-			require.Equal(t, postgres.Link{ID: link.LinkID, CharacterID: 1, UserID: "ada", Sections: link.Sections, Note: "n", IssuedAt: at(1), ExpiresAt: at(10), Holds: true,
-				Origin: event.Origin{Stream: event.Character(1), Position: event.Position{Topic: event.TopicEVE, Offset: 3}}}, found)
+			require.Equal(t, postgres.Link{
+				ID: link.LinkID, CharacterID: 1, UserID: "ada", Sections: link.Sections, Note: "n", IssuedAt: at(1), ExpiresAt: at(10), Holds: true,
+				Origin: event.Origin{Stream: event.Character(1), Position: event.Position{Topic: event.TopicEVE, Offset: 3}},
+			}, found)
 			links, err := reader.Links(t.Context(), 1, "ada", now)
 			require.NoError(t, err)
 			require.Equal(t, []postgres.Link{found}, links)

@@ -22,17 +22,22 @@ type Characters interface {
 	Character(ctx context.Context, id int64) (postgres.Character, []postgres.SectionState, error)
 	Sections
 	Viewers
-	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
-	Reference(context.Context, postgres.ReferenceRequest) (postgres.Reference, error)
-	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
-	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
+	Meanings
 	Holdings
 	// MainOf is the main of a user; nil for none.
 	MainOf(ctx context.Context, user string) (*postgres.Main, error)
 }
 
+// Meanings are what ids stand for.
+type Meanings interface {
+	Names(context.Context, postgres.NameRequest) (postgres.Names, error)
+	Reference(context.Context, postgres.ReferenceRequest) (postgres.Reference, error)
+	MailingLists(ctx context.Context, id int64) (map[int64]string, error)
+}
+
 // Holdings are what the sections of a character come to.
 type Holdings interface {
+	AssetsValue(ctx context.Context, id int64) (*decimal.Decimal, error)
 	Assets(ctx context.Context, id int64) ([]eve.Asset, error)
 	AssetPlaces(ctx context.Context, id int64, locations, items []int64) (postgres.AssetPlaces, error)
 	UnreadByList(ctx context.Context, id int64) (map[int64]int64, error)

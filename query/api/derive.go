@@ -48,7 +48,7 @@ type deriver struct {
 
 // derive adds to decorated items of a section what [derivedFields] describes. labels are
 // those that are shown beside them.
-func (s *Server) derive(ctx context.Context, of told, id int64, section eve.Section, items []Item, labels []Item) error {
+func (s *Server) derive(ctx context.Context, of told, id int64, section eve.Section, items, labels []Item) error {
 	if len(items) == 0 || !derives(section) {
 		return nil
 	}
