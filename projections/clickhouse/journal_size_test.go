@@ -11,7 +11,7 @@ import (
 
 // BenchmarkJournalSize tells how many bytes a row of the wallet journal takes on disk, and
 // how many of them say which event it is from: half a million entries of a thousand
-// characters in a month, ten in an event, merged.
+// characters in a month, ten in an event, with descriptions like those of the game, merged.
 func BenchmarkJournalSize(b *testing.B) {
 	f := newFactTables(b, clickhouse.Wallet())
 	const rows = 500_000
@@ -19,7 +19,9 @@ func BenchmarkJournalSize(b *testing.B) {
 			context_id, context_id_type, description, reason, event_id, log_partition, log_offset)
 		SELECT 90000000 + intDiv(number, 500), 20000000000 + number * 91 + rand(1) %% 91, toDateTime('2026-03-01 00:00:00', 'UTC') + (number %% 500) * 5000 + rand(2) %% 5000,
 			['bounty_prizes', 'market_escrow', 'market_transaction', 'transaction_tax'][1 + rand(3) %% 4], toDecimal64(rand(4) %% 100000000, 2) / 100, toDecimal64(rand(5) %% 1000000000, 2) / 100, 0,
-			90000000 + intDiv(number, 500), 1000000 + rand(6) %% 1000, 0, 0, '', '', '', reinterpret(MD5(toString(intDiv(number, 10))), 'UUID'), cityHash64(intDiv(number, 500)) %% 12,
+			90000000 + intDiv(number, 500), 1000000 + rand(6) %% 1000, 0, rand(3) %% 4 = 0 ? 30000000 + rand(7) %% 300 : 6000000000 + number * 3 + rand(7) %% 3, rand(3) %% 4 = 0 ? 'system_id' : 'market_transaction_id',
+			['Pilot ' || toString(intDiv(number, 500)) || ' got bounty prizes for killing pirates in System-' || toString(rand(7) %% 300), 'Market escrow release', 'Market: Pilot ' || toString(rand(6) %% 1000) || ' bought stuff from Pilot ' || toString(intDiv(number, 500)), 'Sales tax paid to the SCC'][1 + rand(3) %% 4],
+			'', reinterpret(MD5(toString(intDiv(number, 10))), 'UUID'), cityHash64(intDiv(number, 500)) %% 12,
 			intDiv(number %% 500, 10) * 40000 + intDiv(number, 500) * 37
 		FROM numbers(%d)`, f.name, rows)))
 	for b.Loop() {

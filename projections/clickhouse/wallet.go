@@ -32,7 +32,7 @@ const WalletName = "wallet"
 func Wallet() runner.Projection {
 	return runner.Projection{
 		Name:    WalletName,
-		Version: 3,
+		Version: 4,
 		Topics:  []string{event.TopicEVE},
 		Schema:  walletSchema,
 
