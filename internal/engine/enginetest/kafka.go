@@ -50,6 +50,19 @@ func RealKafka(t testing.TB) []string {
 	return brokers
 }
 
+// RealKafkaFiles gives the test the folder in which the broker of [RealKafka] keeps the segments of its partitions.
+func RealKafkaFiles(t testing.TB) string {
+	t.Helper()
+	RealKafka(t)
+	dir, err := shared.folder("kafka")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logsOf(dir)
+}
+
+func logsOf(dir string) string { return filepath.Join(dir, "log") }
+
 func startKafka() ([]string, error) {
 	jars, err := engine.LocateKafka()
 	if err != nil {
@@ -115,7 +128,7 @@ func pingKafka(ctx context.Context, broker string) error {
 
 // writeKafkaFiles writes the broker's configuration, and the identity that kafka-storage.sh would give its log folder.
 func writeKafkaFiles(dir, broker, controller string) error {
-	logs := filepath.Join(dir, "log")
+	logs := logsOf(dir)
 	settings := map[string]string{
 		"process.roles":                  "broker,controller",
 		"node.id":                        "1",
