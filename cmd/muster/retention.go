@@ -51,6 +51,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 		return nil, err
 	}
 	generations := live.New(s.control)
+	parts := chviews.NewDeletedRows(s.clickhouse, s.namespaces)
 	c := worker.Config{
 		Policies: policies, Pool: s.pool, Log: s.reader, Registry: s.registry, Appender: appender, Control: s.control,
 		Index:     chviews.NewEventIndexReader(s.clickhouse, generations, s.control),
@@ -73,7 +74,8 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			Remove: func(ctx context.Context, at time.Time) (int64, error) { return esi.RemoveQuarantined(ctx, s.pool, at) },
 			Count:  func(ctx context.Context, at time.Time) (int64, error) { return esi.CountQuarantined(ctx, s.pool, at) },
 		}},
-		Keys: s.keys, Logger: e.logger, Metrics: s.metrics,
+		Disks: []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: parts.Clean, Left: parts.Left}},
+		Keys:  s.keys, Logger: e.logger, Metrics: s.metrics,
 	}
 	if len(e.settings.KafkaBrokers) == 0 {
 		// A Kafka of its own compacts by itself when a segment is closed; the
@@ -81,6 +83,30 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 		c.Compact = func(context.Context) error { return engine.RequestCompaction(e.settings.DataDir) }
 	}
 	return worker.New(c), nil
+}
+
+// namespaces are where the tables of all generations are or were.
+func (s *stores) namespaces(ctx context.Context) ([]string, error) {
+	var all []string
+	for _, p := range s.projections() {
+		generations, err := s.control.Generations(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range generations {
+			all = append(all, g.Namespace)
+		}
+	}
+	scratches, err := s.control.Scratches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, scratch := range scratches {
+		for _, g := range scratch.Generations {
+			all = append(all, g.Namespace)
+		}
+	}
+	return all, nil
 }
 
 // agedInScratches are the characters of which a scratch still shows history from before a moment.

@@ -63,7 +63,10 @@ func (w *Worker) Forget(ctx context.Context) (int, error) {
 			return removed, err
 		}
 	}
-	return removed, w.Keys.Expired(ctx, over)
+	if err := w.Keys.Expired(ctx, over); err != nil || removed == 0 {
+		return removed, err
+	}
+	return removed, w.clean(ctx)
 }
 
 func forgottenSince(facts []retention.Fact, at time.Time) bool {

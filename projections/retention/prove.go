@@ -287,6 +287,13 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 		}
 		found = append(found, scanned)
 	}
+	for _, d := range s.worker.Disks {
+		left, err := d.Left(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("searching %s: %w", d.Name, err)
+		}
+		found = append(found, retention.ScannedStore{Name: d.Name, Found: left})
+	}
 	if s.worker.Keys == nil {
 		return found, nil
 	}

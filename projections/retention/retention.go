@@ -79,6 +79,16 @@ type Copies struct {
 	Count func(ctx context.Context, before time.Time) (int64, error)
 }
 
+// Disk is where a store keeps rows for a while that read models have deleted and nobody
+// sees any more.
+type Disk struct {
+	Name string
+	// Clean takes them out.
+	Clean func(ctx context.Context) error
+	// Left is how many there are.
+	Left func(ctx context.Context) (int64, error)
+}
+
 // Keyring keeps the keys of personal texts; [*keyring.Keyring] does.
 type Keyring interface {
 	// DestroyAgain destroys keys that the log says were destroyed, and tells how many
@@ -106,6 +116,7 @@ type Config struct {
 	Appender  Appender
 	Views     []View
 	Copies    []Copies
+	Disks     []Disk
 	// Keys may be nil where no texts are sealed.
 	Keys Keyring
 	// Compact asks the log for a compaction; nil where it does that by itself.
@@ -320,7 +331,28 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.pulse(ctx, removed > 0); err != nil {
 		return done, err
 	}
-	return done, w.tell(ctx, done)
+	if err := w.tell(ctx, done); err != nil {
+		return done, err
+	}
+	return done, w.clean(ctx)
+}
+
+// clean takes out of the disks what the read models have deleted. What they have not come
+// to in good time is left to the next run.
+func (w *Worker) clean(ctx context.Context) error {
+	if len(w.Disks) == 0 {
+		return nil
+	}
+	if err := w.settled(ctx, append([]string{w.IndexName}, w.ViewNames...)...); err != nil {
+		w.Logger.WarnContext(ctx, "the read models have not deleted all that was removed; the next run cleans the disks", "error", err)
+		return nil
+	}
+	for _, d := range w.Disks {
+		if err := d.Clean(ctx); err != nil {
+			return fmt.Errorf("cleaning %s: %w", d.Name, err)
+		}
+	}
+	return nil
 }
 
 // aged are the characters of which a read model shows history that should be gone.

@@ -198,8 +198,26 @@ func (o *organisation) config(days int) worker.Config {
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
 			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(o.conn, live.New(o.control), chviews.DefaultBudget()).RecordsBefore},
 		},
+		Disks:   []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: o.parts().Clean, Left: o.parts().Left}},
 		Compact: o.compact,
 	}
+}
+
+// parts are those of ClickHouse with rows that are deleted.
+func (o *organisation) parts() *chviews.DeletedRows {
+	return chviews.NewDeletedRows(o.conn, func(ctx context.Context) ([]string, error) {
+		var all []string
+		for _, b := range o.bound {
+			generations, err := o.control.Generations(ctx, b.Name)
+			if err != nil {
+				return nil, err
+			}
+			for _, g := range generations {
+				all = append(all, g.Namespace)
+			}
+		}
+		return all, nil
+	})
 }
 
 func (o *organisation) ago(days int) time.Time { return o.now.AddDate(0, 0, -days) }
