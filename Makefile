@@ -14,7 +14,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Packages tested at the same time: each may start a Postgres, a ClickHouse and a broker of its own.
 TEST_PARALLEL ?= 2
 # Longest time for the tests of one package; a hang ends with the stacks of all goroutines.
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 30m
 CHAOS_ROUNDS ?= 20
 DAY_CHARACTERS ?= 200
 DAY_HOURS ?= 24
