@@ -119,6 +119,14 @@ func (s *stores) agedInScratches(ctx context.Context, before time.Time) ([]reten
 	for _, scratch := range scratches {
 		generations := live.New(scratch)
 		for _, g := range scratch.Generations {
+			checkpoints, err := s.control.Checkpoints(ctx, g)
+			if err != nil {
+				return nil, err
+			}
+			if len(checkpoints) == 0 {
+				// Nothing was folded into it yet: its tables need not even be there.
+				continue
+			}
 			var aged []retention.Aged
 			switch g.Projection {
 			case pgviews.CharactersName:
