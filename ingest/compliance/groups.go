@@ -138,19 +138,25 @@ func concernsGroups(t event.Type) bool {
 	}
 }
 
+// sweepRetry is the longest pause before all users are looked at again when that could not
+// be done, as right after a start, when the read model may not be there yet.
+const sweepRetry = 15 * time.Second
+
 // Run looks at all users from time to time, until ctx ends. A database that is away is
 // logged and waited for.
 func (w *GroupWatcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(w.config.Every)
-	defer ticker.Stop()
 	for {
+		pause := w.config.Every
 		if err := w.Sweep(ctx); err != nil && ctx.Err() == nil {
-			w.config.Logger.WarnContext(ctx, "compliance groups could not be looked at; trying again later", "again_in", w.config.Every.String(), "error", err)
+			pause = min(pause, sweepRetry)
+			w.config.Logger.WarnContext(ctx, "compliance groups could not be looked at; trying again later", "again_in", pause.String(), "error", err)
 		}
+		again := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			again.Stop()
 			return
-		case <-ticker.C:
+		case <-again.C:
 		}
 	}
 }
