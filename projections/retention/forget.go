@@ -26,6 +26,15 @@ func (w *Worker) Forget(ctx context.Context) (int, error) {
 	if err != nil || len(waiting) == 0 {
 		return 0, err
 	}
+	removed, err := w.forget(ctx, waiting)
+	if err != nil || removed == 0 {
+		return removed, err
+	}
+	return removed, w.clean(ctx)
+}
+
+// forget appends the tombstones of characters that were forgotten at these moments.
+func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return 0, err
@@ -63,10 +72,7 @@ func (w *Worker) Forget(ctx context.Context) (int, error) {
 			return removed, err
 		}
 	}
-	if err := w.Keys.Expired(ctx, over); err != nil || removed == 0 {
-		return removed, err
-	}
-	return removed, w.clean(ctx)
+	return removed, w.Keys.Expired(ctx, over)
 }
 
 func forgottenSince(facts []retention.Fact, at time.Time) bool {

@@ -281,6 +281,15 @@ func (w *Worker) each(ctx context.Context, fn func(event.Stream, []retention.Fac
 // interrupted leaves nothing half: the next one goes on where it stopped. It fails
 // with [event.CodeConflict] while another process runs.
 func (w *Worker) Run(ctx context.Context) (retention.Completed, error) {
+	done, err := w.locked(ctx)
+	if err != nil {
+		return done, err
+	}
+	return done, w.clean(ctx)
+}
+
+// locked is a run while no other is under way.
+func (w *Worker) locked(ctx context.Context) (retention.Completed, error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
 		return retention.Completed{}, err
@@ -331,14 +340,12 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.pulse(ctx, removed > 0); err != nil {
 		return done, err
 	}
-	if err := w.tell(ctx, done); err != nil {
-		return done, err
-	}
-	return done, w.clean(ctx)
+	return done, w.tell(ctx, done)
 }
 
 // clean takes out of the disks what the read models have deleted. What they have not come
-// to in good time is left to the next run.
+// to in good time is left to the next run. Nobody else need wait for it: to do it twice at
+// once does no harm.
 func (w *Worker) clean(ctx context.Context) error {
 	if len(w.Disks) == 0 {
 		return nil
