@@ -228,42 +228,15 @@ func (p pendingChange) event(user string) (event.Event, error) {
 	return e, err
 }
 
-// tell appends how a user's memberships have changed, if they have. The events are noted
-// down before they are appended: after a crash in between the very same ones are
-// appended again, whatever has changed meanwhile.
+// tell appends how a user's memberships have changed, if they have.
 func (w *GroupWatcher) tell(ctx context.Context, user string, why trigger) error {
-	for {
-		before, err := last(ctx, w.config.Pool, user)
-		if err != nil {
-			return err
-		}
-		if err := w.append(ctx, user, before); err != nil {
-			return err
-		}
-		var noted groupsTold
-		busy := false
-		err = pgx.BeginFunc(ctx, w.config.Pool, func(tx pgx.Tx) error {
-			// Events of two topics may concern one user at the same time.
-			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('muster/ingest/compliance/groups/' || $1, 0))`, user); err != nil {
-				return err
-			}
-			now, err := last(ctx, tx, user)
-			if err != nil {
-				return err
-			}
-			if busy = now.pending != nil; busy {
-				return nil
-			}
-			noted, err = w.note(ctx, tx, user, now, why)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if !busy {
-			return w.append(ctx, user, noted)
-		}
-	}
+	return telling[groupsTold]{
+		pool: w.config.Pool, lock: "muster/ingest/compliance/groups/", last: last, append: w.append,
+		waits: func(t groupsTold) bool { return t.pending != nil },
+		note: func(ctx context.Context, tx pgx.Tx, user string, before groupsTold) (groupsTold, error) {
+			return w.note(ctx, tx, user, before, why)
+		},
+	}.of(ctx, user)
 }
 
 // last is what was last told of a user.

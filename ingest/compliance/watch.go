@@ -140,46 +140,15 @@ type told struct {
 	pending []byte
 }
 
-// tell appends that a user's compliance has changed, if it has. The event is noted down
-// before it is appended: after a crash in between the very same one is appended again,
-// whatever has changed meanwhile.
+// tell appends that a user's compliance has changed, if it has.
 func (w *Watcher) tell(ctx context.Context, user string, cause event.Recorded) error {
-	for {
-		before, err := w.last(ctx, w.config.Pool, user)
-		if err != nil {
-			return err
-		}
-		if err := w.append(ctx, user, before); err != nil {
-			return err
-		}
-		var noted told
-		busy := false
-		err = pgx.BeginFunc(ctx, w.config.Pool, func(tx pgx.Tx) error {
-			// Events of two topics may concern one user at the same time.
-			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended('muster/ingest/compliance/' || $1, 0))`, user); err != nil {
-				return err
-			}
-			now, err := w.last(ctx, tx, user)
-			if err != nil {
-				return err
-			}
-			if busy = now.pending != nil; busy {
-				return nil
-			}
-			noted, err = w.note(ctx, tx, user, now, cause)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if !busy {
-			return w.append(ctx, user, noted)
-		}
-	}
-}
-
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	return telling[told]{
+		pool: w.config.Pool, lock: "muster/ingest/compliance/", last: w.last, append: w.append,
+		waits: func(t told) bool { return t.pending != nil },
+		note: func(ctx context.Context, tx pgx.Tx, user string, before told) (told, error) {
+			return w.note(ctx, tx, user, before, cause)
+		},
+	}.of(ctx, user)
 }
 
 func (w *Watcher) last(ctx context.Context, q querier, user string) (told, error) {
