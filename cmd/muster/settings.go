@@ -20,6 +20,7 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 // settings are the flags that every subcommand takes. Each can be set in the
@@ -29,6 +30,8 @@ type settings struct {
 	KafkaBrokers  []string `env:"MUSTER_KAFKA_BROKERS" help:"Addresses of Kafka brokers; empty runs the embedded one." placeholder:"HOST:PORT"`
 	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." placeholder:"DSN"`
 	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." placeholder:"DSN"`
+
+	ClickhouseCluster string `env:"MUSTER_CLICKHOUSE_CLUSTER" help:"Cluster of the ClickHouse to use, over which tables are made; empty is one server." placeholder:"NAME"`
 
 	KafkaPartitions  int32 `env:"MUSTER_KAFKA_PARTITIONS" default:"12" help:"Partitions of the topics, fixed when they are created."`
 	KafkaReplication int16 `env:"MUSTER_KAFKA_REPLICATION" default:"1" help:"Copies of each partition; 3 for a cluster."`
@@ -65,6 +68,14 @@ func (s *settings) newLogger(w io.Writer) *slog.Logger {
 
 func (s *settings) external() engine.Addresses {
 	return engine.Addresses{KafkaBrokers: s.KafkaBrokers, PostgresDSN: s.PostgresDSN, ClickHouseDSN: s.ClickhouseDSN}
+}
+
+// cluster is where the tables of ClickHouse lie.
+func (s *settings) cluster() (runner.Cluster, error) {
+	if s.ClickhouseCluster != "" && s.ClickhouseDSN == "" {
+		return runner.Cluster{}, event.Errorf(event.CodeInvalid, "MUSTER_CLICKHOUSE_CLUSTER names a cluster of your own servers, and the embedded ClickHouse is none: set MUSTER_CLICKHOUSE_DSN, or leave the cluster out")
+	}
+	return runner.Cluster{Name: s.ClickhouseCluster}, nil
 }
 
 // secretKey reads the key that seals tokens. With create it makes one in the
