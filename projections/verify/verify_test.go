@@ -348,6 +348,9 @@ func TestFindsEachRowThatWasTamperedWith(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1, tag.RowsAffected(), sql)
 	}
+	if clustertest.Asked() {
+		t.Skip("rows of a distributed table cannot be tampered with by this")
+	}
 	require.NoError(t, o.conn.Exec(t.Context(), "ALTER TABLE "+wallet.Namespace+".wallet_journal UPDATE amount = amount + 0.01 WHERE (character_id, id) = (SELECT character_id, id FROM "+
 		wallet.Namespace+".wallet_journal ORDER BY character_id, id LIMIT 1) SETTINGS mutations_sync = 2"))
 	index, err := o.control.Live(t.Context(), chviews.EventIndexName)

@@ -15,6 +15,9 @@ type Past interface {
 	At(ctx context.Context, consortium string, at time.Time) (*history.Moment, error)
 	// Read is what a stream of a topic says, until a moment; the zero time means all.
 	Read(ctx context.Context, topic string, stream event.Stream, until time.Time) (history.Story, error)
+	// Access is how access changed over a span. It fails with [event.CodeNotFound] if
+	// nothing was known of the consortium or the workspace in that time.
+	Access(ctx context.Context, q history.AccessQuestion) (history.AccessStory, error)
 	PastOfCharacters
 }
 
