@@ -43,6 +43,9 @@ type settings struct {
 	SecretKey     string `env:"MUSTER_SECRET_KEY" help:"Key that seals tokens: 32 bytes in base64 or hex." placeholder:"KEY"`
 	SecretKeyFile string `env:"MUSTER_SECRET_KEY_FILE" help:"File that holds the key; default is secret-key of the data folder." placeholder:"FILE"`
 
+	SecretKeyPrevious     []string `env:"MUSTER_SECRET_KEY_PREVIOUS" help:"Further keys that open what is sealed, while the key is being replaced." placeholder:"KEY"`
+	SecretKeyPreviousFile string   `env:"MUSTER_SECRET_KEY_PREVIOUS_FILE" help:"File that holds further keys, one in a line." placeholder:"FILE"`
+
 	LogLevel  slog.Level `env:"MUSTER_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `env:"MUSTER_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
@@ -96,6 +99,27 @@ func (s *settings) secretKey(create bool) ([]byte, error) {
 		return nil, event.Errorf(event.CodeInvalid, "reading the key that seals tokens: %w; set MUSTER_SECRET_KEY or MUSTER_SECRET_KEY_FILE", err)
 	}
 	return parseKey(string(bytes.TrimSpace(content)), path)
+}
+
+// formerKeys reads the keys that open what the one of secretKey has not sealed.
+func (s *settings) formerKeys() ([][]byte, error) {
+	texts, from := s.SecretKeyPrevious, "MUSTER_SECRET_KEY_PREVIOUS"
+	if len(texts) == 0 && s.SecretKeyPreviousFile != "" {
+		content, err := os.ReadFile(s.SecretKeyPreviousFile)
+		if err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "reading the keys that were in use before: %w; see MUSTER_SECRET_KEY_PREVIOUS_FILE", err)
+		}
+		texts, from = strings.Fields(string(content)), s.SecretKeyPreviousFile
+	}
+	var keys [][]byte
+	for _, text := range texts {
+		key, err := parseKey(text, from)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 func createKey(path string) ([]byte, error) {

@@ -93,7 +93,7 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 		return nil, err
 	}
 	s.close = append(s.close, s.pool.Close)
-	s.keys = keyring.New(keyring.Config{Pool: s.pool, Secret: func() ([]byte, error) { return e.settings.secretKey(false) }})
+	s.keys = keyring.New(keyring.Config{Pool: s.pool, Secret: func() ([]byte, error) { return e.settings.secretKey(false) }, FormerSecrets: e.settings.formerKeys})
 	s.registry.OpenWith(s.keys.Open)
 	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN, s.cluster); err != nil {
 		return nil, err
