@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -250,5 +249,5 @@ func TestKeysThatCannotBeAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	_, _, err := keysOf(t, 1).Open([]byte("short"), nil)
-	require.True(t, errors.Is(err, sealing.ErrOtherKey))
+	require.ErrorIs(t, err, sealing.ErrOtherKey)
 }
