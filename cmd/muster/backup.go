@@ -158,6 +158,9 @@ func (c *backupCreate) Run(ctx context.Context, env *environment) error {
 	if err != nil {
 		env.logger.WarnContext(ctx, "the backup cannot say which secret key its logins need", "error", err)
 	}
+	if former, err := env.settings.formerKeys(); err == nil && len(former) > 0 {
+		env.logger.WarnContext(ctx, "the secret key is being replaced, and what is sealed with the former one lies in the backup as it is: finish it with `muster secret rotate` first, or keep the former key as long as this backup")
+	}
 	return env.withStores(ctx, func(s *stores) error {
 		if err := env.migrateAll(ctx, s); err != nil {
 			return err

@@ -39,10 +39,11 @@ func (c *enginePostgres) Run(ctx context.Context, env *environment) error {
 // engineClickHouse supervises the child that serves the library; with
 // --library it is that child, on the address of --listen.
 type engineClickHouse struct {
-	Port      int    `help:"Port on 127.0.0.1; 0 takes a free one." default:"0"`
-	Library   string `help:"Serve this library in this very process." hidden:""`
-	Data      string `help:"Folder of the data, with --library." hidden:""`
-	MaxMemory uint64 `help:"Bound of the engine's memory in bytes; 0 leaves it to the engine." default:"0" env:"MUSTER_CLICKHOUSE_MAX_MEMORY"`
+	Port        int    `help:"Port on 127.0.0.1; 0 takes a free one." default:"0"`
+	Library     string `help:"Serve this library in this very process." hidden:""`
+	Data        string `help:"Folder of the data, with --library." hidden:""`
+	LocalShards int    `help:"Shards of a cluster that are all this engine, with --library." hidden:""`
+	MaxMemory   uint64 `help:"Bound of the engine's memory in bytes; 0 leaves it to the engine." default:"0" env:"MUSTER_CLICKHOUSE_MAX_MEMORY"`
 }
 
 // Run implements the subcommand.
@@ -51,7 +52,7 @@ func (c *engineClickHouse) Run(ctx context.Context, env *environment) error {
 		return env.runEngine(ctx, engine.ClickHouse, engine.Config{ClickHousePort: c.Port, ClickHouseMaxMemory: c.MaxMemory})
 	}
 	return clickhouse.Serve(ctx, clickhouse.Config{
-		Library: c.Library, DataDir: c.Data, Listen: env.settings.Listen, MaxMemory: c.MaxMemory,
+		Library: c.Library, DataDir: c.Data, Listen: env.settings.Listen, MaxMemory: c.MaxMemory, LocalShards: c.LocalShards,
 		User: os.Getenv("MUSTER_CLICKHOUSE_USER"), Password: os.Getenv("MUSTER_CLICKHOUSE_PASSWORD"),
 		Logger: env.logger,
 		Ready:  func(addr net.Addr) { fmt.Fprintln(env.stdout, "ready", addr) },

@@ -155,8 +155,12 @@ func (r *roles) openVault() error {
 	if err != nil {
 		return err
 	}
+	former, err := r.settings.formerKeys()
+	if err != nil {
+		return err
+	}
 	r.vault, err = sso.NewVault(sso.Config{
-		Pool: r.pool, Key: key, URL: r.worlds.SSOURL, ClientID: r.worlds.SSOClientID, ClientSecret: r.worlds.SSOClientSecret, Logger: r.logger,
+		Pool: r.pool, Key: key, FormerKeys: former, URL: r.worlds.SSOURL, ClientID: r.worlds.SSOClientID, ClientSecret: r.worlds.SSOClientSecret, Logger: r.logger,
 	})
 	if err != nil {
 		return err

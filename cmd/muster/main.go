@@ -154,6 +154,8 @@ type commandLine struct {
 
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
 
+	Secret secretCommand `cmd:"" help:"Replace the key that seals logins and the keys of personal texts."`
+
 	Backup  backupCommand  `cmd:"" help:"Take the log and what cannot be made anew from it to a folder or a bucket, and check what was taken."`
 	Restore restoreCommand `cmd:"" help:"Bring a backup back into an empty log and an empty database."`
 

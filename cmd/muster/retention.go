@@ -51,7 +51,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 		return nil, err
 	}
 	generations := live.New(s.control)
-	parts := chviews.NewDeletedRows(s.clickhouse, s.namespaces)
+	parts := chviews.NewDeletedRows(s.clickhouse, s.cluster, s.namespaces)
 	c := worker.Config{
 		Policies: policies, Pool: s.pool, Log: s.reader, Registry: s.registry, Appender: appender, Control: s.control,
 		Index:     chviews.NewEventIndexReader(s.clickhouse, generations, s.control),

@@ -20,6 +20,7 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 // settings are the flags that every subcommand takes. Each can be set in the
@@ -30,6 +31,8 @@ type settings struct {
 	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." placeholder:"DSN"`
 	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." placeholder:"DSN"`
 
+	ClickhouseCluster string `env:"MUSTER_CLICKHOUSE_CLUSTER" help:"Cluster of the ClickHouse to use, over which tables are made; empty is one server." placeholder:"NAME"`
+
 	KafkaPartitions  int32 `env:"MUSTER_KAFKA_PARTITIONS" default:"12" help:"Partitions of the topics, fixed when they are created."`
 	KafkaReplication int16 `env:"MUSTER_KAFKA_REPLICATION" default:"1" help:"Copies of each partition; 3 for a cluster."`
 
@@ -39,6 +42,9 @@ type settings struct {
 
 	SecretKey     string `env:"MUSTER_SECRET_KEY" help:"Key that seals tokens: 32 bytes in base64 or hex." placeholder:"KEY"`
 	SecretKeyFile string `env:"MUSTER_SECRET_KEY_FILE" help:"File that holds the key; default is secret-key of the data folder." placeholder:"FILE"`
+
+	SecretKeyPrevious     []string `env:"MUSTER_SECRET_KEY_PREVIOUS" help:"Further keys that open what is sealed, while the key is being replaced." placeholder:"KEY"`
+	SecretKeyPreviousFile string   `env:"MUSTER_SECRET_KEY_PREVIOUS_FILE" help:"File that holds further keys, one in a line." placeholder:"FILE"`
 
 	LogLevel  slog.Level `env:"MUSTER_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `env:"MUSTER_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
@@ -67,6 +73,14 @@ func (s *settings) external() engine.Addresses {
 	return engine.Addresses{KafkaBrokers: s.KafkaBrokers, PostgresDSN: s.PostgresDSN, ClickHouseDSN: s.ClickhouseDSN}
 }
 
+// cluster is where the tables of ClickHouse lie.
+func (s *settings) cluster() (runner.Cluster, error) {
+	if s.ClickhouseCluster != "" && s.ClickhouseDSN == "" {
+		return runner.Cluster{}, event.Errorf(event.CodeInvalid, "MUSTER_CLICKHOUSE_CLUSTER names a cluster of your own servers, and the embedded ClickHouse is none: set MUSTER_CLICKHOUSE_DSN, or leave the cluster out")
+	}
+	return runner.Cluster{Name: s.ClickhouseCluster}, nil
+}
+
 // secretKey reads the key that seals tokens. With create it makes one in the
 // data folder where none is configured.
 func (s *settings) secretKey(create bool) ([]byte, error) {
@@ -85,6 +99,27 @@ func (s *settings) secretKey(create bool) ([]byte, error) {
 		return nil, event.Errorf(event.CodeInvalid, "reading the key that seals tokens: %w; set MUSTER_SECRET_KEY or MUSTER_SECRET_KEY_FILE", err)
 	}
 	return parseKey(string(bytes.TrimSpace(content)), path)
+}
+
+// formerKeys reads the keys that open what the one of secretKey has not sealed.
+func (s *settings) formerKeys() ([][]byte, error) {
+	texts, from := s.SecretKeyPrevious, "MUSTER_SECRET_KEY_PREVIOUS"
+	if len(texts) == 0 && s.SecretKeyPreviousFile != "" {
+		content, err := os.ReadFile(s.SecretKeyPreviousFile)
+		if err != nil {
+			return nil, event.Errorf(event.CodeInvalid, "reading the keys that were in use before: %w; see MUSTER_SECRET_KEY_PREVIOUS_FILE", err)
+		}
+		texts, from = strings.Fields(string(content)), s.SecretKeyPreviousFile
+	}
+	var keys [][]byte
+	for _, text := range texts {
+		key, err := parseKey(text, from)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 func createKey(path string) ([]byte, error) {

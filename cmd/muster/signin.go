@@ -92,8 +92,12 @@ func (r *roles) openSignOn() (signin.SignOn, error) {
 	if err != nil {
 		return nil, err
 	}
+	former, err := r.settings.formerKeys()
+	if err != nil {
+		return nil, err
+	}
 	vault, err := sso.NewVault(sso.Config{
-		Pool: r.pool, Key: key, URL: r.worlds.SSOURL, ClientID: set.SignInClientID, ClientSecret: set.SignInClientSecret, Logger: r.logger,
+		Pool: r.pool, Key: key, FormerKeys: former, URL: r.worlds.SSOURL, ClientID: set.SignInClientID, ClientSecret: set.SignInClientSecret, Logger: r.logger,
 	})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ type stores struct {
 	addresses  engine.Addresses
 	pool       *pgxpool.Pool
 	clickhouse driver.Conn
+	cluster    runner.Cluster
 	reader     *eventlog.Reader
 	registry   *event.Registry
 	keys       *keyring.Keyring
@@ -75,6 +77,9 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 			s.Close()
 		}
 	}()
+	if s.cluster, err = e.settings.cluster(); err != nil {
+		return nil, err
+	}
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions, manifest.Replication = e.settings.KafkaPartitions, e.settings.KafkaReplication
 	if err := manifest.Ensure(ctx, at.KafkaBrokers); err != nil {
@@ -88,9 +93,9 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 		return nil, err
 	}
 	s.close = append(s.close, s.pool.Close)
-	s.keys = keyring.New(keyring.Config{Pool: s.pool, Secret: func() ([]byte, error) { return e.settings.secretKey(false) }})
+	s.keys = keyring.New(keyring.Config{Pool: s.pool, Secret: func() ([]byte, error) { return e.settings.secretKey(false) }, FormerSecrets: e.settings.formerKeys})
 	s.registry.OpenWith(s.keys.Open)
-	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN); err != nil {
+	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN, s.cluster); err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, func() { _ = s.clickhouse.Close() })
@@ -164,10 +169,14 @@ func openPostgres(ctx context.Context, dsn string, settings ...string) (*pgxpool
 	return pool, nil
 }
 
-func openClickHouse(ctx context.Context, dsn string) (driver.Conn, error) {
+func openClickHouse(ctx context.Context, dsn string, cluster runner.Cluster) (driver.Conn, error) {
 	options, err := clickhouse.ParseDSN(dsn)
 	if err != nil {
 		return nil, event.Errorf(event.CodeInvalid, "the address of ClickHouse cannot be read; write it as clickhouse://user:password@host:9000/database or http://user:password@host:8123/database")
+	}
+	if cluster.Spread() {
+		// What the address says goes before.
+		options.Settings = merged(cluster.Settings(), options.Settings)
 	}
 	options.DialTimeout = 10 * time.Second
 	options.MaxOpenConns, options.MaxIdleConns = 16, 8
@@ -180,6 +189,13 @@ func openClickHouse(ctx context.Context, dsn string) (driver.Conn, error) {
 		return nil, errors.Join(event.Errorf(event.CodeUnavailable, "reaching ClickHouse: %w", err), conn.Close())
 	}
 	return conn, nil
+}
+
+// merged are settings with others put over them.
+func merged(under, over clickhouse.Settings) clickhouse.Settings {
+	all := maps.Clone(under)
+	maps.Copy(all, over)
+	return all
 }
 
 // Limits of batches. ClickHouse wants few, large inserts; Postgres is what people
@@ -195,7 +211,7 @@ const (
 
 // projections are all read models, bound to their stores.
 func (s *stores) projections() []runner.Bound {
-	pg, ch := runner.NewPostgres(s.pool), runner.NewClickHouse(s.pool, s.clickhouse, "muster")
+	pg, ch := runner.NewPostgres(s.pool), runner.NewClickHouse(s.pool, s.clickhouse, "muster").On(s.cluster)
 	now := func(p runner.Projection) runner.Bound {
 		return runner.Bound{
 			Projection: p, Store: pg,

@@ -18,6 +18,8 @@ import (
 type workspaceCommand struct {
 	Access workspaceAccess `cmd:"" help:"List who can come to a workspace, through which groups."`
 	Of     workspacesOf    `cmd:"" help:"List the workspaces that an address can come to."`
+
+	History workspaceHistory `cmd:"" help:"List who gained and who lost access over time, of a workspace or an address."`
 }
 
 // Help implements kong's detailed help.
@@ -29,7 +31,9 @@ be read, and the owners of billing projects, who own its workspaces and are in n
 Examples:
   muster workspace access --consortium primed primed-bp/freeze-1
   muster workspace access --consortium primed primed-bp/freeze-1 --as-of 2026-05-01T12:00:00Z --side observed
-  muster workspace of --consortium primed a@example.com --output csv`
+  muster workspace of --consortium primed a@example.com --output csv
+  muster workspace history --consortium primed --workspace primed-bp/freeze-1 --from 2026-01-01T00:00:00Z
+  muster workspace history --consortium primed --address a@example.com --side declared`
 }
 
 // accessFlags are the flags of both.

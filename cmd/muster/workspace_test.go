@@ -97,3 +97,27 @@ func TestMomentsAndWorkspacesThatCannotBeReadAreRefused(t *testing.T) {
 		require.Empty(t, asked, args)
 	}
 }
+
+func TestAccessOverTimeIsPrinted(t *testing.T) {
+	const answer = `{"consortium": "primed", "from": null, "to": "2026-05-01T12:00:00Z", "sweep_id": null, "swept_at": null, "items": [{"at": "2026-05-01T09:00:00Z", "workspace": "bp/ws", "address": "a@example.com",
+		"side": "declared", "change": "lost", "before": {"reach": "yes", "level": "READER", "can_share": false, "can_compute": true, "admission": "in"}, "after": {"reach": "no", "level": "", "can_share": false, "can_compute": false},
+		"events": 1, "causes": [{"event_id": "7d444840-9dc0-11d1-b245-5ffdce74fad3", "topic": "muster.anvil.v1", "partition": 0, "offset": 7, "type": "muster.anvil.accountmembership.withdrawn.v1", "actor": "user:ada"}]}]}`
+	asked, stdout, stderr, exit := declaring(t, http.StatusOK, answer, "workspace", "history", "--consortium", "a b", "--workspace", "bp/w s", "--from", "2026-05-01T14:00:00+02:00", "--to", "2026-05-02T00:00:00Z", "--side", "declared", "--output", "csv")
+	require.Equal(t, exitOK, exit, stderr)
+	require.Equal(t, "/v1/anvil/a%20b/workspaces/bp/w%20s/access/history", asked[0].path)
+	require.Equal(t, url.Values{"from": {"2026-05-01T12:00:00Z"}, "to": {"2026-05-02T00:00:00Z"}, "side": {"declared"}, "limit": {"1000"}}, asked[0].query)
+	require.Equal(t, "at,workspace,address,side,change,before,after,events,first event,by\n"+
+		"2026-05-01T09:00:00Z,bp/ws,a@example.com,declared,lost,\"yes, READER, compute\",no,1,muster.anvil.accountmembership.withdrawn.v1 7d444840-9dc0-11d1-b245-5ffdce74fad3,user:ada\n", stdout)
+	asked, _, stderr, exit = declaring(t, http.StatusOK, answer, "workspace", "history", "--consortium", "primed", "--address", "A@example.com")
+	require.Equal(t, exitOK, exit, stderr)
+	require.Equal(t, "/v1/anvil/primed/accounts/A@example.com/access/history", asked[0].path)
+	require.NotEmpty(t, asked[0].query.Get("to"), "all pages are about one span")
+	for want, args := range map[string][]string{
+		"BILLING-PROJECT/NAME": {"--workspace", "ws"}, "--from": {"--address", "a@example.com", "--from", "yesterday"}, "missing flags": {}, "can't be used together": {"--address", "a", "--workspace", "b/c"},
+	} {
+		asked, _, stderr, exit := declaring(t, http.StatusOK, answer, append([]string{"workspace", "history", "--consortium", "primed"}, args...)...)
+		require.NotEqual(t, exitOK, exit)
+		require.Empty(t, asked)
+		require.Contains(t, stderr, want)
+	}
+}

@@ -8,8 +8,6 @@ package keyring
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -23,10 +21,11 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/sealed"
+	"github.com/muster-sync/muster/ingest/sealing"
 )
 
 // SecretSize is the length of the key that wraps all others.
-const SecretSize = 32
+const SecretSize = sealing.KeySize
 
 const (
 	// freshFor is how long a key is used before it is asked whether it was destroyed.
@@ -47,6 +46,9 @@ type Config struct {
 	// Secret gives the key that wraps the others, [SecretSize] bytes. It is called when
 	// there is a text to seal or to open, until it has given one.
 	Secret func() ([]byte, error)
+	// FormerSecrets are those that Secret has replaced, for what they still wrap; nil if
+	// there are none.
+	FormerSecrets func() ([][]byte, error)
 	// Now is the clock: time.Now.
 	Now func() time.Time
 }
@@ -59,7 +61,7 @@ type Keyring struct {
 
 	mu sync.Mutex
 	// wrap is nil until the secret was needed.
-	wrap    cipher.AEAD
+	wrap    *sealing.Keys
 	known   map[uuid.UUID]sealed.Key
 	checked time.Time
 }
@@ -140,7 +142,7 @@ func (k *Keyring) current(ctx context.Context, character int64) (sealed.Key, err
 }
 
 // create makes a key, unless the character was forgotten or has one by now.
-func (k *Keyring) create(ctx context.Context, wrap cipher.AEAD, character int64) error {
+func (k *Keyring) create(ctx context.Context, wrap *sealing.Keys, character int64) error {
 	secret := make([]byte, sealed.KeySize)
 	// Read never fails; it ends the program instead.
 	_, _ = rand.Read(secret)
@@ -148,11 +150,22 @@ func (k *Keyring) create(ctx context.Context, wrap cipher.AEAD, character int64)
 	_, err := k.config.Pool.Exec(ctx, `
 		INSERT INTO ingest.text_key (key_id, character_id, wrapped)
 		SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $2)
-		ON CONFLICT DO NOTHING`, id, character, wrap.Seal(nil, nil, secret, binding(id, character)))
+		ON CONFLICT DO NOTHING`, id, character, wrap.Seal(nil, secret, binding(id, character)))
 	if err != nil {
 		return fmt.Errorf("keeping a new text key: %w", err)
 	}
 	return nil
+}
+
+// SealedColumns are those of the tables that hold what a [Keyring] wraps.
+func SealedColumns() []sealing.Column {
+	return []sealing.Column{{
+		Table: "ingest.text_key", Name: "wrapped", Key: "key_id", KeyType: "uuid", Character: "character_id",
+		Binding: func(key string, character int64) ([]byte, error) {
+			id, err := uuid.Parse(key)
+			return binding(id, character), err
+		},
+	}}
 }
 
 // binding is what a key is wrapped with, so that it is that of no other character.
@@ -160,15 +173,15 @@ func binding(id uuid.UUID, character int64) []byte {
 	return fmt.Appendf(nil, "muster/text-key/%s/%d", id, character)
 }
 
-func unwrap(wrap cipher.AEAD, id uuid.UUID, character int64, wrapped []byte) (sealed.Key, error) {
-	secret, err := wrap.Open(nil, nil, wrapped, binding(id, character))
+func unwrap(wrap *sealing.Keys, id uuid.UUID, character int64, wrapped []byte) (sealed.Key, error) {
+	secret, _, err := wrap.Open(wrapped, binding(id, character))
 	if err != nil {
-		return sealed.Key{}, event.Errorf(event.CodeUnavailable, "text key %s of character %d cannot be opened: it was sealed with another key; set the former MUSTER_SECRET_KEY", id, character)
+		return sealed.Key{}, event.Errorf(event.CodeUnavailable, "text key %s of character %d cannot be opened: it was sealed with another key; set that one as MUSTER_SECRET_KEY_PREVIOUS", id, character)
 	}
 	return sealed.NewKey(id, secret)
 }
 
-func (k *Keyring) wrapper() (cipher.AEAD, error) {
+func (k *Keyring) wrapper() (*sealing.Keys, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.wrap != nil {
@@ -178,16 +191,18 @@ func (k *Keyring) wrapper() (cipher.AEAD, error) {
 	if err != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "personal texts are sealed: %w", err)
 	}
-	if len(secret) != SecretSize {
-		return nil, event.Errorf(event.CodeUnavailable, "the key that seals text keys has %d bytes: must have %d (MUSTER_SECRET_KEY or MUSTER_SECRET_KEY_FILE)", len(secret), SecretSize)
+	var former [][]byte
+	if k.config.FormerSecrets != nil {
+		if former, err = k.config.FormerSecrets(); err != nil {
+			return nil, event.Errorf(event.CodeUnavailable, "personal texts are sealed: %w", err)
+		}
 	}
-	block, err := aes.NewCipher(secret)
-	if err == nil {
-		k.wrap, err = cipher.NewGCMWithRandomNonce(block)
-	}
+	keys, err := sealing.NewKeys(secret, former...)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the key that seals text keys: %w", err)
+		// Nothing is wrong with the event whose text is to be opened.
+		return nil, event.Errorf(event.CodeUnavailable, "personal texts are sealed: %w", err)
 	}
+	k.wrap = &keys
 	return k.wrap, nil
 }
 

@@ -197,7 +197,7 @@ func TestWithoutTheRightSecretNothingIsReadWrongly(t *testing.T) {
 		require.ErrorContains(t, err, text)
 		require.NotContains(t, err.Error(), "a secret")
 	}
-	f(secret(2), "set the former MUSTER_SECRET_KEY")
+	f(secret(2), "set that one as MUSTER_SECRET_KEY_PREVIOUS")
 	f(func() ([]byte, error) { return nil, errors.New("no key is configured") }, "no key is configured")
 	f(func() ([]byte, error) { return []byte("short"), nil }, "must have 32")
 

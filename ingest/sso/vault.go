@@ -33,6 +33,8 @@ type Config struct {
 	Pool *pgxpool.Pool
 	// Key seals the tokens; [KeySize] bytes.
 	Key []byte
+	// FormerKeys open what was sealed before Key, until it was sealed anew.
+	FormerKeys [][]byte
 	// URL is that of the sign-on, such as https://login.eveonline.com.
 	URL string
 	// ClientID and ClientSecret are those of the EVE application; one without a
@@ -85,7 +87,7 @@ func NewVault(config Config) (*Vault, error) {
 	case config.Pool == nil:
 		return nil, event.Errorf(event.CodeInvalid, "a vault needs a database")
 	}
-	seal, err := newSealer(config.Key)
+	seal, err := newSealer(config.Key, config.FormerKeys)
 	if err != nil {
 		return nil, err
 	}

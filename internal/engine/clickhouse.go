@@ -39,6 +39,8 @@ type ClickHouseChild struct {
 	Port int
 	// MaxMemory bounds the engine's memory in bytes; 0 leaves it to the engine.
 	MaxMemory uint64
+	// LocalShards has the engine know the cluster "local" of that many shards, all of which are itself. It is for tests.
+	LocalShards int
 }
 
 // ClickHouseServer is a running embedded ClickHouse. Its methods may be called from several goroutines at once.
@@ -128,6 +130,9 @@ func (cfg ClickHouseChild) spec(password string) (supervise.Spec, error) {
 	}
 	args := append([]string{}, command[1:]...)
 	args = append(args, "--library="+cfg.Library, "--data="+cfg.DataDir, "--listen="+cfg.address(), "--max-memory="+strconv.FormatUint(cfg.MaxMemory, 10))
+	if cfg.LocalShards > 0 {
+		args = append(args, "--local-shards="+strconv.Itoa(cfg.LocalShards))
+	}
 	// One client for the life of the spec, without idle connections that would keep a stopping child waiting.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	return supervise.Spec{

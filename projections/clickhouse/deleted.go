@@ -6,6 +6,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/muster-sync/muster/projections/runner"
 )
 
 // DeletedRows are rows that read models have deleted and that still lie in the parts of
@@ -13,13 +15,18 @@ import (
 // merges the part. It is safe for concurrent use.
 type DeletedRows struct {
 	conn      driver.Conn
+	cluster   runner.Cluster
 	databases func(context.Context) ([]string, error)
 }
 
-// NewDeletedRows looks into the databases that are named when it looks.
-func NewDeletedRows(conn driver.Conn, databases func(context.Context) ([]string, error)) *DeletedRows {
-	return &DeletedRows{conn: conn, databases: databases}
+// NewDeletedRows looks into the databases that are named when it looks, on all servers of
+// a cluster if there is one.
+func NewDeletedRows(conn driver.Conn, cluster runner.Cluster, databases func(context.Context) ([]string, error)) *DeletedRows {
+	return &DeletedRows{conn: conn, cluster: cluster, databases: databases}
 }
+
+// partTable is a table with deleted rows.
+type partTable struct{ database, name string }
 
 // Clean writes the parts anew that hold such rows. ClickHouse removes the old ones from
 // the disk within some minutes (its setting old_parts_lifetime).
@@ -29,9 +36,9 @@ func (d *DeletedRows) Clean(ctx context.Context) error {
 		return err
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
-	for _, table := range tables {
-		if err := d.conn.Exec(ctx, "ALTER TABLE "+table+" APPLY DELETED MASK"); err != nil {
-			return fmt.Errorf("taking deleted rows out of the parts of %s: %w", table, err)
+	for _, t := range tables {
+		if err := d.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s.%s%s APPLY DELETED MASK", quote(t.database), quote(t.name), d.cluster.OnAll(t.name))); err != nil {
+			return fmt.Errorf("taking deleted rows out of the parts of %s.%s: %w", t.database, t.name, err)
 		}
 	}
 	return nil
@@ -45,38 +52,39 @@ func (d *DeletedRows) Left(ctx context.Context) (int64, error) {
 	}
 	all := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"apply_deleted_mask": 0}))
 	var left int64
-	for _, table := range tables {
+	for _, t := range tables {
+		from := d.cluster.FromAll(t.database, t.name)
 		var stored, seen uint64
-		if err := d.conn.QueryRow(all, "SELECT count() FROM "+table).Scan(&stored); err != nil {
-			return 0, fmt.Errorf("counting the rows in the parts of %s: %w", table, err)
+		if err := d.conn.QueryRow(all, "SELECT count() FROM "+from).Scan(&stored); err != nil {
+			return 0, fmt.Errorf("counting the rows in the parts of %s: %w", from, err)
 		}
-		if err := d.conn.QueryRow(ctx, "SELECT count() FROM "+table).Scan(&seen); err != nil {
-			return 0, fmt.Errorf("counting the rows of %s: %w", table, err)
+		if err := d.conn.QueryRow(ctx, "SELECT count() FROM "+from).Scan(&seen); err != nil {
+			return 0, fmt.Errorf("counting the rows of %s: %w", from, err)
 		}
 		left += int64(stored) - int64(seen)
 	}
 	return left, nil
 }
 
-// tables are those with such rows, quoted.
-func (d *DeletedRows) tables(ctx context.Context) ([]string, error) {
+// tables are those with such rows.
+func (d *DeletedRows) tables(ctx context.Context) ([]partTable, error) {
 	databases, err := d.databases(ctx)
 	if err != nil || len(databases) == 0 {
 		return nil, err
 	}
-	rows, err := d.conn.Query(ctx, `SELECT DISTINCT concat('`+"`', database, '`.`', table, '`"+`') AS name FROM system.parts
-		WHERE active AND has_lightweight_delete AND database IN (?) ORDER BY name`, databases)
+	rows, err := d.conn.Query(ctx, `SELECT DISTINCT database, table FROM `+d.cluster.FromAll("system", "parts")+`
+		WHERE active AND has_lightweight_delete AND database IN (?) ORDER BY database, table`, databases)
 	if err != nil {
 		return nil, fmt.Errorf("looking for parts with deleted rows: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var tables []string
+	var tables []partTable
 	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
+		var t partTable
+		if err := rows.Scan(&t.database, &t.name); err != nil {
 			return nil, fmt.Errorf("looking for parts with deleted rows: %w", err)
 		}
-		tables = append(tables, name)
+		tables = append(tables, t)
 	}
 	return tables, rows.Err() //nolint:wrapcheck // It says what it is about.
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
-	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/live"
 	"github.com/muster-sync/muster/projections/runner"
@@ -34,18 +33,8 @@ type factTables struct {
 
 func newFactTables(t testing.TB, p runner.Projection) *factTables {
 	t.Helper()
-	options, err := chgo.ParseDSN(enginetest.ClickHouse(t))
-	require.NoError(t, err)
-	conn, err := chgo.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-	f := &factTables{projection: p, conn: conn, name: options.Auth.Database}
-	for statement := range strings.SplitSeq(p.Schema, ";") {
-		if statement = strings.TrimSpace(statement); statement != "" {
-			require.NoError(t, conn.Exec(t.Context(), strings.ReplaceAll(statement, "{database}", f.name)))
-		}
-	}
-	return f
+	conn, name := newTables(t, p)
+	return &factTables{projection: p, conn: conn, name: name}
 }
 
 // told is an event of a stream.
@@ -59,7 +48,7 @@ type told struct {
 // fill replaces all rows by those of the events, each part inserted as often as said.
 func (f *factTables) fill(t require.TestingT, ctx testing.TB, copies int, events ...told) {
 	for _, table := range f.projection.Tables {
-		require.NoError(t, f.conn.Exec(ctx.Context(), "TRUNCATE TABLE "+f.name+"."+table.Name))
+		require.NoError(t, f.conn.Exec(ctx.Context(), "TRUNCATE TABLE "+f.name+"."+table.Name+ofShard()))
 	}
 	again := chgo.Context(ctx.Context(), chgo.WithSettings(chgo.Settings{"insert_deduplicate": 0}))
 	for part := range slices.Chunk(events, 7) {

@@ -100,11 +100,15 @@ type presenceFold struct {
 func (f *presenceFold) sql(p *query, database string, limit int) string {
 	from, to := "toDateTime64("+p.moment(f.from)+", 3, 'UTC')", "toDateTime64("+p.moment(f.to)+", 3, 'UTC')"
 	characters := f.query.filters(p, false)
+	known := ""
+	if !f.query.AsOf.IsZero() {
+		known = " AND observed_at <= fromUnixTimestamp64Milli(" + p.integer(f.query.AsOf.UnixMilli()) + ", 'UTC')"
+	}
 	return fmt.Sprintf(`SELECT character_id, observed_at, online, last_login, last_logout, logins FROM %[1]s.presence FINAL
 		WHERE (observed_at >= %[2]s AND observed_at < %[3]s
 			OR (character_id, observed_at) IN (SELECT character_id, max(observed_at) FROM %[1]s.presence WHERE observed_at < %[2]s%[4]s GROUP BY character_id)
-			OR (character_id, observed_at) IN (SELECT character_id, min(observed_at) FROM %[1]s.presence WHERE observed_at >= %[3]s%[4]s GROUP BY character_id))%[4]s
-		ORDER BY character_id, observed_at LIMIT %[5]d`+finalByPartition, database, from, to, characters, limit)
+			OR (character_id, observed_at) IN (SELECT character_id, min(observed_at) FROM %[1]s.presence WHERE observed_at >= %[3]s%[6]s%[4]s GROUP BY character_id))%[4]s
+		ORDER BY character_id, observed_at LIMIT %[5]d`+finalByPartition, database, from, to, characters, limit, known)
 }
 
 // flush counts the sessions of a character.

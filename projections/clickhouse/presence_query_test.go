@@ -109,6 +109,15 @@ func TestHeatMapsSayWhatNobodySaw(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int64{2, 2, 2}, []int64{heat.Sessions, heat.Open, heat.Missed})
 	require.Len(t, heat.Cells, 168)
+
+	// As of a moment what was seen later is not known: the second login was not, and that the
+	// first session had ended neither.
+	for hours, want := range map[int][]int64{1: {0, 0, 0}, 2: {1, 1, 0}, 8: {1, 1, 0}, 9: {2, 2, 2}} {
+		asOf := day.Add(time.Duration(hours) * time.Hour)
+		heat, err := f.records().Presence(t.Context(), clickhouse.RecordQuery{AsOf: asOf, FactQuery: clickhouse.FactQuery{From: day, To: asOf}})
+		require.NoError(t, err)
+		require.Equal(t, want, []int64{heat.Sessions, heat.Open, heat.Missed}, "%d o'clock", hours)
+	}
 	cells := slices.DeleteFunc(heat.Cells, func(c clickhouse.HeatCell) bool { return c.Seconds+c.Logins+c.Characters == 0 })
 	require.Equal(t, []clickhouse.HeatCell{
 		{Weekday: 1, Hour: 1, Seconds: 3600, Logins: 1, Characters: 1}, {Weekday: 1, Hour: 8, Seconds: 1800, Logins: 1, Characters: 1},

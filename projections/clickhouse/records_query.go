@@ -27,7 +27,8 @@ const (
 type RecordQuery struct {
 	FactQuery
 
-	// AsOf has contracts counted as they were known then; zero as they are known now.
+	// AsOf has contracts counted and presence told as they were known then; zero as they
+	// are known now.
 	AsOf time.Time
 	// CounterpartyIDs are the other sides of contracts and mails, and the senders of
 	// notifications.

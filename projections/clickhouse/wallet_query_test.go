@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/muster-sync/muster/projections/clickhouse"
 	"github.com/muster-sync/muster/projections/live"
 	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/projections/runner/clustertest"
 )
 
 func TestMain(m *testing.M) { enginetest.Main(m) }
@@ -43,19 +43,31 @@ type wallets struct {
 	offset int64
 }
 
+// ofShard is what the names of tables with rows end with.
+func ofShard() string {
+	if clustertest.Asked() {
+		return "_local"
+	}
+	return ""
+}
+
+// newTables are the tables of a projection in a database of the test's own.
+func newTables(t testing.TB, p runner.Projection) (driver.Conn, string) {
+	t.Helper()
+	conn, name, cluster := clustertest.Connect(t, p)
+	statements, err := cluster.Statements(p.Schema, name, enginetest.LocalShards)
+	require.NoError(t, err)
+	for _, statement := range statements {
+		require.NoError(t, conn.Exec(t.Context(), statement))
+	}
+	return conn, name
+}
+
 func newWallets(t testing.TB) *wallets {
 	t.Helper()
-	options, err := chgo.ParseDSN(enginetest.ClickHouse(t))
-	require.NoError(t, err)
-	conn, err := chgo.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-	w := &wallets{t: t, conn: conn, name: options.Auth.Database}
-	for statement := range strings.SplitSeq(clickhouse.Wallet().Schema, ";") {
-		if statement = strings.TrimSpace(statement); statement != "" {
-			require.NoError(t, conn.Exec(t.Context(), strings.ReplaceAll(statement, "{database}", w.name)))
-		}
-	}
+	w := &wallets{t: t}
+	w.conn, w.name = newTables(t, clickhouse.Wallet())
+	conn := w.conn
 	w.reader = clickhouse.NewWalletReader(conn, live.New(place(w.name)))
 	return w
 }
@@ -63,7 +75,7 @@ func newWallets(t testing.TB) *wallets {
 // empty removes all rows.
 func (w *wallets) empty() {
 	for _, t := range clickhouse.Wallet().Tables {
-		require.NoError(w.t, w.conn.Exec(w.t.Context(), "TRUNCATE TABLE "+w.name+"."+t.Name))
+		require.NoError(w.t, w.conn.Exec(w.t.Context(), "TRUNCATE TABLE "+w.name+"."+t.Name+ofShard()))
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -30,6 +29,7 @@ import (
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	worker "github.com/muster-sync/muster/projections/retention"
 	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/projections/runner/clustertest"
 	"github.com/muster-sync/muster/projections/verify"
 )
 
@@ -46,6 +46,7 @@ type organisation struct {
 	compact  func(context.Context) error
 	pool     *pgxpool.Pool
 	conn     driver.Conn
+	cluster  runner.Cluster
 	appender *eventlog.Appender
 	reader   *eventlog.Reader
 	registry *event.Registry
@@ -90,11 +91,9 @@ func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifes
 	o.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: brokers})
 	require.NoError(t, err)
 	t.Cleanup(o.reader.Close)
-	options, err := clickhouse.ParseDSN(enginetest.ClickHouse(t))
-	require.NoError(t, err)
-	o.conn, err = clickhouse.Open(options)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, o.conn.Close()) })
+	overTime := []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()}
+	conn, database, cluster := clustertest.Connect(t, overTime...)
+	o.conn, o.cluster = conn, cluster
 	o.control, err = runner.NewControl(t.Context(), o.pool)
 	require.NoError(t, err)
 	o.live = live.New(o.control)
@@ -103,11 +102,11 @@ func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifes
 		Log: runner.Kafka{Reader: o.reader, Consumer: eventlog.ConsumerConfig{Brokers: brokers}},
 	})
 	limits := runner.Limits{Records: 1000, Linger: 20 * time.Millisecond}
-	pg, ch := runner.NewPostgres(o.pool), runner.NewClickHouse(o.pool, o.conn, options.Auth.Database)
+	pg, ch := runner.NewPostgres(o.pool), runner.NewClickHouse(o.pool, o.conn, database).On(cluster)
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()} {
+	for _, p := range overTime {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -205,7 +204,7 @@ func (o *organisation) config(days int) worker.Config {
 
 // parts are those of ClickHouse with rows that are deleted.
 func (o *organisation) parts() *chviews.DeletedRows {
-	return chviews.NewDeletedRows(o.conn, func(ctx context.Context) ([]string, error) {
+	return chviews.NewDeletedRows(o.conn, o.cluster, func(ctx context.Context) ([]string, error) {
 		var all []string
 		for _, b := range o.bound {
 			generations, err := o.control.Generations(ctx, b.Name)

@@ -22,9 +22,10 @@ import (
 // cleared afterwards; after a crash the same range is inserted again under the
 // same deduplication token, so every event counts once in effect.
 type ClickHouse struct {
-	pool  *pgxpool.Pool
-	conn  driver.Conn
-	names string
+	pool    *pgxpool.Pool
+	conn    driver.Conn
+	names   string
+	cluster Cluster
 }
 
 // NewClickHouse is a store on the connection, with its checkpoints behind pool.
@@ -34,17 +35,26 @@ func NewClickHouse(pool *pgxpool.Pool, conn driver.Conn, names string) *ClickHou
 	return &ClickHouse{pool: pool, conn: conn, names: names}
 }
 
+// On has the generations that are made from now on lie on a cluster. The connection
+// must have its [Cluster.Settings].
+func (s *ClickHouse) On(c Cluster) *ClickHouse {
+	on := *s
+	on.cluster = c
+	return &on
+}
+
 func (s *ClickHouse) prefix() string { return s.names }
 
 func (s *ClickHouse) prepare(ctx context.Context, p Projection, g Generation) error {
-	if err := s.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quote(g.Namespace)); err != nil {
-		return fmt.Errorf("making database %s: %w", g.Namespace, err)
+	slots, err := s.cluster.slots(ctx, s.conn)
+	if err != nil {
+		return err
 	}
-	for statement := range strings.SplitSeq(p.Schema, ";") {
-		if statement = strings.TrimSpace(statement); statement == "" {
-			continue
-		}
-		statement = strings.ReplaceAll(statement, "{database}", quote(g.Namespace))
+	statements, err := s.cluster.Statements(p.Schema, g.Namespace, slots)
+	if err != nil {
+		return err
+	}
+	for _, statement := range statements {
 		if err := s.conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("making the tables of %s: %w", g.Namespace, err)
 		}
@@ -53,7 +63,7 @@ func (s *ClickHouse) prepare(ctx context.Context, p Projection, g Generation) er
 }
 
 func (s *ClickHouse) drop(ctx context.Context, g Generation) error {
-	if err := s.conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(g.Namespace)+" SYNC"); err != nil {
+	if err := s.conn.Exec(ctx, s.cluster.drop(g.Namespace)); err != nil {
 		return fmt.Errorf("dropping %s: %w", g.Namespace, err)
 	}
 	return nil
@@ -165,9 +175,16 @@ func (s *ClickHouse) insert(ctx context.Context, f *fold, p *prepared, token str
 
 // remove deletes rows, and returns when nobody sees them any more.
 func (s *ClickHouse) remove(ctx context.Context, g Generation, removals []Removal) error {
+	if len(removals) == 0 {
+		return nil
+	}
+	spread, err := s.cluster.spread(ctx, s.conn, g.Namespace)
+	if err != nil {
+		return err
+	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"lightweight_deletes_sync": 2}))
 	for _, r := range removals {
-		if err := s.conn.Exec(ctx, fmt.Sprintf("DELETE FROM %s.%s WHERE %s", quote(g.Namespace), quote(r.Table), r.Where)); err != nil {
+		if err := s.conn.Exec(ctx, s.cluster.remove(g.Namespace, r, spread)); err != nil {
 			return fmt.Errorf("removing rows of %s.%s: %w", g.Namespace, r.Table, err)
 		}
 	}

@@ -182,7 +182,7 @@ type SkillFigures struct {
 }
 
 type skillPointsInput struct {
-	RangeInput
+	PastRangeInput
 	GroupBy       []string `query:"group_by" enum:"character,corporation" maxItems:"2" doc:"None, one or both, separated by commas."`
 	CharacterID   []int64  `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
 	CorporationID []int64  `query:"corporation_id" maxItems:"1000" doc:"One or several, separated by commas: characters that are in one of them at the end of the interval."`
@@ -275,7 +275,7 @@ func (s *Server) registerFactAnalytics() {
 		OperationID: "analyse-skill-points", Path: "/v1/analytics/skills/points", Tags: []string{tagAnalytics}, Summary: "Skill points over time",
 		Description: "At the end of each interval; the last ones observed are carried forward.",
 	}), func(ctx context.Context, in *skillPointsInput) (*figuresOutput[SkillFigures], error) {
-		from, to, zone, err := in.bounds(s.config.Now())
+		from, to, zone, err := s.past(&in.PastRangeInput)
 		if err != nil {
 			return nil, err
 		}

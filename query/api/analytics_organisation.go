@@ -34,18 +34,26 @@ type PastRangeInput struct {
 
 // past are the range and its zone, as of the moment that was asked for.
 func (s *Server) past(in *PastRangeInput) (from, to time.Time, zone *time.Location, err error) {
-	now := s.config.Now()
-	if !in.AsOf.IsZero() {
-		if err := s.hasCome(in.AsOf); err != nil {
-			return from, to, nil, err
-		}
-		now = in.AsOf
-	}
-	r := in.RangeInput
-	if !in.AsOf.IsZero() && r.To.After(in.AsOf) {
-		r.To = in.AsOf
+	r, now, err := s.rangeAsOf(in.RangeInput, in.AsOf)
+	if err != nil {
+		return from, to, nil, err
 	}
 	return r.bounds(now)
+}
+
+// rangeAsOf is a range as of a moment, where it ends at the latest, and what is now then.
+// The zero time is now.
+func (s *Server) rangeAsOf(r RangeInput, at time.Time) (_ RangeInput, now time.Time, err error) {
+	if at.IsZero() {
+		return r, s.config.Now(), nil
+	}
+	if err := s.hasCome(at); err != nil {
+		return r, now, err
+	}
+	if r.To.After(at) {
+		r.To = at
+	}
+	return r, at, nil
 }
 
 // ComplianceFigures are how users stood at the end of an interval, and what happened

@@ -162,7 +162,7 @@ type SyncFigures struct {
 }
 
 type syncTrendInput struct {
-	RangeInput
+	PastRangeInput
 	GroupBy       []string `query:"group_by" enum:"character,corporation,section,class" maxItems:"4" doc:"None, one or several, separated by commas."`
 	CharacterID   []int64  `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
 	CorporationID []int64  `query:"corporation_id" maxItems:"1000" doc:"One or several, separated by commas: characters that are in one of them at the end of the interval."`
@@ -201,6 +201,7 @@ type activityInput struct {
 
 	From          time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To            time.Time `query:"to" doc:"Exclusive; now if left out."`
+	AsOf          time.Time `query:"as_of" doc:"Answer as if it were this moment: sessions that were seen to end later are open, and the range ends there at the latest. Leave it out for now."`
 	TZ            string    `query:"tz" default:"UTC" maxLength:"100" doc:"IANA name of the time zone whose hours and weekdays are meant, such as Europe/Berlin."`
 	GroupBy       []string  `query:"group_by" enum:"character,corporation" maxItems:"2" doc:"None, one or both, separated by commas."`
 	CharacterID   []int64   `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
@@ -237,7 +238,16 @@ func (s *Server) registerRecordAnalytics() {
 
 // asked is a question about records of a section with what every one takes.
 func (s *Server) asked(ctx context.Context, section eve.Section, in *RangeInput, by []string, characters, corporations []int64) (clickhouse.RecordQuery, error) {
-	from, to, zone, err := in.bounds(s.config.Now())
+	return s.askedAsOf(ctx, section, in, time.Time{}, by, characters, corporations)
+}
+
+// askedAsOf is asked as of a moment; the zero time is now.
+func (s *Server) askedAsOf(ctx context.Context, section eve.Section, in *RangeInput, asOf time.Time, by []string, characters, corporations []int64) (clickhouse.RecordQuery, error) {
+	r, now, err := s.rangeAsOf(*in, asOf)
+	if err != nil {
+		return clickhouse.RecordQuery{}, err
+	}
+	from, to, zone, err := r.bounds(now)
 	if err != nil {
 		return clickhouse.RecordQuery{}, err
 	}
@@ -338,10 +348,11 @@ func (s *Server) analyseNotifications(ctx context.Context, in *notificationTrend
 }
 
 func (s *Server) analyseActivity(ctx context.Context, in *activityInput) (*activityOutput, error) {
-	q, err := s.asked(ctx, eve.SectionOnline, &RangeInput{From: in.From, To: in.To, TZ: in.TZ}, in.GroupBy, in.CharacterID, in.CorporationID)
+	q, err := s.askedAsOf(ctx, eve.SectionOnline, &RangeInput{From: in.From, To: in.To, TZ: in.TZ}, in.AsOf, in.GroupBy, in.CharacterID, in.CorporationID)
 	if err != nil {
 		return nil, err
 	}
+	q.AsOf = in.AsOf
 	heat, err := s.config.RecordFigures.Presence(ctx, q)
 	if err != nil {
 		return nil, err
@@ -361,7 +372,7 @@ func (s *Server) analyseActivity(ctx context.Context, in *activityInput) (*activ
 }
 
 func (s *Server) analyseSync(ctx context.Context, in *syncTrendInput) (*figuresOutput[SyncFigures], error) {
-	q, err := s.asked(ctx, "", &in.RangeInput, in.GroupBy, in.CharacterID, in.CorporationID)
+	q, err := s.askedAsOf(ctx, "", &in.RangeInput, in.AsOf, in.GroupBy, in.CharacterID, in.CorporationID)
 	if err != nil {
 		return nil, err
 	}

@@ -120,6 +120,27 @@ func TestFiguresOfRecordsAreFiltered(t *testing.T) {
 	f("notifications?type=WarDeclared&sender_id=9&", func(q *clickhouse.RecordQuery) { q.Kinds, q.CounterpartyIDs = []string{"WarDeclared"}, []int64{9} })
 	f("sync?section=assets&class=token&", func(q *clickhouse.RecordQuery) { q.Kinds, q.Statuses = []string{"assets"}, []string{"token"} })
 	f("activity?", func(q *clickhouse.RecordQuery) { q.Interval = "" })
+	then := moment.Add(-time.Hour)
+	until := func(q *clickhouse.RecordQuery) { q.From, q.To = then.Add(-30*24*time.Hour), then }
+	asOf := "as_of=" + then.Format(time.RFC3339) + "&"
+	f("sync?"+asOf, until)
+	f("sync?to="+moment.Format(time.RFC3339)+"&"+asOf, until)
+	f("activity?"+asOf, func(q *clickhouse.RecordQuery) { until(q); q.Interval, q.AsOf = "", then })
+	f("activity?to=2026-05-01T10:00:00Z&"+asOf, func(q *clickhouse.RecordQuery) {
+		q.To = then.Add(-time.Hour)
+		q.From, q.Interval, q.AsOf = q.To.Add(-30*24*time.Hour), "", then
+	})
+}
+
+func TestFiguresThatAreNotToldAsOfAMomentSaySo(t *testing.T) {
+	c := newClient(t)
+	for _, target := range []string{"wallet", "market", "mining", "killmails", "mails", "notifications"} {
+		c.requireProblem(c.get("/v1/analytics/"+target+"?as_of=2026-01-01T00:00:00Z"), http.StatusUnprocessableEntity, "end the range with to")
+	}
+	for _, target := range []string{"skills/points", "sync", "activity"} {
+		c.requireProblem(c.get("/v1/analytics/"+target+"?as_of=2027-01-01T00:00:00Z"), http.StatusUnprocessableEntity, "yet to come")
+		require.Equal(t, http.StatusOK, c.get("/v1/analytics/"+target+"?as_of=2026-01-01T00:00:00Z").StatusCode)
+	}
 }
 
 func TestFiguresOfRecordsAreOfCharactersThatOneMayOpen(t *testing.T) {

@@ -275,6 +275,7 @@ func (s *Server) registerAnvil() {
 	register(s, access.ActionReadAnvil, notModified(op(http.MethodGet, "get-finding", "/findings/{id}", "One finding with its evidence")), s.getFinding)
 	register(s, access.ActionReadAnvil, asTable(op(http.MethodGet, "list-sweeps", "/sweeps", "List sweeps, the newest first")), s.listSweeps)
 	s.registerEffective(op)
+	s.registerEffectiveHistory(op)
 
 	declare := accepted(op(http.MethodPost, "declare-consortium", "/declarations", "Bring the declaration to what the body says", http.StatusConflict))
 	declare.Description = "The body is a whole declaration in YAML or JSON: what it lacks is withdrawn. All of it happens, or nothing."

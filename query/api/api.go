@@ -214,7 +214,7 @@ func New(config Config) (*Server, error) {
 		writeProblem(w, problem(http.StatusMethodNotAllowed, event.CodeInvalid, r.Method+" is not possible here: see /docs for what is"))
 	})
 	s.api = humachi.New(s.router, s.describe())
-	s.api.UseMiddleware(s.authorize, s.negotiate)
+	s.api.UseMiddleware(s.authorize, s.ofMoments, s.negotiate)
 
 	s.registerCharacters()
 	s.registerCompliance()

@@ -2,7 +2,12 @@ package api
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/projections/history"
@@ -15,6 +20,9 @@ type Past interface {
 	At(ctx context.Context, consortium string, at time.Time) (*history.Moment, error)
 	// Read is what a stream of a topic says, until a moment; the zero time means all.
 	Read(ctx context.Context, topic string, stream event.Stream, until time.Time) (history.Story, error)
+	// Access is how access changed over a span. It fails with [event.CodeNotFound] if
+	// nothing was known of the consortium or the workspace in that time.
+	Access(ctx context.Context, q history.AccessQuestion) (history.AccessStory, error)
 	PastOfCharacters
 }
 
@@ -51,4 +59,19 @@ func (s *Server) hasCome(at time.Time) error {
 			at.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// ofMoments says of figures that cannot be asked for as of a moment why they cannot: they
+// are of records with dates of their own, and when Muster came to know a record is not kept
+// beside it.
+func (s *Server) ofMoments(ctx huma.Context, next func(huma.Context)) {
+	op := ctx.Operation()
+	takes := slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "as_of" })
+	if takes || ctx.Query("as_of") == "" || !strings.HasPrefix(op.Path, "/v1/analytics/") {
+		next(ctx)
+		return
+	}
+	_, w := humachi.Unwrap(ctx)
+	answerError(w, s.explain(ctx.Context(), event.Errorf(event.CodeInvalid,
+		"as_of: these figures are of records by their own dates, and when a record came to be known is not kept with them: end the range with to, or ask for the character's list as of the moment")))
 }

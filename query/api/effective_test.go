@@ -91,6 +91,15 @@ func (w *world) At(ctx context.Context, consortium string, at time.Time) (*histo
 	return m, err
 }
 
+func (w *world) Access(ctx context.Context, q history.AccessQuestion) (history.AccessStory, error) {
+	registry := event.NewRegistry()
+	anvil.Register(registry)
+	if err := w.enter(ctx); err != nil {
+		return history.AccessStory{}, err
+	}
+	return history.New(acme(), registry).Access(ctx, q)
+}
+
 // consortia is the world as it knows consortia: sections have a State, too.
 type consortia struct{ *world }
 
@@ -246,4 +255,70 @@ func TestAddressesThatAreAskedForStayOutOfTheLog(t *testing.T) {
 	c := newClient(t)
 	c.get("/v1/anvil/acme/accounts/a@example.com/access")
 	require.NotContains(t, c.log.String(), "a@example.com")
+}
+
+func TestAccessOverTimeIsTold(t *testing.T) {
+	c := newClient(t)
+	a := c.get("/v1/anvil/acme/accounts/B@Example.com/access/history")
+	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	var got api.AccessHistory
+	require.NoError(t, json.Unmarshal([]byte(a.text), &got))
+	require.Nil(t, got.From)
+	require.Equal(t, moment, got.To)
+	require.Equal(t, sweepID, *got.SweepID)
+	steps := func(list []api.AccessStep) (words []string) {
+		for _, s := range list {
+			words = append(words, strings.Join([]string{s.At.Format("15:04"), s.Address, s.Side, s.Change, string(s.Before.Reach) + ">" + string(s.After.Reach), s.After.Level}, " "))
+		}
+		return words
+	}
+	require.Equal(t, []string{"03:00 b@example.com declared gained no>yes READER", "03:00 b@example.com observed doubtful no>unknown ", "09:00 b@example.com declared lost yes>no "}, steps(got.Items))
+	lost := got.Items[2]
+	require.Equal(t, 1, lost.Events)
+	require.Equal(t, "muster.anvil.accountmembership.withdrawn.v1", lost.Causes[0].Type)
+	require.NotZero(t, lost.Causes[0].EventID)
+
+	// From a moment on, how everybody stood comes first.
+	from := "?from=" + moment.Add(-5*time.Hour).Format(time.RFC3339)
+	a = c.get("/v1/anvil/acme/workspaces/bp/ws/access/history" + from)
+	require.NoError(t, json.Unmarshal([]byte(a.text), &got))
+	require.Equal(t, []string{
+		"07:00 =late@example.com observed held no>no WRITER", "07:00 a@example.com declared held yes>yes READER", "07:00 a@example.com observed held yes>yes READER",
+		"07:00 b@example.com declared held yes>yes READER", "07:00 b@example.com observed held unknown>unknown ",
+		"07:00 sa@example.com declared held yes>yes OWNER", "07:00 sa@example.com observed held yes>yes OWNER",
+		"09:00 b@example.com declared lost yes>no ",
+	}, steps(got.Items))
+	var one api.AccessHistory
+	require.NoError(t, json.Unmarshal([]byte(c.get("/v1/anvil/acme/accounts/a@example.com/access/history?side=declared&from=2026-05-01T12:00:00Z").text), &one))
+	require.Equal(t, []string{"12:00 a@example.com declared held yes>yes READER"}, steps(one.Items))
+
+	target, paged := "/v1/anvil/acme/workspaces/bp/ws/access/history"+from+"&limit=1", []string{}
+	for target != "" {
+		a := c.get(target)
+		var page api.AccessHistory
+		require.NoError(t, json.Unmarshal([]byte(a.text), &page))
+		paged = append(paged, steps(page.Items)...)
+		target = strings.TrimPrefix(strings.TrimSuffix(a.Header.Get("Link"), `>; rel="next"`), "<")
+	}
+	require.Equal(t, steps(got.Items), paged)
+
+	lines, err := csv.NewReader(strings.NewReader(c.get("/v1/anvil/acme/workspaces/bp/ws/access/history"+from+"&side=declared", "Accept", "text/csv").text)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, lines, 5)
+	require.Equal(t, []string{"2026-05-01T09:00:00Z", "bp/ws", "b@example.com", "declared", "lost", "yes", "READER"}, lines[4][:7])
+	require.Equal(t, "muster.anvil.accountmembership.withdrawn.v1", lines[4][len(lines[4])-2])
+}
+
+func TestASpanOfAccessThatCannotBeToldIsRefused(t *testing.T) {
+	c := newClient(t)
+	for _, path := range []string{"workspaces/bp/ws", "accounts/a@example.com"} {
+		path = "/v1/anvil/acme/" + path + "/access/history"
+		c.requireProblem(c.get(path+"?to=2026-05-01T12:00:01Z"), http.StatusUnprocessableEntity, "yet to come")
+		c.requireProblem(c.get(path+"?from=2026-05-01T12:00:00Z&to=2026-05-01T11:00:00Z"), http.StatusUnprocessableEntity, "is behind to")
+		c.requireProblem(c.get(path+"?from=yesterday"), http.StatusUnprocessableEntity, "from")
+		c.requireProblem(c.get(path+"?to=2026-05-01T02:59:59Z"), http.StatusNotFound, "choose a later time")
+		c.requireProblem(c.get(path+"?cursor=x"), http.StatusUnprocessableEntity, "cursor")
+		c.requireProblem(c.get(strings.Replace(path, "acme", "nobody", 1)), http.StatusNotFound, "nobody")
+	}
+	c.requireProblem(c.get("/v1/anvil/acme/workspaces/bp/none/access/history"), http.StatusNotFound, "bp/none")
 }

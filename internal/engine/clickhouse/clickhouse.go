@@ -46,6 +46,10 @@ type Config struct {
 	MaxMemory uint64
 	// MaxQueries bounds how many statements run at once; further ones wait. 0 means 32.
 	MaxQueries int
+	// LocalShards has the engine know a cluster [LocalCluster] of that many shards, all of which are this engine: a
+	// distributed table over it reads and writes the same local table once for each. It is for trying what a cluster is
+	// told, without one. 0 is no cluster.
+	LocalShards int
 	// StopTimeout bounds how long a stop waits for running statements before it cancels them; 0 means 10 seconds.
 	StopTimeout time.Duration
 	// Logger receives the server's log lines; nil discards them. Statements and their values are never logged.
@@ -53,6 +57,9 @@ type Config struct {
 	// Ready, if not nil, is called once with the bound address when requests are served.
 	Ready func(addr net.Addr)
 }
+
+// LocalCluster is the name of the cluster of Config.LocalShards.
+const LocalCluster = "local"
 
 // Defaults of Config.
 const (

@@ -41,7 +41,7 @@ func fixedSettings() []string {
 
 // openEngine starts the engine in its folder.
 func openEngine(lib *library, folder *folder, cfg Config) (*engine, error) {
-	config, err := folder.writeConfig()
+	config, err := folder.writeConfig(cfg.LocalShards)
 	if err != nil {
 		return nil, err
 	}

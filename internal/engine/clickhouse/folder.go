@@ -118,15 +118,24 @@ func (f *folder) writeManifest(version string) error {
 	return nil
 }
 
-// writeConfig writes the engine's configuration file and answers its path. It is empty: everything is an argument. It is
-// there because without one the engine looks for a configuration in the working directory, the home directory and /etc,
+// writeConfig writes the engine's configuration file and answers its path. It has the shards of LocalCluster, if there are
+// any, and is empty else: everything is an argument. It is there because without one the engine looks for a configuration in the working directory, the home directory and /etc,
 // and would behave differently from machine to machine.
-func (f *folder) writeConfig() (string, error) {
+func (f *folder) writeConfig(shards int) (string, error) {
 	name := filepath.Join(f.path, configName)
-	if err := os.WriteFile(name, []byte("<clickhouse/>\n"), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(configuration(shards)), 0o600); err != nil {
 		return "", fmt.Errorf("writing the ClickHouse engine's configuration: %w", err)
 	}
 	return name, nil
+}
+
+func configuration(shards int) string {
+	if shards == 0 {
+		return "<clickhouse/>\n"
+	}
+	// An address is the engine's own by its port, on which nobody need listen.
+	shard := "<shard><internal_replication>true</internal_replication><replica><host>127.0.0.1</host><port>9000</port></replica></shard>"
+	return "<clickhouse><tcp_port>9000</tcp_port><remote_servers><" + LocalCluster + ">" + strings.Repeat(shard, shards) + "</" + LocalCluster + "></remote_servers></clickhouse>\n"
 }
 
 // enginePath is where the engine keeps its own files.

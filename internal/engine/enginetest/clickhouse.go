@@ -28,18 +28,34 @@ type clickhouseServer struct{ dsn string }
 // cgo, which the race detector needs.
 func ClickHouse(t testing.TB) string {
 	t.Helper()
-	server, err := shared.clickhouse.get(startClickHouse)
+	server, err := shared.clickhouse.get(func() (*clickhouseServer, error) { return startClickHouse("clickhouse", 0) })
 	need(t, err, requireEngines)
+	return server.database(t)
+}
+
+// LocalShards is the number of shards of [ClickHouseShards].
+const LocalShards = 2
+
+// ClickHouseShards is like [ClickHouse] on a server that knows the cluster "local" of [LocalShards] shards, all of which are itself.
+func ClickHouseShards(t testing.TB) string {
+	t.Helper()
+	server, err := shared.shards.get(func() (*clickhouseServer, error) { return startClickHouse("shards", LocalShards) })
+	need(t, err, requireEngines)
+	return server.database(t)
+}
+
+func (s *clickhouseServer) database(t testing.TB) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", shared.next())
-	if err := server.exec("create database " + name); err != nil {
+	if err := s.exec("create database " + name); err != nil {
 		t.Fatalf("making a database for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := server.exec("drop database " + name); err != nil {
+		if err := s.exec("drop database " + name); err != nil {
 			t.Errorf("dropping the test's database: %v", err)
 		}
 	})
-	dsn, err := url.Parse(server.dsn)
+	dsn, err := url.Parse(s.dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +90,7 @@ func (s *clickhouseServer) exec(sql string) error {
 	return nil
 }
 
-func startClickHouse() (*clickhouseServer, error) {
+func startClickHouse(name string, shards int) (*clickhouseServer, error) {
 	install, err := engine.Locate()
 	if err != nil {
 		return nil, err
@@ -83,7 +99,7 @@ func startClickHouse() (*clickhouseServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := shared.folder("clickhouse")
+	dir, err := shared.folder(name)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +108,7 @@ func startClickHouse() (*clickhouseServer, error) {
 	server, err := engine.StartClickHouse(ctx, engine.ClickHouseChild{
 		Command: command,
 		Library: install.ClickHouseLibrary,
-		DataDir: filepath.Join(dir, "data"),
+		DataDir: filepath.Join(dir, "data"), LocalShards: shards,
 	}, supervise.Options{})
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ type servers struct {
 
 	postgres          lazy[*postgresServer]
 	clickhouse        lazy[*clickhouseServer]
+	shards            lazy[*clickhouseServer]
 	clickhouseCommand lazy[[]string]
 	kafka             lazy[[]string]
 	sequence          int

@@ -24,6 +24,7 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to serve on; port 0 takes a free one")
 	memory := flag.Uint64("max-memory", 0, "bound of the engine's memory in bytes; 0 leaves it to the engine")
 	queries := flag.Int("max-queries", 0, "how many statements run at once; 0 means 32")
+	shards := flag.Int("local-shards", 0, "shards of the cluster \"local\", all of which are this engine")
 	stopTimeout := flag.Duration("stop-timeout", 0, "how long a stop waits for running statements; 0 means 10s")
 	flag.Parse()
 
@@ -37,6 +38,7 @@ func main() {
 		Password:    os.Getenv("MUSTER_CLICKHOUSE_PASSWORD"),
 		MaxMemory:   *memory,
 		MaxQueries:  *queries,
+		LocalShards: *shards,
 		StopTimeout: *stopTimeout,
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Ready:       func(addr net.Addr) { fmt.Println("ready", addr) },
