@@ -73,6 +73,7 @@ var notBackedUp = map[string]string{
 	"universe.named":               "asked of ESI again",
 	"universe.price":               "asked of ESI again",
 	"universe.price_state":         "asked of ESI again",
+	"universe.server_status":       "asked of ESI again",
 	"universe.swept":               "which events were looked through for names; they are again",
 	"universe.wanted":              "found again in the events",
 }

@@ -17,7 +17,7 @@ import (
 func (r *roles) newComplianceWatcher() (*compliance.Watcher, error) {
 	reader := pgviews.NewCharacterReader(r.pool, live.New(r.control))
 	return compliance.NewWatcher(compliance.Config{
-		Pool: r.pool, Registry: r.registry, Appender: r.appender, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Appender: r.appender, Registerer: r.metrics, Logger: r.logger,
 		Shown: func(ctx context.Context, at event.Position) error {
 			return waitFor(ctx, r.control, pgviews.CharactersName, eventlog.Partition{Topic: at.Topic, ID: at.Partition}, at.Offset+1)
 		},
@@ -27,6 +27,17 @@ func (r *roles) newComplianceWatcher() (*compliance.Watcher, error) {
 				return nil, err
 			}
 			return &found[0].UserCompliance, nil
+		},
+		LookAll: func(ctx context.Context, after string, limit int) ([]access.UserCompliance, error) {
+			found, err := reader.ComplianceOfUsers(ctx, pgviews.ComplianceFilter{Audience: access.Audience{Everybody: true}, AfterUser: after, Limit: limit})
+			if err != nil {
+				return nil, err
+			}
+			users := make([]access.UserCompliance, len(found))
+			for i, u := range found {
+				users[i] = u.UserCompliance
+			}
+			return users, nil
 		},
 		Listing: reader.ListingUsers,
 	})
@@ -46,7 +57,7 @@ func (m groupModel) Shown(ctx context.Context, at event.Position) error {
 // newGroupWatcher keeps users in the compliance groups in which they should be.
 func (r *roles) newGroupWatcher() (*compliance.GroupWatcher, error) {
 	return compliance.NewGroupWatcher(compliance.GroupConfig{
-		Pool: r.pool, Registry: r.registry, Model: groupModel{pgviews.NewCharacterReader(r.pool, live.New(r.control)), r.control},
+		Pool: r.pool, Model: groupModel{pgviews.NewCharacterReader(r.pool, live.New(r.control)), r.control},
 		Appender: r.appender, Registerer: r.metrics, Logger: r.logger, Every: r.worlds.GroupsEvery,
 	})
 }

@@ -91,7 +91,7 @@ func (k keeper) Decide(ctx context.Context, in api.CharacterDecision) (api.Chara
 	if !there {
 		return api.CharacterChange{}, event.Errorf(event.CodeInternal, "BUG: nobody decides to %s a character", in.Verb)
 	}
-	result, err := decide(ctx, registration.ChangeInput{Actor: in.Actor, CharacterID: in.CharacterID, Reason: in.Reason, ExpectedVersion: in.ExpectedVersion})
+	result, err := decide(ctx, registration.ChangeInput{Actor: in.Actor, UserID: in.UserID, CharacterID: in.CharacterID, Reason: in.Reason, ExpectedVersion: in.ExpectedVersion})
 	return api.CharacterChange{CharacterID: in.CharacterID, Changed: result.Changed, Version: result.Version, Shown: result.Shown}, err
 }
 

@@ -21,6 +21,7 @@ type universeSettings struct {
 	NamesPerHour    int           `env:"MUSTER_UNIVERSE_NAMES_PER_HOUR" default:"20000" help:"How many of them are asked again within an hour."`
 	StructuresEvery time.Duration `env:"MUSTER_UNIVERSE_STRUCTURES_EVERY" default:"24h" help:"How old what is known of a structure may become."`
 	PricesEvery     time.Duration `env:"MUSTER_UNIVERSE_PRICES_EVERY" default:"240m" help:"How old the prices of the market may become."`
+	PlayersEvery    time.Duration `env:"MUSTER_UNIVERSE_PLAYERS_EVERY" default:"5m" help:"How old the count of players who are online may become."`
 	RefusedFor      time.Duration `env:"MUSTER_UNIVERSE_REFUSED_FOR" default:"168h" help:"How long what ESI refuses to name is left alone, the first time."`
 	ErrorsPerMinute int           `env:"MUSTER_UNIVERSE_ERRORS_PER_MINUTE" default:"20" help:"Errors that looking names up may cause, of the 100 that ESI allows to all."`
 }
@@ -35,7 +36,7 @@ func (r *roles) newResolver(client *transport.Client) (*universe.Resolver, *univ
 	resolver, err := universe.NewResolver(universe.Config{
 		Pool: r.pool, Client: client, Finder: finder, Views: mentioned{r.stores, chviews.NewWalletReader(r.clickhouse, live.New(r.control))},
 		Settings: universe.Settings{
-			Names: u.NamesEvery, NamesPerHour: u.NamesPerHour, Structures: u.StructuresEvery, Prices: u.PricesEvery,
+			Names: u.NamesEvery, NamesPerHour: u.NamesPerHour, Structures: u.StructuresEvery, Prices: u.PricesEvery, Players: u.PlayersEvery,
 			Refused: u.RefusedFor, ErrorsPerMinute: u.ErrorsPerMinute,
 		},
 		Registerer: r.metrics, Logger: r.logger,

@@ -68,8 +68,8 @@ type GroupWatcher struct {
 // NewGroupWatcher is a watcher. It fails with [event.CodeInvalid] if something is
 // missing.
 func NewGroupWatcher(c GroupConfig) (*GroupWatcher, error) {
-	if c.Pool == nil || c.Registry == nil || c.Model == nil || c.Appender == nil || c.Registerer == nil || c.Logger == nil {
-		return nil, event.Errorf(event.CodeInvalid, "watching compliance groups needs a pool, a registry, the read model, an appender, a registerer and a logger")
+	if c.Pool == nil || c.Model == nil || c.Appender == nil || c.Registerer == nil || c.Logger == nil {
+		return nil, event.Errorf(event.CodeInvalid, "watching compliance groups needs a pool, the read model, an appender, a registerer and a logger")
 	}
 	if c.Every <= 0 {
 		c.Every = DefaultEvery

@@ -80,12 +80,9 @@ func newGroupRig(t *testing.T) *groupRig {
 // start begins anew, as after a crash.
 func (r *groupRig) start() {
 	r.t.Helper()
-	registry := event.NewRegistry()
-	access.Register(registry)
-	eve.Register(registry)
 	var err error
 	r.watcher, err = compliance.NewGroupWatcher(compliance.GroupConfig{
-		Pool: r.pool, Registry: registry, Model: r, Appender: r, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at(59) },
+		Pool: r.pool, Model: r, Appender: r, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return at(59) },
 	})
 	require.NoError(r.t, err)
 }

@@ -1,9 +1,9 @@
 // Package compliance tells the log when users become compliant, when they are so no
 // more and when the reasons become others, so that the history of an organisation can be drawn.
 //
-// A [Watcher] is a reactor: events about users, and about characters that users are said
-// to own, have it look at the read model, and what has changed there becomes an event of
-// the user's stream.
+// A [Watcher] is a reactor: events about users, about roles, which decide whom reports
+// consider, and about characters that users are said to own have it look at the read
+// model, and what has changed there becomes an event of the user's stream.
 package compliance
 
 import (
@@ -39,12 +39,14 @@ type Appender interface {
 // Config is what a [Watcher] works with. All fields must be set.
 type Config struct {
 	// Pool is on a database with the tables of ingest's schema.
-	Pool     *pgxpool.Pool
-	Registry *event.Registry
+	Pool *pgxpool.Pool
 	// Shown waits until the read model shows an event.
 	Shown func(ctx context.Context, at event.Position) error
 	// Look tells how a user stands; nil if reports do not consider him.
 	Look func(ctx context.Context, user string) (*access.UserCompliance, error)
+	// LookAll tells how at most limit users stand whom reports consider, in byte order of
+	// their ids, behind the id after.
+	LookAll func(ctx context.Context, after string, limit int) ([]access.UserCompliance, error)
 	// Listing are the users who are said to own a character that is not registered, or
 	// was not when that was said.
 	Listing    func(ctx context.Context, character int64) ([]string, error)
@@ -62,8 +64,8 @@ type Watcher struct {
 
 // NewWatcher is a watcher. It fails with [event.CodeInvalid] if something is missing.
 func NewWatcher(c Config) (*Watcher, error) {
-	if c.Pool == nil || c.Registry == nil || c.Shown == nil || c.Look == nil || c.Listing == nil || c.Appender == nil || c.Registerer == nil || c.Logger == nil {
-		return nil, event.Errorf(event.CodeInvalid, "watching compliance needs a pool, a registry, the read model, an appender, a registerer and a logger")
+	if c.Pool == nil || c.Shown == nil || c.Look == nil || c.LookAll == nil || c.Listing == nil || c.Appender == nil || c.Registerer == nil || c.Logger == nil {
+		return nil, event.Errorf(event.CodeInvalid, "watching compliance needs a pool, the read model, an appender, a registerer and a logger")
 	}
 	w := &Watcher{config: c, changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "muster_compliance_changes_total", Help: "Users that became compliant, or are so no more, or have other kinds of things to put right.",
@@ -79,14 +81,14 @@ func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
 	if e.IsTombstone() || !watched(e.Type) {
 		return nil
 	}
-	payload, err := w.config.Registry.Decode(e.Event)
-	if err != nil {
-		return err
-	}
 	if err := w.config.Shown(ctx, e.Position); err != nil {
 		return err
 	}
-	users, err := w.concerned(ctx, e, payload)
+	if e.Stream == event.Roles {
+		// Roles give basic access, to whoever holds them.
+		return w.tellAll(ctx, e)
+	}
+	users, err := w.concerned(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -101,6 +103,7 @@ func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
 func watched(t event.Type) bool {
 	switch t {
 	case access.TypeUserRegistered, access.TypeMainSet, access.TypeListed,
+		access.TypeRoleDefined, access.TypeRoleRemoved, access.TypeRoleGranted, access.TypeRoleRevoked, access.TypeGroupsGained, access.TypeGroupsLost,
 		eve.TypeCharacterRegistered, eve.TypeCharacterReclaimed, eve.TypeCharacterOrphaned, eve.TypeCharacterForgotten:
 		return true
 	default:
@@ -111,14 +114,9 @@ func watched(t event.Type) bool {
 // concerned are the users whose compliance may have changed. That a character is
 // registered, or is no more, only matters to those who are said to own it: one that
 // nobody lists is registered or not there.
-func (w *Watcher) concerned(ctx context.Context, e event.Recorded, payload event.Payload) ([]string, error) {
-	switch p := payload.(type) {
-	case access.UserRegistered:
-		return []string{p.UserID}, nil
-	case access.MainSet:
-		return []string{p.UserID}, nil
-	case access.CharactersListed:
-		return []string{p.UserID}, nil
+func (w *Watcher) concerned(ctx context.Context, e event.Recorded) ([]string, error) {
+	if user, ok := e.Stream.UserID(); ok {
+		return []string{user}, nil
 	}
 	character, ok := e.Stream.CharacterID()
 	if !ok {
@@ -129,6 +127,72 @@ func (w *Watcher) concerned(ctx context.Context, e event.Recorded, payload event
 		return nil, fmt.Errorf("looking up who owns character %d: %w", character, err)
 	}
 	return users, nil
+}
+
+// tellAll tells of all users what an event has changed.
+func (w *Watcher) tellAll(ctx context.Context, cause event.Recorded) error {
+	users, err := w.differing(ctx)
+	if err != nil {
+		return event.Errorf(event.CodeUnavailable, "looking at how all users stand after %s: %w", cause.Key(), err)
+	}
+	for _, user := range users {
+		if err := w.tell(ctx, user, cause); err != nil {
+			return event.Errorf(event.CodeUnavailable, "telling how user %s stands after %s: %w", user, cause.Key(), err)
+		}
+	}
+	return nil
+}
+
+// differing are the users who do not stand as was told of them last, or of whom something
+// may not be in the log, in byte order of their ids.
+func (w *Watcher) differing(ctx context.Context) ([]string, error) {
+	before, err := w.toldOfAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var users []string
+	for after := ""; ; {
+		page, err := w.config.LookAll(ctx, after, usersAtOnce)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range page {
+			t := before[u.User]
+			if t.pending != nil || !t.considered || t.compliant != u.Compliant || t.faults != faultsOf(u.Reasons) {
+				users = append(users, u.User)
+			}
+			delete(before, u.User)
+		}
+		if len(page) == 0 {
+			break
+		}
+		after = page[len(page)-1].User
+	}
+	// Whoever is left is considered no more.
+	for user, t := range before {
+		if t.considered || t.pending != nil {
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+func (w *Watcher) toldOfAll(ctx context.Context) (map[string]told, error) {
+	rows, err := w.config.Pool.Query(ctx, `SELECT user_id, considered, compliant, faults, event_id, pending FROM ingest.compliance`)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]told{}
+	var user string
+	var t told
+	_, err = pgx.ForEachRow(rows, []any{&user, &t.considered, &t.compliant, &t.faults, &t.eventID, &t.pending}, func() error {
+		one := t
+		one.pending = slices.Clone(t.pending)
+		all[user] = one
+		return nil
+	})
+	return all, err
 }
 
 // told is what was last told of a user.

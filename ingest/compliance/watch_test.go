@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,14 +56,19 @@ func newRig(t *testing.T) *rig {
 // start begins anew, as after a crash.
 func (r *rig) start() {
 	r.t.Helper()
-	registry := event.NewRegistry()
-	access.Register(registry)
-	eve.Register(registry)
 	var err error
 	r.watcher, err = compliance.NewWatcher(compliance.Config{
-		Pool: r.pool, Registry: registry, Appender: r, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-		Shown:   func(_ context.Context, at event.Position) error { r.shown = append(r.shown, at); return nil },
-		Look:    func(_ context.Context, user string) (*access.UserCompliance, error) { return r.standing[user], nil },
+		Pool: r.pool, Appender: r, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Shown: func(_ context.Context, at event.Position) error { r.shown = append(r.shown, at); return nil },
+		Look:  func(_ context.Context, user string) (*access.UserCompliance, error) { return r.standing[user], nil },
+		LookAll: func(_ context.Context, after string, limit int) (page []access.UserCompliance, _ error) {
+			for _, id := range slices.Sorted(maps.Keys(r.standing)) {
+				if s := r.standing[id]; s != nil && id > after && len(page) < limit {
+					page = append(page, *s)
+				}
+			}
+			return page, nil
+		},
 		Listing: func(_ context.Context, character int64) ([]string, error) { return r.listing[character], nil },
 	})
 	require.NoError(r.t, err)
@@ -97,7 +104,6 @@ func (r *rig) told() []access.ComplianceChanged {
 	access.Register(registry)
 	changes, seen := []access.ComplianceChanged{}, map[uuid.UUID]bool{}
 	for _, e := range r.log {
-		require.Equal(r.t, event.User("ada"), e.Stream)
 		p, err := registry.Decode(e)
 		require.NoError(r.t, err)
 		if !seen[e.ID] {
@@ -160,6 +166,55 @@ func TestTheLogIsToldWhenTheReasonsBecomeOthers(t *testing.T) {
 		{UserID: "ada", Considered: true, Total: 3, Unregistered: 2, Since: at(1), Reasons: []access.Reason{{Fault: access.FaultNoMain}, never}},
 		{UserID: "ada", Considered: true, Total: 3, Unregistered: 2, Since: at(3), Reasons: []access.Reason{never}},
 	}, r.told())
+}
+
+func TestRolesThatLetReportsConsiderUsersAreReactedTo(t *testing.T) {
+	r := newRig(t)
+	main := new(int64(1))
+	r.user("ada", main, 1, 0)
+	r.user("bob", main, 2, 1)
+	require.Len(t, r.told(), 2)
+	stands := func(id string, compliant bool) {
+		standing := access.UserOf(id, main, 1, 0)
+		if !compliant {
+			standing = access.UserOf(id, main, 1, 1)
+			standing.Reasons = []access.Reason{{CharacterID: 7, Fault: access.FaultNeverRegistered}}
+		}
+		r.standing[id] = &standing
+	}
+
+	// A role of one's own, or of a group that one has come into, has reports consider one.
+	stands("cat", true)
+	require.NoError(t, r.react(event.User("cat"), access.RoleGranted{UserID: "cat"}))
+	delete(r.standing, "cat")
+	require.NoError(t, r.react(event.User("cat"), access.RoleRevoked{UserID: "cat"}))
+	stands("cat", true)
+	require.NoError(t, r.react(event.User("cat"), access.GroupsGained{UserID: "cat"}))
+	delete(r.standing, "cat")
+	require.NoError(t, r.react(event.User("cat"), access.GroupsLost{UserID: "cat"}))
+	var considered []bool
+	for _, change := range r.told()[2:] {
+		require.Equal(t, "cat", change.UserID)
+		considered = append(considered, change.Considered)
+	}
+	require.Equal(t, []bool{true, false, true, false}, considered)
+
+	// What a role gives, all may have gained or lost.
+	delete(r.standing, "ada")
+	stands("bob", false)
+	stands("dan", false)
+	require.NoError(t, r.react(event.Roles, access.RoleDefined{}))
+	require.Equal(t, []access.ComplianceChanged{
+		{UserID: "ada", Since: at(7)},
+		{UserID: "dan", Considered: true, Total: 1, Unregistered: 1, Since: at(7), Reasons: []access.Reason{{CharacterID: 7, Fault: access.FaultNeverRegistered}}},
+	}, r.told()[6:])
+	r.away = errors.New("the log is away")
+	delete(r.standing, "dan")
+	require.Equal(t, event.CodeUnavailable, event.CodeOf(r.react(event.Roles, access.RoleRemoved{})))
+	r.away = nil
+	r.start()
+	require.NoError(t, r.react(event.Roles, access.RoleRemoved{}))
+	require.Equal(t, []access.ComplianceChanged{{UserID: "dan", Since: at(8)}}, r.told()[8:])
 }
 
 func TestWhatDoesNotConcernComplianceIsNotLookedAt(t *testing.T) {

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,9 @@ func NewKeeper(c KeeperConfig) (*Keeper, error) {
 
 // ChangeInput says who decides what on a character, and why.
 type ChangeInput struct {
-	Actor       string
+	Actor string
+	// UserID is the user who decides; empty for a program and for the administrator.
+	UserID      string
 	CharacterID int64
 	Reason      string
 	// ExpectedVersion is the version of the character's stream that the sender has
@@ -132,7 +135,8 @@ func (k *Keeper) Enable(ctx context.Context, in ChangeInput) (ChangeResult, erro
 }
 
 // Remove ends the ownership of a character, as [eve.DecideRemove] says. Its login
-// goes, what is known of it stays, and nobody has it as his main any more.
+// goes, what is known of it stays, and nobody has it as his main any more. If its owner
+// has done so it is his all the same: it comes on the list of what he has not registered.
 func (k *Keeper) Remove(ctx context.Context, in ChangeInput) (ChangeResult, error) {
 	var login sso.Grant
 	result, err := k.change(ctx, in, func(ctx context.Context, tx pgx.Tx, s eve.Standing) ([]event.Payload, error) {
@@ -332,7 +336,8 @@ func (k *Keeper) change(ctx context.Context, in ChangeInput, decide decideOne) (
 var errMoved = errors.New("the character has become a main")
 
 // decide runs a decision on a character. Where it ends an ownership the character
-// is nobody's main any more, but for the user who keeps it.
+// is nobody's main any more, but for the user who keeps it, and is listed for the owner
+// who has given it up himself.
 func (k *Keeper) decide(ctx context.Context, in ChangeInput, keeps string, decide decideOne) ([]command.Receipt, error) {
 	stream := event.Character(in.CharacterID)
 	batch := command.BatchInput{Actor: in.Actor}
@@ -347,6 +352,9 @@ func (k *Keeper) decide(ctx context.Context, in ChangeInput, keeps string, decid
 		streams := []event.Stream{stream}
 		for _, user := range mains {
 			streams = append(streams, event.User(user))
+		}
+		if in.UserID != "" && !slices.Contains(mains, in.UserID) {
+			streams = append(streams, event.User(in.UserID))
 		}
 		receipts, err := k.config.Bus.DoAll(ctx, streams, batch, func(ctx context.Context, tx pgx.Tx, _ map[event.Stream]int64) ([]command.Decision, error) {
 			s, err := k.standing(ctx, in.CharacterID)
@@ -373,7 +381,7 @@ func (k *Keeper) decide(ctx context.Context, in ChangeInput, keeps string, decid
 					decisions = append(decisions, command.Decision{Stream: event.User(user), Events: []event.Payload{access.MainSet{UserID: user}}})
 				}
 			}
-			return decisions, nil
+			return k.listGivenUp(ctx, in, s, decisions)
 		})
 		if errors.Is(err, errMoved) {
 			continue
@@ -383,6 +391,47 @@ func (k *Keeper) decide(ctx context.Context, in ChangeInput, keeps string, decid
 		}
 		return receipts, nil
 	}
+}
+
+// listGivenUp adds to decisions that an owner has not registered the character that he has
+// given up himself: he has taken it out of Muster, and has it still. What the organisation's
+// application says with the next import counts after that.
+func (k *Keeper) listGivenUp(ctx context.Context, in ChangeInput, s eve.Standing, decisions []command.Decision) ([]command.Decision, error) {
+	if in.UserID == "" || in.UserID != s.UserID || !givesUp(decisions[0].Events) {
+		return decisions, nil
+	}
+	users, err := k.config.View.Users(ctx, []string{in.UserID})
+	if err != nil {
+		return nil, err
+	}
+	characters, err := k.config.View.Characters(ctx, []int64{in.CharacterID})
+	if err != nil {
+		return nil, err
+	}
+	of := func(c access.ListedCharacter) bool { return c.CharacterID == in.CharacterID }
+	list := slices.Clone(users[in.UserID].Listed)
+	if slices.ContainsFunc(list, of) {
+		return decisions, nil
+	}
+	list = append(list, access.ListedCharacter{CharacterID: in.CharacterID, Name: characters[in.CharacterID].Name})
+	slices.SortFunc(list, func(a, b access.ListedCharacter) int { return cmp.Compare(a.CharacterID, b.CharacterID) })
+	listed := access.CharactersListed{UserID: in.UserID, Characters: list}
+	for i, d := range decisions {
+		if d.Stream == event.User(in.UserID) {
+			decisions[i].Events = append(d.Events, listed)
+			return decisions, nil
+		}
+	}
+	return append(decisions, command.Decision{Stream: event.User(in.UserID), Events: []event.Payload{listed}}), nil
+}
+
+// givesUp tells whether the character is nobody's after these events, and still known.
+func givesUp(events []event.Payload) bool {
+	if len(events) == 0 {
+		return false
+	}
+	_, orphaned := events[len(events)-1].(eve.CharacterOrphaned)
+	return orphaned
 }
 
 // endsOwnership tells whether somebody has lost the character by these events, or

@@ -283,6 +283,41 @@ func TestARemovedCharacterIsReclaimed(t *testing.T) {
 	require.Equal(t, "bob", r.log.characters[pilot].UserID)
 }
 
+func TestACharacterThatItsOwnerRemovesIsOneThatHeHasNotRegistered(t *testing.T) {
+	r := newKeeperRig(t)
+	r.register("ada", pilot, eve.SectionLocation)
+	name := r.log.characters[pilot].Name
+	others := []access.ListedCharacter{{CharacterID: 1, Name: "One"}, {CharacterID: pilot + 1, Name: "Two"}}
+	r.log.apply(event.User("ada"), "", access.CharactersListed{UserID: "ada", Characters: others})
+	r.log.apply(event.User("ada"), "", access.MainSet{UserID: "ada", CharacterID: new(pilot)})
+	r.log.versions[event.User("ada")] = 0
+	before := len(r.log.since(0))
+	remove := func(user string) registration.ChangeResult {
+		t.Helper()
+		result, err := r.keeper.Remove(t.Context(), registration.ChangeInput{Actor: "user:" + user, UserID: user, CharacterID: pilot, Reason: "gave it up"})
+		require.NoError(t, err)
+		return result
+	}
+	require.True(t, remove("ada").Shown)
+	require.ElementsMatch(t, []event.Payload{
+		eve.CharacterOrphaned{CharacterID: pilot, Reason: "gave it up"}, access.MainSet{UserID: "ada"},
+		access.CharactersListed{UserID: "ada", Characters: []access.ListedCharacter{others[0], {CharacterID: pilot, Name: name}, others[1]}},
+	}, r.log.since(before))
+	require.False(t, remove("ada").Changed, "an orphan stays one")
+
+	// Once it is on the list it is not put there again; and what somebody else takes from
+	// its owner is his no more.
+	r.register("ada", pilot, eve.SectionLocation)
+	before = len(r.log.since(0))
+	remove("ada")
+	require.Equal(t, []event.Payload{eve.CharacterOrphaned{CharacterID: pilot, Reason: "gave it up"}}, r.log.since(before))
+	r.register("bob", pilot, eve.SectionLocation)
+	before = len(r.log.since(0))
+	remove("ada")
+	require.Equal(t, []event.Payload{eve.CharacterOrphaned{CharacterID: pilot, Reason: "gave it up"}}, r.log.since(before))
+	require.Empty(t, r.log.users["bob"].Listed)
+}
+
 // TestDataAreNeverRootedOnTheToken: neither a revoked token nor a removed
 // character nor a sold one takes away what is remembered of its sections.
 func TestDataAreNeverRootedOnTheToken(t *testing.T) {

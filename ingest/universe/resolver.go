@@ -43,6 +43,8 @@ type Settings struct {
 	Structures time.Duration
 	// Prices is how old the market's prices may become: 240 minutes.
 	Prices time.Duration
+	// Players is how old the count of players who are online may become: 5 minutes.
+	Players time.Duration
 	// Refused is how long a refusal counts: 7 days. What is refused again waits
 	// twice as long each time, 60 days at most.
 	Refused time.Duration
@@ -62,6 +64,7 @@ func (s *Settings) setDefaults() {
 	days(&s.Names, 7*24*time.Hour)
 	days(&s.Structures, 24*time.Hour)
 	days(&s.Prices, 240*time.Minute)
+	days(&s.Players, 5*time.Minute)
 	days(&s.Refused, 7*24*time.Hour)
 	days(&s.Sweep, 7*24*time.Hour)
 	if s.NamesPerHour == 0 {
@@ -75,7 +78,7 @@ func (s *Settings) setDefaults() {
 func (s *Settings) validate() error {
 	for name, d := range map[string]time.Duration{
 		"names (MUSTER_UNIVERSE_NAMES_EVERY)": s.Names, "structures (MUSTER_UNIVERSE_STRUCTURES_EVERY)": s.Structures,
-		"prices (MUSTER_UNIVERSE_PRICES_EVERY)": s.Prices, "refusals (MUSTER_UNIVERSE_REFUSED_FOR)": s.Refused, "sweeps": s.Sweep,
+		"prices (MUSTER_UNIVERSE_PRICES_EVERY)": s.Prices, "players (MUSTER_UNIVERSE_PLAYERS_EVERY)": s.Players, "refusals (MUSTER_UNIVERSE_REFUSED_FOR)": s.Refused, "sweeps": s.Sweep,
 	} {
 		if d < time.Minute {
 			return event.Errorf(event.CodeInvalid, "%s: %s is too short: ESI must not be asked more often than once a minute", name, d)
@@ -250,7 +253,7 @@ func (r *Resolver) work(ctx context.Context, l *leader) {
 		return nil
 	})
 	steps := map[string]step{
-		"names": r.names, "types": r.types, "structures": r.structures, "prices": r.prices, "sweep": r.sweep, "gauges": r.measure,
+		"names": r.names, "types": r.types, "structures": r.structures, "prices": r.prices, "players": r.players, "sweep": r.sweep, "gauges": r.measure,
 	}
 	fresh := make(map[string]chan struct{}, len(steps))
 	for name, do := range steps {

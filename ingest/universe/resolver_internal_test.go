@@ -573,6 +573,52 @@ func TestPricesAreReadAgainWhenTheyAreOld(t *testing.T) {
 	require.Equal(t, "35 8 -", prices())
 }
 
+func TestPlayersAreCountedNowAndThen(t *testing.T) {
+	r := newRig(t)
+	server := r.world.Serve("/status", 30*time.Second, `{"players":21345,"server_version":"3561556","start_time":"2026-05-01T11:05:00Z"}`)
+	known := func() string {
+		var text string
+		require.NoError(t, r.pool.QueryRow(t.Context(), `SELECT coalesce((SELECT concat_ws(' ', players, to_char(started_at AT TIME ZONE 'UTC', 'HH24:MI'), version, vip) FROM universe.server_status), '')`).Scan(&text))
+		return text
+	}
+	again := func() time.Duration {
+		for {
+			next, err := r.resolver.players(t.Context())
+			require.NoError(t, err)
+			if wait := next.Sub(r.world.Clock.Now()); wait > 0 {
+				return wait
+			}
+		}
+	}
+	require.Empty(t, known())
+	require.Equal(t, 5*time.Minute, again().Round(time.Second))
+	require.Equal(t, "21345 11:05 3561556 f", known())
+	r.world.Clock.Advance(4 * time.Minute)
+	again()
+	require.Len(t, r.world.Requests("/status"), 1)
+	r.world.Clock.Advance(time.Minute)
+	again()
+	requests := r.world.Requests("/status")
+	require.Len(t, requests, 2)
+	require.Equal(t, http.StatusNotModified, requests[1].Status)
+	var read time.Time
+	require.NoError(t, r.pool.QueryRow(t.Context(), `SELECT read_at FROM universe.server_status`).Scan(&read))
+	require.WithinDuration(t, r.world.Clock.Now(), read, time.Minute, "it holds as of now")
+
+	server.Set(`{"players":7,"vip":true}`)
+	r.world.Clock.Advance(5 * time.Minute)
+	again()
+	require.Equal(t, "7  t", known())
+	for _, odd := range []string{`{"server_version":"x"}`, `{"players":-1}`, `[]`, `{"players":"many"}`} {
+		server.Set(odd)
+		r.world.Clock.Advance(2 * time.Hour)
+		next, err := r.resolver.players(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, time.Hour, next.Sub(r.world.Clock.Now()), "an answer that cannot be read is not asked for in a row")
+		require.Equal(t, "7  t", known())
+	}
+}
+
 // library is a read model.
 type library map[int64]map[eve.Section]string
 
@@ -670,6 +716,7 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	for says, change := range map[string]func(*Settings){
 		"MUSTER_UNIVERSE_NAMES_EVERY":       func(s *Settings) { s.Names = time.Second },
 		"MUSTER_UNIVERSE_PRICES_EVERY":      func(s *Settings) { s.Prices = -time.Hour },
+		"MUSTER_UNIVERSE_PLAYERS_EVERY":     func(s *Settings) { s.Players = 30 * time.Second },
 		"MUSTER_UNIVERSE_ERRORS_PER_MINUTE": func(s *Settings) { s.ErrorsPerMinute = 100 },
 		"MUSTER_UNIVERSE_NAMES_PER_HOUR":    func(s *Settings) { s.NamesPerHour = -1 },
 	} {
@@ -688,7 +735,11 @@ func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`[{"id":1,"name":"x","category":"character"}]`))
 	f.Add([]byte(`{"type_id":5,"name":"x","solar_system_id":7}`))
 	f.Add([]byte(`[{"type_id":5,"average_price":1e400}]`))
+	f.Add([]byte(`{"players":5,"server_version":"x","start_time":"2026-05-01T11:05:00Z","vip":true}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
+		if s, err := decodeServer(body); err == nil {
+			require.True(t, *s.Players >= 0 && s.Version == printable(s.Version))
+		}
 		if names, err := decodeNames(body); err == nil {
 			for _, n := range names {
 				require.True(t, n.ID > 0 && n.Name == printable(n.Name))

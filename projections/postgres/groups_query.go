@@ -123,6 +123,37 @@ func (r *CharacterReader) GroupMembers(ctx context.Context, filter GroupMemberFi
 	return list, nil
 }
 
+// Membership is that a user is in a compliance group.
+type Membership struct {
+	GroupID           uuid.UUID
+	Name, Description string
+	// Since is when he came into it, UTC.
+	Since time.Time
+}
+
+// GroupsOf are the compliance groups that a user is in, by name. It fails with
+// [event.CodeUnavailable] if the projection or the database is not there.
+func (r *CharacterReader) GroupsOf(ctx context.Context, user string) ([]Membership, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT m.group_id, g.name, g.description, m.since FROM %[1]s.compliance_members m JOIN %[1]s.compliance_groups g USING (group_id)
+		WHERE m.user_id = $1 ORDER BY lower(g.name) COLLATE "C"`, schema), user)
+	if err != nil {
+		return nil, queryError("reading which compliance groups a user is in", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Membership, error) {
+		m, err := pgx.RowToStructByPos[Membership](row)
+		m.Since = m.Since.UTC()
+		return m, err
+	})
+	if err != nil {
+		return nil, queryError("reading which compliance groups a user is in", err)
+	}
+	return list, nil
+}
+
 // GroupStandings are what compliance groups ask of users, in byte order of their ids: of
 // the users of the ids, or of at most limit users behind the id after if ids is nil. It
 // fails with [event.CodeUnavailable] if the projection or the database is not there.

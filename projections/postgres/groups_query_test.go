@@ -93,7 +93,19 @@ func TestComplianceGroupsAreListedWithTheMembersThatOneMaySee(t *testing.T) {
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: access.Audience{User: "bob"}}))
 	require.Empty(t, members(postgres.GroupMemberFilter{}))
 
+	of := func(user string) []postgres.Membership {
+		t.Helper()
+		mine, err := reader.GroupsOf(t.Context(), user)
+		require.NoError(t, err)
+		return mine
+	}
+	require.Equal(t, []postgres.Membership{{GroupID: registeredGroup, Name: "Registered", Description: "d", Since: at(3)}}, of("ada"))
+	require.Len(t, of("bob"), 1)
+	require.Empty(t, of("cy"))
+	require.Empty(t, of("nobody"))
+
 	v.fold(event.Roles, at(5), access.GroupRemoved{GroupID: registeredGroup, Name: "Registered"})
+	require.Empty(t, of("ada"))
 	require.Equal(t, map[string]int64{"blues": 1}, counts(everybody))
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: everybody}))
 }

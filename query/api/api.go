@@ -188,6 +188,8 @@ type Server struct {
 	sanitiser   sanitiser
 	// kinds are those of the fields of each section; see [Server.kindsOf].
 	kinds map[eve.Section]map[string]postgres.FieldKind
+	// derives has the sections to whose items something is added.
+	derives map[eve.Section]bool
 	// exporting holds a place for each export that is being written.
 	exporting chan struct{}
 }
@@ -198,7 +200,7 @@ func New(config Config) (*Server, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), kinds: allKinds(), exporting: make(chan struct{}, exportsAtOnce)}
+	s := &Server{config: config, router: chi.NewRouter(), failures: newFailures(config.Now), sanitiser: newSanitiser(), kinds: allKinds(), derives: derivedSections(), exporting: make(chan struct{}, exportsAtOnce)}
 	if err := s.prepareSignIn(); err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ type world struct {
 	reference postgres.Reference
 	assets    []eve.Asset
 	referred  postgres.ReferenceRequest
+	players   *postgres.Players
 	entries   []clickhouse.JournalEntry
 	figures   []clickhouse.WalletFigures
 	findings  []postgres.Finding
@@ -186,6 +187,7 @@ type world struct {
 func newWorld() *world {
 	isk := func(cents int64) decimal.Decimal { return decimal.New(cents, -2) }
 	return &world{
+		players:   &postgres.Players{Online: 21345, ReadAt: moment.Add(-time.Minute)},
 		subject:   access.Subject{Owner: "owner", Shared: true},
 		lies:      eventID,
 		skillSets: skillSets(), holders: skillHolders(), skills: map[int64]eve.Skills{90000001: {3300: {Active: 2, Trained: 5, Points: 256000}}},

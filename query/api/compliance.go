@@ -19,6 +19,7 @@ type Compliance interface {
 	ComplianceOfCorporations(context.Context, postgres.ComplianceFilter) ([]access.CorporationCompliance, error)
 	ComplianceGroups(ctx context.Context, audience access.Audience) ([]postgres.ComplianceGroup, error)
 	GroupMembers(context.Context, postgres.GroupMemberFilter) ([]postgres.GroupMember, error)
+	GroupsOf(ctx context.Context, user string) ([]postgres.Membership, error)
 }
 
 // UserCompliance is how far one user has registered his characters. What Member Audit's

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -75,11 +74,9 @@ func timeOf(v any) time.Time {
 
 // decodeItem reads an element. What is no object becomes one.
 func decodeItem(section eve.Section, raw json.RawMessage) (Item, error) {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
 	// Numbers stay as ESI has sent them.
-	decoder.UseNumber()
-	var v any
-	if err := decoder.Decode(&v); err != nil {
+	v, err := decodeAny(raw)
+	if err != nil {
 		return nil, err
 	}
 	if object, ok := v.(map[string]any); ok {
@@ -135,7 +132,8 @@ func (d *decorator) decorate(v any) error {
 	case Item:
 		return d.decorate(map[string]any(v))
 	case map[string]any:
-		for _, name := range slices.Collect(maps.Keys(v)) {
+		// What is added on the way may come by, too: it is left as it is.
+		for name := range v {
 			if err := d.field(v, name); err != nil {
 				return err
 			}
@@ -189,8 +187,12 @@ func (d *decorator) field(object map[string]any, name string) error {
 			resolved = d.known[id]
 		}
 	}
-	if _, there := object[nameField(name)]; resolved != "" && !there {
-		object[nameField(name)] = resolved
+	if resolved == "" {
+		return nil
+	}
+	beside := nameField(name)
+	if _, there := object[beside]; !there {
+		object[beside] = resolved
 	}
 	return nil
 }

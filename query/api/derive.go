@@ -49,11 +49,11 @@ type deriver struct {
 // derive adds to decorated items of a section what [derivedFields] describes. labels are
 // those that are shown beside them.
 func (s *Server) derive(ctx context.Context, of told, id int64, section eve.Section, items, labels []Item) error {
-	if len(items) == 0 || !derives(section) {
+	if len(items) == 0 || !s.derives[section] {
 		return nil
 	}
 	d := deriver{now: s.moment(of), priced: of.at.IsZero(), labels: namesOfLabels(labels)}
-	wanted := referenceOf(section, items)
+	wanted := referenceOf(s.kindsOf(section), section, items)
 	var err error
 	switch section { //nolint:exhaustive // the others follow from the items alone
 	case eve.SectionAssets:
@@ -80,9 +80,13 @@ func (s *Server) derive(ctx context.Context, of told, id int64, section eve.Sect
 	return nil
 }
 
-// derives tells whether Muster adds anything to the items of a section.
-func derives(section eve.Section) bool {
-	return slices.ContainsFunc([]string{"", "skills", "jump_clones"}, func(at string) bool { return len(derivedFields(section, at)) > 0 })
+// derivedSections are the sections to whose items Muster adds anything.
+func derivedSections() map[eve.Section]bool {
+	derives := map[eve.Section]bool{}
+	for _, shape := range eve.Shapes() {
+		derives[shape.Section] = slices.ContainsFunc([]string{"", "skills", "jump_clones"}, func(at string) bool { return len(derivedFields(shape.Section, at)) > 0 })
+	}
+	return derives
 }
 
 // sees tells whether who asks may see a section of a character that he looks at another
@@ -111,9 +115,10 @@ func skillsOf(ctx context.Context, of told, id int64, types ...int64) (eve.Skill
 	return eve.Skills{}, nil
 }
 
-// referenceOf is what reference data are asked about some items.
-func referenceOf(section eve.Section, items []Item) postgres.ReferenceRequest {
-	mentioned := decorator{kinds: eve.KindsOf(section)}
+// referenceOf is what reference data are asked about some items, whose fields are of these
+// kinds.
+func referenceOf(kinds map[string]postgres.FieldKind, section eve.Section, items []Item) postgres.ReferenceRequest {
+	mentioned := decorator{kinds: kinds}
 	for _, item := range items {
 		mentioned.collect(item)
 	}

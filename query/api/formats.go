@@ -48,10 +48,11 @@ type document interface {
 
 func formats() map[string]huma.Format {
 	return map[string]huma.Format{
-		mediaJSON: huma.DefaultJSONFormat,
-		"json":    huma.DefaultJSONFormat,
+		mediaJSON: answerJSON(),
+		"json":    answerJSON(),
 		mediaCSV: {
 			Marshal: func(w io.Writer, v any) error {
+				v = thingOf(v)
 				if d, ok := v.(document); ok {
 					return d.writeCSV(w)
 				}
@@ -67,6 +68,7 @@ func formats() map[string]huma.Format {
 		},
 		mediaParquet: {
 			Marshal: func(w io.Writer, v any) error {
+				v = thingOf(v)
 				if t, ok := v.(table); ok {
 					if rows, ok := t.rows().(itemRows); ok {
 						return rows.writeParquet(w)
@@ -79,6 +81,7 @@ func formats() map[string]huma.Format {
 		},
 		mediaHTML: {
 			Marshal: func(w io.Writer, v any) error {
+				v = thingOf(v)
 				if d, ok := v.(document); ok {
 					return d.writeHTML(w)
 				}

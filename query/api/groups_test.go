@@ -31,6 +31,13 @@ func (w *world) GroupMembers(ctx context.Context, f postgres.GroupMemberFilter) 
 	}, w.enter(ctx)
 }
 
+func (w *world) GroupsOf(ctx context.Context, user string) ([]postgres.Membership, error) {
+	if user != "ada" {
+		return nil, w.enter(ctx)
+	}
+	return []postgres.Membership{{GroupID: groupID, Name: "Registered", Description: "d", Since: moment}}, w.enter(ctx)
+}
+
 func (w *world) DefineGroup(ctx context.Context, in api.GroupDefinition) (api.RoleDecision, error) {
 	w.group = in
 	return api.RoleDecision{Changed: true, Version: 7, Shown: w.shown}, w.enter(ctx)

@@ -44,10 +44,11 @@ type SignOnAnswer struct{ State, Code, Error string }
 
 // CharacterDecision is a decision on a character.
 type CharacterDecision struct {
-	Actor       string
-	CharacterID int64
-	Verb        CharacterVerb
-	Reason      string
+	// UserID is the user who decides; empty for a program and for the administrator.
+	Actor, UserID string
+	CharacterID   int64
+	Verb          CharacterVerb
+	Reason        string
 	// ExpectedVersion is the version of the character that the sender has seen;
 	// nil expects nothing.
 	ExpectedVersion *int64
@@ -159,7 +160,7 @@ func (s *Server) registerKeeping() {
 	}{
 		{VerbDisable, access.ActionDisableCharacter, "Switch the sync of a character off", "What is known of it stays. It holds until it is enabled, whoever registers the character meanwhile."},
 		{VerbEnable, access.ActionEnableCharacter, "Switch the sync of a character on again", ""},
-		{VerbRemove, access.ActionRemoveCharacter, "End the ownership of a character", "Its login is given back to EVE; what is known of it stays. Who registers it afterwards owns it."},
+		{VerbRemove, access.ActionRemoveCharacter, "End the ownership of a character", "Its login is given back to EVE; what is known of it stays. Who registers it afterwards owns it. Until then it counts as a character of his that is not registered, if its owner has done so himself."},
 		{VerbForget, access.ActionForgetCharacter, "Forget a character", "Its login, and all that is known of it, is taken out of what Muster shows. It cannot be undone."},
 	} {
 		op := accepted(post(string(d.verb)+"-character", "/v1/characters/{id}/"+string(d.verb), d.summary, d.description))
@@ -207,7 +208,7 @@ func (s *Server) getRegistration(ctx context.Context, in *registrationInput) (*b
 }
 
 func (s *Server) decideCharacter(ctx context.Context, verb CharacterVerb, in *decisionInput) (*decisionOutput, error) {
-	decision := CharacterDecision{Actor: principalOf(ctx).ID, CharacterID: in.ID, Verb: verb}
+	decision := CharacterDecision{Actor: principalOf(ctx).ID, UserID: principalOf(ctx).UserID, CharacterID: in.ID, Verb: verb}
 	if in.Body != nil {
 		decision.Reason = in.Body.Reason
 	}

@@ -13,9 +13,10 @@ import (
 	"github.com/muster-sync/muster/projections/postgres"
 )
 
-// LauncherFigures know what cards of the launcher show; [postgres.CharacterReader] does.
+// LauncherFigures know what cards of the launcher show, and who else plays; [postgres.CharacterReader] does.
 type LauncherFigures interface {
 	LauncherFigures(ctx context.Context, characters []int64, since time.Time) (map[int64]postgres.LauncherFigures, error)
+	Players(ctx context.Context) (*postgres.Players, error)
 }
 
 // Launcher is what one user sees of his own characters.
@@ -58,10 +59,9 @@ type LauncherMention struct {
 
 // LauncherSummary is what all his characters come to.
 type LauncherSummary struct {
-	PlayersOnline       *int64 `json:"players_online" doc:"null if it is not known."`
-	PlayersOnlineReason string `json:"players_online_reason,omitempty" doc:"Why it is not known."`
-	Characters          int    `json:"characters" doc:"How many he owns."`
-	Registered          int    `json:"registered"`
+	PlayersOnline
+	Characters int `json:"characters" doc:"How many he owns."`
+	Registered int `json:"registered"`
 	// Percent is cut like that of compliance.
 	Percent     string    `json:"percent_floor_2" doc:"The share that is registered, cut after two decimals."`
 	Wallet      Money     `json:"wallet" doc:"All wallets together, as far as they were read."`
@@ -114,8 +114,13 @@ func (s *Server) getLauncher(ctx context.Context, in *launcherInput) (*single[La
 	month := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
 	out := &Launcher{
 		UserID: user, Cards: []LauncherCard{}, Unregistered: []LauncherMention{}, Reregister: []LauncherMention{},
-		Summary: LauncherSummary{PlayersOnlineReason: "Muster does not keep ESI's count of players", MonthFrom: month},
+		Summary: LauncherSummary{MonthFrom: month},
 	}
+	players, err := s.config.Figures.Players(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.Summary.PlayersOnline = showPlayers(players, now)
 	var wanted postgres.NameRequest
 	var ids []int64
 	for _, f := range found {

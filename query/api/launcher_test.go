@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,28 @@ func (w *world) LauncherFigures(ctx context.Context, ids []int64, _ time.Time) (
 	return figures, w.enter(ctx)
 }
 
+func (w *world) Players(ctx context.Context) (*postgres.Players, error) {
+	return w.players, w.enter(ctx)
+}
+
+func TestPlayersAreShownWhileTheirCountHolds(t *testing.T) {
+	c := newClient(t)
+	shown := func() string {
+		t.Helper()
+		a := c.get("/v1/launcher?user_id=ada")
+		require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+		_, text, _ := strings.Cut(a.text, `"summary":{`)
+		text, _, _ = strings.Cut(text, `,"characters"`)
+		return text
+	}
+	c.world.players.ReadAt = moment.Add(-30 * time.Minute)
+	require.Equal(t, `"players_online":21345,"players_online_at":"2026-05-01T11:30:00Z"`, shown())
+	c.world.players.ReadAt = moment.Add(-31 * time.Minute)
+	require.Equal(t, `"players_online":null,"players_online_at":"2026-05-01T11:29:00Z","players_online_reason":"ESI has not said so for more than 30 minutes"`, shown())
+	c.world.players = nil
+	require.Equal(t, `"players_online":null,"players_online_at":null,"players_online_reason":"ESI has not been asked so far"`, shown())
+}
+
 func TestTheLauncherIsForOneUser(t *testing.T) {
 	c := newClient(t)
 	c.requireProblem(c.get("/v1/launcher"), http.StatusUnprocessableEntity, "user_id")
@@ -43,7 +66,7 @@ func TestTheLauncherIsForOneUser(t *testing.T) {
 			"balance": "1234.50", "skill_points": 5000, "status": "error", "failing": ["wallet", "mails"]}],
 		"unregistered": [{"character_id": 7, "name": "Alt", "reason": "never_registered"}],
 		"reregister": [{"character_id": 90000001, "name": "Bruce", "reason": "login_lost"}],
-		"summary": {"players_online": null, "players_online_reason": "Muster does not keep ESI's count of players", "characters": 2, "registered": 1, "percent_floor_2": "50.00",
+		"summary": {"players_online": 21345, "players_online_at": "2026-05-01T11:59:00Z", "characters": 2, "registered": 1, "percent_floor_2": "50.00",
 			"wallet": "1234.50", "mined": "0.50", "ratted": "-1.50", "skill_points": 5000, "month_from": "2026-05-01T00:00:00Z"}}`, a.text)
 	require.Equal(t, []int64{90000001}, c.world.wallet.CharacterIDs)
 	require.Equal(t, []string{"bounty_prizes"}, c.world.wallet.RefTypes)

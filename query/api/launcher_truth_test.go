@@ -257,8 +257,8 @@ func TestTheLaunchersFiguresAreTheSumsOfWhatESIServes(t *testing.T) {
 	// 14 of 17 is 82.3529... %, cut.
 	require.Equal(t, "82.35", got.Summary.Percent)
 	require.Equal(t, month, got.Summary.MonthFrom)
-	require.Nil(t, got.Summary.PlayersOnline)
-	require.NotEmpty(t, got.Summary.PlayersOnlineReason)
+	require.Nil(t, got.Summary.Players)
+	require.NotEmpty(t, got.Summary.PlayersReason)
 	require.Len(t, got.Cards, 14)
 	for _, card := range got.Cards {
 		require.Equal(t, want.wallets[card.CharacterID], string(*card.Balance))

@@ -82,6 +82,7 @@ type Stats struct {
 	JournalEntries uint64           `json:"journal_entries"`
 	Balances       uint64           `json:"balances"`
 	OpenFindings   map[string]int64 `json:"open_findings" doc:"By consortium; those without any are left out."`
+	PlayersOnline
 
 	AppTotals        AppTotals                  `json:"app_totals" doc:"Member Audit's totals."`
 	Settings         map[string]any             `json:"settings" doc:"Member Audit's settings with Muster's values, null for what has no counterpart, and Muster's own; no secrets."`

@@ -343,6 +343,7 @@ func TestTheAPIShowsEachUserWhatTheStatementSays(t *testing.T) {
 		asked += len(org.Users) * len(org.Characters)
 	}
 	require.Positive(t, asked)
+	t.Logf("%d organisations, %d pairs of a user and a character", organisations(t), asked)
 }
 
 // The acceptance cases, asked over HTTP.

@@ -201,7 +201,8 @@ func TestWhoAmI(t *testing.T) {
 	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access", "other.permission"}}
 	require.JSONEq(t, `{"id": "user:ada", "kind": "user", "user_id": "ada", "superuser": false, "permissions": ["basic_access", "finder_access"],
 		"actions": ["characters.read", "access-log.read", "analytics.read", "characters.register", "characters.update", "characters.disable", "characters.enable",
-			"characters.remove", "characters.unshare", "me.read", "tokens.manage"], "scope": null, "expires_at": null}`, c.get("/v1/me", as("ada")...).text)
+			"characters.remove", "characters.unshare", "me.read", "tokens.manage"], "scope": null, "expires_at": null,
+		"compliance_groups": [{"group_id": "7d444840-9dc0-11d1-b245-5ffdce74fae1", "name": "Registered", "description": "d", "since": "2026-05-01T12:00:00Z"}]}`, c.get("/v1/me", as("ada")...).text)
 	c.world.grants = access.Grants{Active: true}
 	require.Contains(t, c.get("/v1/me", as("ada")...).text, `"actions":["me.read","tokens.manage"]`)
 	require.Contains(t, c.get("/v1/me", "Authorization", "Bearer "+limited).text, `"kind":"program"`)
@@ -209,7 +210,7 @@ func TestWhoAmI(t *testing.T) {
 	program := access.Principal{ID: "token:" + tokenID.String(), TokenID: tokenID.String(), Scope: []access.Action{access.ActionExport}, Expires: moment.Add(time.Hour)}
 	c.world.session, c.world.signedIn = "sess10n", program
 	require.JSONEq(t, `{"id": "token:`+tokenID.String()+`", "kind": "program", "token_id": "`+tokenID.String()+`", "superuser": false, "permissions": [],
-		"actions": ["exports.read", "me.read"], "scope": ["exports.read"], "expires_at": "2026-05-01T13:00:00Z"}`, c.get("/v1/me", signedIn()...).text)
+		"actions": ["exports.read", "me.read"], "scope": ["exports.read"], "expires_at": "2026-05-01T13:00:00Z", "compliance_groups": []}`, c.get("/v1/me", signedIn()...).text)
 	c.requireProblem(c.get("/v1/characters", signedIn()...), http.StatusForbidden, "its token is not for that")
 
 	var admin api.Me

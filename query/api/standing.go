@@ -131,6 +131,11 @@ func (s *Standing) Stats(ctx context.Context) (Stats, error) {
 		Users: characters.Users, Characters: named(characters.Characters), Sections: named(characters.Observed), Failing: named(characters.Failing),
 		JournalEntries: wallets.JournalEntries, Balances: wallets.Balances, OpenFindings: findings,
 	}
+	players, err := s.characters.Players(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	stats.PlayersOnline = showPlayers(players, s.now())
 	if err := s.peer(ctx, &stats); err != nil {
 		return Stats{}, err
 	}

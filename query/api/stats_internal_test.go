@@ -23,6 +23,7 @@ func keysOf(t *testing.T, v any) []string {
 
 func TestStatsHaveEveryKeyOfMemberAudit(t *testing.T) {
 	require.Subset(t, keysOf(t, Stats{}), []string{"app_totals", "settings", "update_statistics"})
+	require.Subset(t, keysOf(t, Stats{}), []string{"players_online", "players_online_at"}, "and what its launcher shows")
 	require.Equal(t, []string{
 		"all_characters_count", "assets_count", "contacts_count", "contracts_count", "mails_count", "skill_set_groups_count", "skill_sets_count", "users_count",
 	}, keysOf(t, AppTotals{}))
@@ -32,6 +33,10 @@ func TestStatsHaveEveryKeyOfMemberAudit(t *testing.T) {
 	}, keysOf(t, RingTotal{}), "beside the misspelt key stands the right one")
 	require.Equal(t, []string{"character", "duration", "section"}, keysOf(t, RunStats{}))
 	require.Equal(t, []string{"avg", "max", "min"}, keysOf(t, SectionTook{}))
+	require.Equal(t, []string{
+		"assets", "attributes", "character_details", "contacts", "contracts", "corporation_history", "implants", "jump_clones", "location", "loyalty", "mails", "online_status",
+		"ship", "skill_queue", "skills", "wallet_balance", "wallet_journal", "wallet_transactions",
+	}, slices.Sorted(maps.Values(peerSections())))
 }
 
 func TestTheStatisticsOfARingAreThoseOfItsLatestRound(t *testing.T) {

@@ -95,6 +95,15 @@ type Me struct {
 	Actions     []string   `json:"actions" nullable:"false" doc:"What you may do now, with this token or in this session."`
 	Scope       []string   `json:"scope" nullable:"true" doc:"What your token is for, as far as its issuer may do it; null if it is not bounded."`
 	ExpiresAt   *time.Time `json:"expires_at" doc:"When your token or session ends; null for never."`
+	Groups      []MyGroup  `json:"compliance_groups" nullable:"false" doc:"The compliance groups that you are in, by name; none for a program."`
+}
+
+// MyGroup is a compliance group that the one who asks is in.
+type MyGroup struct {
+	GroupID     uuid.UUID `json:"group_id"`
+	Name        string    `json:"name" example:"Registered"`
+	Description string    `json:"description"`
+	Since       time.Time `json:"since" doc:"When you came into it."`
 }
 
 type issueInput struct {
@@ -140,7 +149,7 @@ func (s *Server) registerTokens() {
 
 func (s *Server) getMe(ctx context.Context, _ *struct{}) (*body[Me], error) {
 	p := principalOf(ctx)
-	me := &Me{ID: p.ID, Kind: "program", UserID: p.UserID, TokenID: p.TokenID, Superuser: p.Superuser, Permissions: []string{}, Actions: []string{}, Scope: textsOf(p.Scope)}
+	me := &Me{ID: p.ID, Kind: "program", UserID: p.UserID, TokenID: p.TokenID, Superuser: p.Superuser, Permissions: []string{}, Actions: []string{}, Scope: textsOf(p.Scope), Groups: []MyGroup{}}
 	if !p.Expires.IsZero() {
 		me.ExpiresAt = &p.Expires
 	}
@@ -157,6 +166,13 @@ func (s *Server) getMe(ctx context.Context, _ *struct{}) (*body[Me], error) {
 			if v.Can(permission) {
 				me.Permissions = append(me.Permissions, string(permission))
 			}
+		}
+		groups, err := s.config.Compliance.GroupsOf(ctx, p.UserID)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			me.Groups = append(me.Groups, MyGroup(g))
 		}
 	case p.Superuser && p.TokenID == "":
 		me.Kind = "administrator"

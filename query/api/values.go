@@ -130,7 +130,7 @@ type Conditional struct {
 // single is a single thing.
 type single[T any] struct {
 	ETag string `header:"ETag"`
-	Body *T
+	Body *versioned[T]
 }
 
 // singleOf answers with a thing, or with 304 if the client has it. What a thing
@@ -142,11 +142,12 @@ func singleOf[T any](c Conditional, body *T) (*single[T], error) {
 // singleIn is [singleOf] for a thing that can be had in several forms: each has
 // versions of its own.
 func singleIn[T any](c Conditional, form string, body *T) (*single[T], error) {
-	text, err := json.Marshal(body)
+	text, err := encode(body)
 	if err != nil {
 		return nil, fmt.Errorf("naming a version: %w", err)
 	}
-	sum := sha256.Sum256(append(text, form...))
+	// The text itself is written later and stays as it is.
+	sum := sha256.Sum256(append(text[:len(text):len(text)], form...))
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	known := slices.ContainsFunc(strings.Split(c.IfNoneMatch, ","), func(s string) bool {
 		s = strings.TrimPrefix(strings.TrimSpace(s), "W/")
@@ -155,7 +156,7 @@ func singleIn[T any](c Conditional, form string, body *T) (*single[T], error) {
 	if known {
 		return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"Etag": {etag}})
 	}
-	return &single[T]{ETag: etag, Body: body}, nil
+	return &single[T]{ETag: etag, Body: &versioned[T]{body, text}}, nil
 }
 
 // notModified is in the description of every GET of a single thing.
