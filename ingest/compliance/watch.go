@@ -76,7 +76,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 
 // React tells what an event has changed. The same event may be given again.
 func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
-	if e.IsTombstone() || !watched(e.Type) {
+	if e.IsTombstone() || !Watches(e.Type) {
 		return nil
 	}
 	payload, err := w.config.Registry.Decode(e.Event)
@@ -98,7 +98,8 @@ func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
 	return nil
 }
 
-func watched(t event.Type) bool {
+// Watches tells whether a [Watcher] is about events of a type.
+func Watches(t event.Type) bool {
 	switch t {
 	case access.TypeUserRegistered, access.TypeMainSet, access.TypeListed,
 		eve.TypeCharacterRegistered, eve.TypeCharacterReclaimed, eve.TypeCharacterOrphaned, eve.TypeCharacterForgotten:
