@@ -68,6 +68,7 @@ type ingestCommand struct {
 // Run implements the subcommand.
 func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 	limitMemory(ingestMemory)
+	letGarbageLie(ingestGarbage)
 	return env.withStores(ctx, func(s *stores) error {
 		r, err := env.newRoles(ctx, s, c.worlds)
 		if err != nil {
