@@ -26,6 +26,9 @@ type store struct {
 	durable *pgxpool.Pool
 	// loads reads what several syncs ask for at about the same time.
 	loads *together[wanted, kept]
+	// begins and commits write what several syncs have come to.
+	begins  *together[beginning, struct{}]
+	commits *together[taking, struct{}]
 	// pruned is when old answers for all characters were last dropped, in Unix
 	// seconds.
 	pruned *atomic.Int64
@@ -34,6 +37,8 @@ type store struct {
 func newStore(pool, durable *pgxpool.Pool) store {
 	s := store{pool: pool, durable: durable, pruned: &atomic.Int64{}}
 	s.loads = &together[wanted, kept]{run: s.loadAll}
+	s.begins = &together[beginning, struct{}]{run: s.beginAll}
+	s.commits = &together[taking, struct{}]{run: s.commitAll}
 	return s
 }
 
@@ -201,26 +206,49 @@ func (s *state) scan(row pgx.Row) (n int, bad, err error) {
 	return n, bad, nil
 }
 
+// beginning is an append that is to be written down before it is made.
+type beginning struct {
+	character int64
+	section   eve.Section
+	revision  int64
+	encoded   []byte
+}
+
 // begin writes down an append before it is made.
 func (s store) begin(ctx context.Context, character int64, section eve.Section, st *state, begun *pending) error {
 	encoded, err := begun.encode()
 	if err != nil {
 		return err
 	}
-	// Nothing of a character that was forgotten meanwhile may still be appended.
-	tag, err := s.durable.Exec(ctx, `
-		INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
-		SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
-		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
-		character, string(section), st.revision, encoded)
+	_, err = s.begins.do(ctx, beginning{character, section, st.revision, encoded})
 	switch {
+	case errors.Is(err, errOvertaken):
+		return err
 	case err != nil:
 		return fmt.Errorf("writing down what is to be appended for section %s of character %d: %w", section, character, err)
-	case tag.RowsAffected() != 1:
-		return errOvertaken
 	}
 	st.revision++
 	return nil
+}
+
+// beginAll writes several appends down in one round trip; the disk is waited for once.
+func (s store) beginAll(ctx context.Context, asked []*call[beginning, struct{}]) error {
+	batch := &pgx.Batch{}
+	for _, c := range asked {
+		// Nothing of a character that was forgotten meanwhile may still be appended.
+		batch.Queue(`
+			INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
+			SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
+			ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
+			c.ask.character, string(c.ask.section), c.ask.revision, c.ask.encoded,
+		).Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() != 1 {
+				c.err = errOvertaken
+			}
+			return nil
+		})
+	}
+	return s.durable.SendBatch(ctx, batch).Close() //nolint:wrapcheck // The caller says what was written.
 }
 
 // dormant is when a follow-up is due that is settled.
@@ -364,11 +392,6 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 	return orZero(next), nil
 }
 
-// batcher is a pool or a transaction.
-type batcher interface {
-	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
-}
-
 // taken is what goes with a state when it is taken over.
 type taken struct {
 	next state
@@ -378,42 +401,66 @@ type taken struct {
 	followUps, settled []FollowUp
 }
 
+// taking is a state that is to be taken over.
+type taking struct {
+	character int64
+	section   Section
+	revision  int64
+	taken     taken
+}
+
 // commit takes over a state after its events are in the log. A section whose row
 // was overtaken changes nothing.
 func (s store) commit(ctx context.Context, character int64, section Section, revision int64, t taken) error {
-	batch := &pgx.Batch{}
-	overtaken := false
-	t.next.queue(batch, character, section.Name, revision, func(tag pgconn.CommandTag) error {
-		if overtaken = tag.RowsAffected() != 1; overtaken {
-			// What follows in the batch is rolled back with it.
-			return errOvertaken
-		}
-		return nil
-	})
-	for i, pages := range t.parts {
-		complete := i < len(t.next.PartsComplete) && t.next.PartsComplete[i] > 0
-		section.queuePages(batch, character, i, pages, complete)
-	}
-	queueFollowUps(batch, character, section.Name, t.followUps, t.settled)
-	if t.next.Spell == nil {
-		queuePresence(batch, character, section.Name, t.parts)
-	}
-	write := func(q batcher) error { return q.SendBatch(ctx, batch).Close() }
-	var err error
-	// A batch is one transaction of its own; only to roll back what follows does
-	// it need another around it.
-	if batch.Len() == 1 {
-		err = write(s.pool)
-	} else {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return write(tx) })
-	}
+	_, err := s.commits.do(ctx, taking{character, section, revision, t})
 	switch {
-	case overtaken:
+	case isOvertaken(err):
 		return errOvertaken
 	case err != nil:
 		return fmt.Errorf("writing the state of section %s of character %d: %w", section.Name, character, err)
 	}
 	return nil
+}
+
+// commitAll takes several states over in one round trip. If one of them cannot be,
+// each is by itself.
+func (s store) commitAll(ctx context.Context, asked []*call[taking, struct{}]) error {
+	err := s.take(ctx, asked...)
+	if err == nil || len(asked) == 1 {
+		return err
+	}
+	for _, c := range asked {
+		c.err = s.take(ctx, c)
+	}
+	return nil
+}
+
+// take takes states over, all or none: a batch is one transaction.
+func (s store) take(ctx context.Context, asked ...*call[taking, struct{}]) error {
+	batch := &pgx.Batch{}
+	for _, c := range asked {
+		t := c.ask.taken
+		t.next.queue(batch, c.ask.character, c.ask.section.Name, c.ask.revision)
+		for i, pages := range t.parts {
+			complete := i < len(t.next.PartsComplete) && t.next.PartsComplete[i] > 0
+			c.ask.section.queuePages(batch, c.ask.character, i, pages, complete)
+		}
+		queueFollowUps(batch, c.ask.character, c.ask.section.Name, t.followUps, t.settled)
+		if t.next.Spell == nil {
+			queuePresence(batch, c.ask.character, c.ask.section.Name, t.parts)
+		}
+	}
+	return s.pool.SendBatch(ctx, batch).Close() //nolint:wrapcheck // The caller says what was written.
+}
+
+// divisionByZero is Postgres' code of that error.
+const divisionByZero = "22012"
+
+// isOvertaken tells whether a state was not taken over because its row is another
+// one's: the statement divides by the number of rows that it wrote.
+func isOvertaken(err error) bool {
+	failed, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && failed.Code == divisionByZero
 }
 
 // keepPages keeps the pages of parts without taking them over, unless another program
@@ -442,7 +489,9 @@ func (s store) keepPages(ctx context.Context, character int64, section Section, 
 	return nil
 }
 
-func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64, check func(pgconn.CommandTag) error) {
+// queue replaces a state. It fails, and all of its transaction with it, if the row was
+// overtaken or its character forgotten.
+func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64) {
 	var sp spell
 	var class *string
 	var since, failedAt *time.Time
@@ -455,6 +504,7 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		complete = []int{}
 	}
 	batch.Queue(`
+		WITH written AS (
 		INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
 		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
 		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
@@ -467,12 +517,14 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		    failure_known = $17, last_spell_id = $18, failed_at = $19, parts_complete = $20,
 		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END,
 		    run_started_at = $24, run_finished_at = $25, pending = NULL
-		WHERE s.revision = $3`,
+		WHERE s.revision = $3
+		RETURNING 1)
+		SELECT 1 / count(*) FROM written`,
 		character, string(section), revision, s.Series.ContentHash, orNull(s.Series.LastID), s.Cursor,
 		timeOrNull(s.FetchedAt), timeOrNull(s.ChangedAt), timeOrNull(s.ValidatedAt), timeOrNull(s.NotBefore),
 		class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(s.LastSpellID), failedAt, complete,
 		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys, timeOrNull(s.RunStartedAt), timeOrNull(s.RunFinishedAt),
-	).Exec(check)
+	)
 }
 
 // queuePages replaces the kept pages of a part. Their content is only needed where
