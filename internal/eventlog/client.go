@@ -61,7 +61,10 @@ func producerConfig(clientID string) *sarama.Config {
 	c.Net.MaxOpenRequests = 1
 	c.Producer.RequiredAcks = sarama.WaitForAll
 	c.Producer.Idempotent = true
-	c.Producer.Compression = sarama.CompressionZSTD
+	// Most batches hold one event of a kilobyte or two: the next level makes them 6 %
+	// smaller in three times the time, and its tables of a megabyte go through the cache
+	// for each.
+	c.Producer.Compression, c.Producer.CompressionLevel = sarama.CompressionZSTD, 1
 	c.Producer.MaxMessageBytes = maxBatchBytes
 	c.Producer.Partitioner = newStreamPartitioner
 	c.MetricRegistry = unmeasured{}
