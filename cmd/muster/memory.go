@@ -12,7 +12,7 @@ const projectorMemory = 192 << 20
 
 // ingestMemory is what the heap of the ingest workers ought to stay below: long lists
 // come as megabytes, and leave as much garbage.
-const ingestMemory = 176 << 20
+const ingestMemory = 160 << 20
 
 // ingestGarbage is how much garbage the ingest workers may let lie, in percent of what
 // they hold, before the collector runs: they hold little and make much, and
