@@ -10,9 +10,11 @@ import (
 	domainanvil "github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/anvil"
+	"github.com/muster-sync/muster/ingest/compliance"
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/esi/transport"
 	"github.com/muster-sync/muster/ingest/fleet"
+	"github.com/muster-sync/muster/ingest/notify"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/ingest/schedule"
 	"github.com/muster-sync/muster/ingest/schema"
@@ -66,6 +68,7 @@ type ingestCommand struct {
 // Run implements the subcommand.
 func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 	limitMemory(ingestMemory)
+	letGarbageLie(ingestGarbage)
 	return env.withStores(ctx, func(s *stores) error {
 		r, err := env.newRoles(ctx, s, c.worlds)
 		if err != nil {
@@ -387,7 +390,7 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 		return nil, err
 	}
 	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
-		if err := reactors.Handle("compliance", topic, watcher.React); err != nil {
+		if err := reactors.Handle("compliance", topic, watcher.React, compliance.Watches); err != nil {
 			return nil, err
 		}
 	}
@@ -396,7 +399,7 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 		return nil, err
 	}
 	for _, topic := range []string{event.TopicEVE, event.TopicAccess} {
-		if err := reactors.Handle("compliance-groups", topic, groups.React); err != nil {
+		if err := reactors.Handle("compliance-groups", topic, groups.React, compliance.ConcernsGroups); err != nil {
 			return nil, err
 		}
 	}
@@ -404,7 +407,10 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, topic := range []string{event.TopicEVE, event.TopicAnVIL, event.TopicAccess} {
+	if err := reactors.Handle("notify", event.TopicEVE, noticer.React, notify.Watches); err != nil {
+		return nil, err
+	}
+	for _, topic := range []string{event.TopicAnVIL, event.TopicAccess} {
 		if err := reactors.Handle("notify", topic, noticer.React); err != nil {
 			return nil, err
 		}

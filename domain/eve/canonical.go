@@ -69,7 +69,7 @@ func Canonical(value []byte, unordered ...string) ([]byte, error) {
 }
 
 func checkJSON(value []byte) error {
-	if json.Valid(value) {
+	if event.ValidJSON(value) {
 		return nil
 	}
 	var v json.RawMessage

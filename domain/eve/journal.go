@@ -1,6 +1,7 @@
 package eve
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -188,28 +189,24 @@ func DecodeJournalEntry(raw []byte) (JournalEntry, error) {
 			return JournalEntry{}, event.Errorf(event.CodeInvalid, "journal entry %d: %w", entry.ID, err)
 		}
 	}
-	extra, err := unknownFields(raw)
-	if err != nil {
-		return JournalEntry{}, err
-	}
-	entry.Extra = extra
+	entry.Extra = unknownFields(raw)
 	return entry, nil
 }
 
-// unknownFields are the fields of an entry that [JournalEntry] has no place for.
-func unknownFields(raw []byte) (map[string]json.RawMessage, error) {
+// unknownFields are the fields of an entry, a valid object, that [JournalEntry] has no
+// place for; nil if there are none, as usual.
+func unknownFields(raw []byte) map[string]json.RawMessage {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, event.Errorf(event.CodeInvalid, "reading a journal entry: %w", err)
+	for _, m := range appendMembers(make([]member, 0, 16), raw) {
+		switch string(m.name) {
+		case "id", "date", "ref_type", "amount", "balance", "first_party_id", "second_party_id",
+			"description", "reason", "context_id", "context_id_type", "tax", "tax_receiver_id":
+		default:
+			if fields == nil {
+				fields = map[string]json.RawMessage{}
+			}
+			fields[string(m.name)] = bytes.Clone(m.value)
+		}
 	}
-	for _, name := range []string{
-		"id", "date", "ref_type", "amount", "balance", "first_party_id", "second_party_id",
-		"description", "reason", "context_id", "context_id_type", "tax", "tax_receiver_id",
-	} {
-		delete(fields, name)
-	}
-	if len(fields) == 0 {
-		return nil, nil //nolint:nilnil // No unknown fields is the usual case, not a failure.
-	}
-	return fields, nil
+	return fields
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // The functions of this file take valid JSON apart without decoding it. Sections
@@ -94,7 +96,7 @@ func appendElements(to [][]byte, list []byte) [][]byte {
 // Elements are the elements of a JSON list, parts of it. It fails for what is no JSON
 // list.
 func Elements(list []byte) ([]json.RawMessage, error) {
-	if i := skipSpace(list, 0); i >= len(list) || list[i] != '[' || !json.Valid(list) {
+	if i := skipSpace(list, 0); i >= len(list) || list[i] != '[' || !event.ValidJSON(list) {
 		return nil, errors.New("must be a JSON list")
 	}
 	parts := appendElements(nil, list)

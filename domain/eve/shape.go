@@ -1,7 +1,7 @@
 package eve
 
 import (
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -121,10 +121,15 @@ func Shapes() []Shape {
 // ShapeOf is the shape of a section; false for one that this Muster does not
 // know.
 func ShapeOf(s Section) (Shape, bool) {
-	shapes := Shapes()
-	i := slices.IndexFunc(shapes, func(shape Shape) bool { return shape.Section == s })
-	if i < 0 {
-		return Shape{}, false
-	}
-	return shapes[i], true
+	shape, known := shapesByName()[s]
+	return shape, known
 }
+
+// shapesByName are the shapes, which never change: that of each record is asked for.
+var shapesByName = sync.OnceValue(func() map[Section]Shape {
+	byName := map[Section]Shape{}
+	for _, shape := range Shapes() {
+		byName[shape.Section] = shape
+	}
+	return byName
+})

@@ -124,7 +124,7 @@ func (e Event) Validate() error {
 		return Errorf(CodeInvalid, "event %s of %q has no value: only tombstones have none", e.Type, e.Stream)
 	case e.Data != nil && e.Expiry != nil:
 		return Errorf(CodeInvalid, "tombstone for %q carries a value: a tombstone has none", e.Key())
-	case e.Data != nil && !json.Valid(e.Data):
+	case e.Data != nil && !ValidJSON(e.Data):
 		return Errorf(CodeInvalid, "event %s of %q: its value is not JSON", e.Type, e.Stream)
 	}
 	return nil

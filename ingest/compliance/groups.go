@@ -95,7 +95,7 @@ type trigger struct {
 
 // React tells what an event has changed. The same event may be given again.
 func (w *GroupWatcher) React(ctx context.Context, e event.Recorded) error {
-	if e.IsTombstone() || !concernsGroups(e.Type) {
+	if e.IsTombstone() || !ConcernsGroups(e.Type) {
 		return nil
 	}
 	if err := w.config.Model.Shown(ctx, e.Position); err != nil {
@@ -125,8 +125,8 @@ func (w *GroupWatcher) React(ctx context.Context, e event.Recorded) error {
 	return nil
 }
 
-// concernsGroups tells whether events of a type can change who is in which group.
-func concernsGroups(t event.Type) bool {
+// ConcernsGroups tells whether events of a type can change who is in which group.
+func ConcernsGroups(t event.Type) bool {
 	switch t {
 	case access.TypeUserRegistered, access.TypeListed,
 		access.TypeRoleDefined, access.TypeRoleRemoved, access.TypeRoleGranted, access.TypeRoleRevoked,

@@ -78,7 +78,7 @@ func NewWatcher(c Config) (*Watcher, error) {
 
 // React tells what an event has changed. The same event may be given again.
 func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
-	if e.IsTombstone() || !watched(e.Type) {
+	if e.IsTombstone() || !Watches(e.Type) {
 		return nil
 	}
 	if err := w.config.Shown(ctx, e.Position); err != nil {
@@ -100,7 +100,8 @@ func (w *Watcher) React(ctx context.Context, e event.Recorded) error {
 	return nil
 }
 
-func watched(t event.Type) bool {
+// Watches tells whether a [Watcher] is about events of a type.
+func Watches(t event.Type) bool {
 	switch t {
 	case access.TypeUserRegistered, access.TypeMainSet, access.TypeListed,
 		access.TypeRoleDefined, access.TypeRoleRemoved, access.TypeRoleGranted, access.TypeRoleRevoked, access.TypeGroupsGained, access.TypeGroupsLost,

@@ -2,7 +2,6 @@ package esi
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -75,20 +74,28 @@ func (p presence) spare(o Options, section Section, st state, now time.Time) (ti
 	}
 }
 
-// queryPresence asks when a character was last played; nothing is said if nobody
-// knows.
-func queryPresence(batch *pgx.Batch, character int64, said **presence) {
+// queryPresence asks when characters were last played, for what was asked that depends
+// on it; nothing is said of those of whom nobody knows.
+func queryPresence(batch *pgx.Batch, characters []int64, asked []*call[wanted, kept]) {
+	if len(characters) == 0 {
+		return
+	}
 	batch.Queue(`
-		SELECT p.online, p.last_login, p.last_logout, s.validated_at FROM ingest.presence p
+		SELECT p.character_id, p.online, p.last_login, p.last_logout, s.validated_at FROM ingest.presence p
 		JOIN ingest.section_state s ON s.character_id = p.character_id AND s.section = $2
-		WHERE p.character_id = $1 AND s.validated_at IS NOT NULL AND s.failing_since IS NULL`, character, string(eve.SectionOnline),
-	).QueryRow(func(row pgx.Row) error {
+		WHERE p.character_id = ANY ($1) AND s.validated_at IS NOT NULL AND s.failing_since IS NULL`, characters, string(eve.SectionOnline),
+	).Query(func(rows pgx.Rows) error {
+		var character int64
 		var p presence
-		err := row.Scan(&p.online, &p.lastLogin, &p.lastLogout, &p.seenAt)
-		if errors.Is(err, pgx.ErrNoRows) {
+		_, err := pgx.ForEachRow(rows, []any{&character, &p.online, &p.lastLogin, &p.lastLogout, &p.seenAt}, func() error {
+			said := p
+			for _, c := range asked {
+				if c.ask.character == character && c.ask.section.Played {
+					c.result.presence = &said
+				}
+			}
 			return nil
-		}
-		*said = &p
+		})
 		return err //nolint:wrapcheck // The caller says what was read.
 	})
 }

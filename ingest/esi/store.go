@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +24,22 @@ type store struct {
 	pool *pgxpool.Pool
 	// durable is where that is written which must outlive a crash of the database.
 	durable *pgxpool.Pool
+	// loads reads what several syncs ask for at about the same time.
+	loads *together[wanted, kept]
+	// begins and commits write what several syncs have come to.
+	begins  *together[beginning, struct{}]
+	commits *together[taking, struct{}]
 	// pruned is when old answers for all characters were last dropped, in Unix
 	// seconds.
 	pruned *atomic.Int64
+}
+
+func newStore(pool, durable *pgxpool.Pool) store {
+	s := store{pool: pool, durable: durable, pruned: &atomic.Int64{}}
+	s.loads = &together[wanted, kept]{run: s.loadAll}
+	s.begins = &together[beginning, struct{}]{run: s.beginAll}
+	s.commits = &together[taking, struct{}]{run: s.commitAll}
+	return s
 }
 
 // errOvertaken means that another program wrote the section's state meanwhile.
@@ -47,58 +59,111 @@ type kept struct {
 	presence *presence
 }
 
-// load reads the state and the kept pages of each part in one round trip, and when
-// the character was last played if the section depends on it. A section that was never
-// read has an empty state.
+// wanted asks for what is known of a section of a character.
+type wanted struct {
+	character int64
+	section   Section
+}
+
+// load reads the state and the kept pages of each part, and when the character was
+// last played if the section depends on it. A section that was never read has an empty
+// state.
 func (s store) load(ctx context.Context, character int64, section Section) (kept, error) {
+	known, err := s.loads.do(ctx, wanted{character, section})
+	if err != nil && event.CodeOf(err) != event.CodeNotFound {
+		err = fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
+	}
+	return known, err
+}
+
+// loadAll reads what is known of several sections in one round trip.
+func (s store) loadAll(ctx context.Context, asked []*call[wanted, kept]) error {
+	characters, sections := make([]int64, len(asked)), make([]string, len(asked))
+	var owners []int64
+	var names []string
+	var places []place
+	var played []int64
+	for n, c := range asked {
+		characters[n], sections[n] = c.ask.character, string(c.ask.section.Name)
+		c.result.parts = make([][]transport.Page, len(c.ask.section.Parts))
+		for part := range c.ask.section.Parts {
+			owners, names, places = append(owners, c.ask.character), append(names, c.ask.section.part(part)), append(places, place{n, part})
+		}
+		if c.ask.section.Played {
+			played = append(played, c.ask.character)
+		}
+	}
 	batch := &pgx.Batch{}
-	forgotten := false
-	batch.Queue(`SELECT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)`, character).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&forgotten) })
-	known := kept{parts: make([][]transport.Page, len(section.Parts))}
+	batch.Queue(`SELECT character_id FROM ingest.forgotten WHERE character_id = ANY ($1)`, characters).Query(func(rows pgx.Rows) error {
+		var character int64
+		_, err := pgx.ForEachRow(rows, []any{&character}, func() error {
+			for _, c := range asked {
+				if c.ask.character == character {
+					c.err = errForgotten(character)
+				}
+			}
+			return nil
+		})
+		return err //nolint:wrapcheck // The caller says what was read.
+	})
 	batch.Queue(`
-		SELECT revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
+		SELECT a.n, revision, content_hash, last_event_id, base_id, base_at, base_keys, cursor, fetched_at, changed_at, validated_at, not_before,
 		       failure_class, failure_status, failure_message, failing_since, failed_at, failures, failure_reported, failure_known,
 		       last_spell_id, parts_complete, run_started_at, run_finished_at, pending
-		FROM ingest.section_state WHERE character_id = $1 AND section = $2`, character, string(section.Name),
-	).QueryRow(func(row pgx.Row) error {
-		err := known.scan(row)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	names := make([]string, len(section.Parts))
-	for i := range section.Parts {
-		names[i] = section.part(i)
-	}
-	batch.Queue(`
-		SELECT section, page, etag, last_modified, body, from_id FROM ingest.page_etag
-		WHERE character_id = $1 AND section = ANY ($2) ORDER BY section, page`, character, names,
+		FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS a (character_id, section, n)
+		JOIN ingest.section_state s ON s.character_id = a.character_id AND s.section = a.section`, characters, sections,
 	).Query(func(rows pgx.Rows) error {
+		defer rows.Close()
 		for rows.Next() {
-			var name string
-			var number int
-			page, err := scanPage(rows, &name, &number)
+			var st state
+			n, bad, err := st.scan(rows)
 			if err != nil {
 				return err
 			}
-			if i := slices.Index(names, name); i >= 0 && number == len(known.parts[i])+1 {
-				known.parts[i] = append(known.parts[i], page)
+			c := asked[n-1]
+			if c.result.state = st; c.err == nil {
+				c.err = bad
 			}
 		}
-		return rows.Err() //nolint:wrapcheck // Wrapped below.
+		return rows.Err() //nolint:wrapcheck // The caller says what was read.
 	})
-	if section.Played {
-		queryPresence(batch, character, &known.presence)
+	batch.Queue(`
+		SELECT a.n, p.page, p.etag, p.last_modified, p.body, p.from_id
+		FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS a (character_id, section, n)
+		JOIN ingest.page_etag p ON p.character_id = a.character_id AND p.section = a.section ORDER BY a.n, p.page`, owners, names,
+	).Query(func(rows pgx.Rows) error { return collectPages(rows, asked, places) })
+	queryPresence(batch, played, asked)
+	return s.pool.SendBatch(ctx, batch).Close() //nolint:wrapcheck // The caller says what was read.
+}
+
+// place is where pages belong: a part of what was asked as one of several.
+type place struct{ asked, part int }
+
+// collectPages puts kept pages in their places, in order.
+func collectPages(rows pgx.Rows, asked []*call[wanted, kept], places []place) error {
+	defer rows.Close()
+	for rows.Next() {
+		var n, number int
+		var page transport.Page
+		var packed []byte
+		if err := rows.Scan(&n, &number, &page.ETag, &page.LastModified, &packed, &page.From); err != nil {
+			return err //nolint:wrapcheck // The caller says what was read.
+		}
+		c := asked[places[n-1].asked]
+		pages := &c.result.parts[places[n-1].part]
+		if number != len(*pages)+1 {
+			continue
+		}
+		if packed != nil {
+			body, err := decompress(packed)
+			if err != nil && c.err == nil {
+				c.err = err
+			}
+			page.Body = body
+		}
+		*pages = append(*pages, page)
 	}
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return kept{}, fmt.Errorf("reading the state of section %s of character %d: %w", section.Name, character, err)
-	}
-	if forgotten {
-		return kept{}, errForgotten(character)
-	}
-	return known, nil
+	return rows.Err() //nolint:wrapcheck // The caller says what was read.
 }
 
 // part is the name under which the pages of a part are kept.
@@ -109,7 +174,9 @@ func (s Section) part(i int) string {
 	return string(s.Name) + "/" + s.Parts[i].Name
 }
 
-func (s *state) scan(row pgx.Row) error {
+// scan reads a row. n is the number of what was asked for; bad is what is wrong with
+// this row alone.
+func (s *state) scan(row pgx.Row) (n int, bad, err error) {
 	var (
 		lastID, spellID, baseID               *uuid.UUID
 		baseAt                                *time.Time
@@ -120,10 +187,10 @@ func (s *state) scan(row pgx.Row) error {
 		sp                                    spell
 		begun                                 []byte
 	)
-	err := row.Scan(&s.revision, &s.Series.ContentHash, &lastID, &baseID, &baseAt, &s.Series.Base.Keys, &s.Cursor, &fetched, &changed, &validated, &notUntil,
+	err = row.Scan(&n, &s.revision, &s.Series.ContentHash, &lastID, &baseID, &baseAt, &s.Series.Base.Keys, &s.Cursor, &fetched, &changed, &validated, &notUntil,
 		&class, &sp.Status, &sp.Message, &since, &failedAt, &sp.Failures, &sp.Reported, &sp.Known, &spellID, &s.PartsComplete, &runStarted, &runFinished, &begun)
 	if err != nil {
-		return err //nolint:wrapcheck // The caller says what was read.
+		return 0, nil, err //nolint:wrapcheck // The caller says what was read.
 	}
 	s.Series.LastID, s.LastSpellID = orNil(lastID), orNil(spellID)
 	s.Series.Base.ID, s.Series.Base.At = orNil(baseID), orZero(baseAt)
@@ -134,23 +201,17 @@ func (s *state) scan(row pgx.Row) error {
 		s.Spell = &sp
 	}
 	if begun != nil {
-		s.pending, err = decodePending(begun)
+		s.pending, bad = decodePending(begun)
 	}
-	return err
+	return n, bad, nil
 }
 
-func scanPage(row pgx.Row, name *string, number *int) (transport.Page, error) {
-	var p transport.Page
-	var packed []byte
-	if err := row.Scan(name, number, &p.ETag, &p.LastModified, &packed, &p.From); err != nil {
-		return p, err //nolint:wrapcheck // The caller says what was read.
-	}
-	if packed == nil {
-		return p, nil
-	}
-	var err error
-	p.Body, err = decompress(packed)
-	return p, err
+// beginning is an append that is to be written down before it is made.
+type beginning struct {
+	character int64
+	section   eve.Section
+	revision  int64
+	encoded   []byte
 }
 
 // begin writes down an append before it is made.
@@ -159,20 +220,35 @@ func (s store) begin(ctx context.Context, character int64, section eve.Section, 
 	if err != nil {
 		return err
 	}
-	// Nothing of a character that was forgotten meanwhile may still be appended.
-	tag, err := s.durable.Exec(ctx, `
-		INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
-		SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
-		ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
-		character, string(section), st.revision, encoded)
+	_, err = s.begins.do(ctx, beginning{character, section, st.revision, encoded})
 	switch {
+	case errors.Is(err, errOvertaken):
+		return err
 	case err != nil:
 		return fmt.Errorf("writing down what is to be appended for section %s of character %d: %w", section, character, err)
-	case tag.RowsAffected() != 1:
-		return errOvertaken
 	}
 	st.revision++
 	return nil
+}
+
+// beginAll writes several appends down in one round trip; the disk is waited for once.
+func (s store) beginAll(ctx context.Context, asked []*call[beginning, struct{}]) error {
+	batch := &pgx.Batch{}
+	for _, c := range asked {
+		// Nothing of a character that was forgotten meanwhile may still be appended.
+		batch.Queue(`
+			INSERT INTO ingest.section_state AS s (character_id, section, revision, pending)
+			SELECT $1, $2, $3 + 1, $4 WHERE NOT EXISTS (SELECT FROM ingest.forgotten WHERE character_id = $1)
+			ON CONFLICT (character_id, section) DO UPDATE SET revision = $3 + 1, pending = $4 WHERE s.revision = $3`,
+			c.ask.character, string(c.ask.section), c.ask.revision, c.ask.encoded,
+		).Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() != 1 {
+				c.err = errOvertaken
+			}
+			return nil
+		})
+	}
+	return s.durable.SendBatch(ctx, batch).Close() //nolint:wrapcheck // The caller says what was written.
 }
 
 // dormant is when a follow-up is due that is settled.
@@ -316,11 +392,6 @@ func (s store) followedUp(ctx context.Context, character int64, section eve.Sect
 	return orZero(next), nil
 }
 
-// batcher is a pool or a transaction.
-type batcher interface {
-	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
-}
-
 // taken is what goes with a state when it is taken over.
 type taken struct {
 	next state
@@ -330,42 +401,66 @@ type taken struct {
 	followUps, settled []FollowUp
 }
 
+// taking is a state that is to be taken over.
+type taking struct {
+	character int64
+	section   Section
+	revision  int64
+	taken     taken
+}
+
 // commit takes over a state after its events are in the log. A section whose row
 // was overtaken changes nothing.
 func (s store) commit(ctx context.Context, character int64, section Section, revision int64, t taken) error {
-	batch := &pgx.Batch{}
-	overtaken := false
-	t.next.queue(batch, character, section.Name, revision, func(tag pgconn.CommandTag) error {
-		if overtaken = tag.RowsAffected() != 1; overtaken {
-			// What follows in the batch is rolled back with it.
-			return errOvertaken
-		}
-		return nil
-	})
-	for i, pages := range t.parts {
-		complete := i < len(t.next.PartsComplete) && t.next.PartsComplete[i] > 0
-		section.queuePages(batch, character, i, pages, complete)
-	}
-	queueFollowUps(batch, character, section.Name, t.followUps, t.settled)
-	if t.next.Spell == nil {
-		queuePresence(batch, character, section.Name, t.parts)
-	}
-	write := func(q batcher) error { return q.SendBatch(ctx, batch).Close() }
-	var err error
-	// A batch is one transaction of its own; only to roll back what follows does
-	// it need another around it.
-	if batch.Len() == 1 {
-		err = write(s.pool)
-	} else {
-		err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return write(tx) })
-	}
+	_, err := s.commits.do(ctx, taking{character, section, revision, t})
 	switch {
-	case overtaken:
+	case isOvertaken(err):
 		return errOvertaken
 	case err != nil:
 		return fmt.Errorf("writing the state of section %s of character %d: %w", section.Name, character, err)
 	}
 	return nil
+}
+
+// commitAll takes several states over in one round trip. If one of them cannot be,
+// each is by itself.
+func (s store) commitAll(ctx context.Context, asked []*call[taking, struct{}]) error {
+	err := s.take(ctx, asked...)
+	if err == nil || len(asked) == 1 {
+		return err
+	}
+	for _, c := range asked {
+		c.err = s.take(ctx, c)
+	}
+	return nil
+}
+
+// take takes states over, all or none: a batch is one transaction.
+func (s store) take(ctx context.Context, asked ...*call[taking, struct{}]) error {
+	batch := &pgx.Batch{}
+	for _, c := range asked {
+		t := c.ask.taken
+		t.next.queue(batch, c.ask.character, c.ask.section.Name, c.ask.revision)
+		for i, pages := range t.parts {
+			complete := i < len(t.next.PartsComplete) && t.next.PartsComplete[i] > 0
+			c.ask.section.queuePages(batch, c.ask.character, i, pages, complete)
+		}
+		queueFollowUps(batch, c.ask.character, c.ask.section.Name, t.followUps, t.settled)
+		if t.next.Spell == nil {
+			queuePresence(batch, c.ask.character, c.ask.section.Name, t.parts)
+		}
+	}
+	return s.pool.SendBatch(ctx, batch).Close() //nolint:wrapcheck // The caller says what was written.
+}
+
+// divisionByZero is Postgres' code of that error.
+const divisionByZero = "22012"
+
+// isOvertaken tells whether a state was not taken over because its row is another
+// one's: the statement divides by the number of rows that it wrote.
+func isOvertaken(err error) bool {
+	failed, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && failed.Code == divisionByZero
 }
 
 // keepPages keeps the pages of parts without taking them over, unless another program
@@ -394,7 +489,9 @@ func (s store) keepPages(ctx context.Context, character int64, section Section, 
 	return nil
 }
 
-func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64, check func(pgconn.CommandTag) error) {
+// queue replaces a state. It fails, and all of its transaction with it, if the row was
+// overtaken or its character forgotten.
+func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, revision int64) {
 	var sp spell
 	var class *string
 	var since, failedAt *time.Time
@@ -407,6 +504,7 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		complete = []int{}
 	}
 	batch.Queue(`
+		WITH written AS (
 		INSERT INTO ingest.section_state AS s (character_id, section, revision, content_hash, last_event_id, cursor,
 		    fetched_at, changed_at, validated_at, not_before, failure_class, failure_status, failure_message,
 		    failing_since, failures, failure_reported, failure_known, last_spell_id, failed_at, parts_complete,
@@ -419,12 +517,14 @@ func (s *state) queue(batch *pgx.Batch, character int64, section eve.Section, re
 		    failure_known = $17, last_spell_id = $18, failed_at = $19, parts_complete = $20,
 		    base_id = $21, base_at = $22, base_keys = CASE WHEN s.base_id = $21 THEN s.base_keys ELSE $23 END,
 		    run_started_at = $24, run_finished_at = $25, pending = NULL
-		WHERE s.revision = $3`,
+		WHERE s.revision = $3
+		RETURNING 1)
+		SELECT 1 / count(*) FROM written`,
 		character, string(section), revision, s.Series.ContentHash, orNull(s.Series.LastID), s.Cursor,
 		timeOrNull(s.FetchedAt), timeOrNull(s.ChangedAt), timeOrNull(s.ValidatedAt), timeOrNull(s.NotBefore),
 		class, sp.Status, sp.Message, since, sp.Failures, sp.Reported, sp.Known, orNull(s.LastSpellID), failedAt, complete,
 		orNull(s.Series.Base.ID), timeOrNull(s.Series.Base.At), s.Series.Base.Keys, timeOrNull(s.RunStartedAt), timeOrNull(s.RunFinishedAt),
-	).Exec(check)
+	)
 }
 
 // queuePages replaces the kept pages of a part. Their content is only needed where

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -140,7 +139,7 @@ func NewSyncer(config Config) (*Syncer, error) {
 	s := &Syncer{
 		config:   config,
 		door:     newDoor(config.Appender),
-		store:    store{pool: config.Relaxed, durable: config.Pool, pruned: &atomic.Int64{}},
+		store:    newStore(config.Relaxed, config.Pool),
 		sections: map[eve.Section]Section{},
 		kinds:    followKinds(),
 		heavy:    make(chan struct{}, heavyAtOnce),

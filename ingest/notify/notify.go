@@ -220,7 +220,7 @@ func (n *Noticer) React(ctx context.Context, e event.Recorded) error {
 		return n.reactToGroups(ctx, e)
 	}
 	character, ok := e.Stream.CharacterID()
-	if !ok || !watched(e.Type) {
+	if !ok || !Watches(e.Type) {
 		return nil
 	}
 	payload, err := n.config.Registry.Decode(e.Event)
@@ -242,7 +242,8 @@ func (n *Noticer) React(ctx context.Context, e event.Recorded) error {
 	return nil
 }
 
-func watched(t event.Type) bool {
+// Watches tells whether a [Noticer] is about events of a type of characters.
+func Watches(t event.Type) bool {
 	switch t {
 	case eve.TypeSectionFailed, eve.TypeCharacterOrphaned, eve.TypeCharacterDisabled,
 		eve.TypeCharacterRegistered, eve.TypeCharacterReclaimed, eve.TypeCharacterForgotten:

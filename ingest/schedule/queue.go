@@ -22,21 +22,23 @@ const (
 	idleQueue = "idle"
 	// fetchCooldown is the least time between two looks into a queue: under load each
 	// look finds several jobs, and costs as much as one.
-	fetchCooldown = 100 * time.Millisecond
+	fetchCooldown = 200 * time.Millisecond
 	// pollSoonest and pollLatest bound how often each queue is looked into. What is
 	// inserted is told of; only runs that were put off wait for the next look. The looks
 	// are most of what a program costs that has little to do.
-	pollSoonest, pollLatest = 500 * time.Millisecond, 2 * time.Second
+	pollSoonest, pollLatest = 500 * time.Millisecond, 4 * time.Second
+	// pollPart is what part of the shortest interval runs may be late by.
+	pollPart = 10
 )
 
-// pollEvery is how often each queue is looked into: runs are late by a thousandth of
-// the shortest interval, or by what nobody notices.
+// pollEvery is how often each queue is looked into: runs are late by a small part of the
+// shortest interval, or by what nobody notices.
 func (s *Scheduler) pollEvery() time.Duration {
-	shortest := pollLatest * 1000
+	shortest := pollLatest * pollPart
 	for _, section := range s.config.Sections {
 		shortest = min(shortest, s.plan.interval(section.Name))
 	}
-	return max(pollSoonest, min(shortest/1000, pollLatest))
+	return max(pollSoonest, min(shortest/pollPart, pollLatest))
 }
 
 func queueName(shard int) string { return queuePrefix + strconv.Itoa(shard) }

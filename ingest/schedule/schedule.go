@@ -17,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -150,7 +149,7 @@ func New(config Config) (*Scheduler, error) {
 	river.AddWorker(workers, &syncWorker{scheduler: s})
 	river.AddWorker(workers, &refreshWorker{scheduler: s})
 	river.AddWorker(workers, &followWorker{scheduler: s})
-	s.client, err = river.NewClient(riverpgxv5.New(config.Pool), &river.Config{
+	s.client, err = river.NewClient(newDriver(config.Pool), &river.Config{
 		ID:     s.member.ID(),
 		Schema: schema.Name,
 		Logger: slog.New(&quiet{Handler: config.Logger.Handler()}),

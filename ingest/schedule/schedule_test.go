@@ -408,6 +408,22 @@ func TestAJobOfWhichNobodyWroteDownWhatBecameOfItRunsAgain(t *testing.T) {
 	eventually(t, "the job runs again", func() bool { return r.syncer.count(order{1, eve.SectionDetails}) == 2 })
 }
 
+func TestAJobRemembersOnlyWhoWorkedOnItLast(t *testing.T) {
+	r := newRig(t, 1)
+	s := r.scheduler(t)
+	_, err := s.Sweep(t.Context())
+	require.NoError(t, err)
+	r.exec(t, "UPDATE ingest.river_job SET attempted_by = array_fill('long gone'::text, ARRAY[100])")
+
+	run(t, s)
+
+	eventually(t, "the job has run", func() bool {
+		var remembered int
+		err := r.pool.QueryRow(t.Context(), "SELECT cardinality(attempted_by) FROM ingest.river_job WHERE state = 'scheduled'").Scan(&remembered)
+		return err == nil && remembered == 2
+	})
+}
+
 func TestWhatALiveProgramRunsIsLeftToIt(t *testing.T) {
 	r := newRig(t, 1)
 	arrived, proceed := make(chan struct{}), make(chan struct{})

@@ -79,10 +79,34 @@ func saramaHeaders(headers []event.Header) []sarama.RecordHeader {
 // recordUnmarshaler turns records into messages. It never fails: watermill
 // would end the session on an error and read the same record again for ever. A
 // record that is no event becomes a message whose metadata says why.
-type recordUnmarshaler struct{}
+type recordUnmarshaler struct {
+	// only are the types of events that somebody wants; of others the message says
+	// nothing but that. Empty is all.
+	only []func(event.Type) bool
+}
+
+// wants tells whether a record is to be looked at: also one whose type cannot be told.
+func (u recordUnmarshaler) wants(r *sarama.ConsumerMessage) bool {
+	if len(u.only) == 0 {
+		return true
+	}
+	for _, h := range r.Headers {
+		if h != nil && string(h.Key) == event.HeaderType {
+			t := event.Type(h.Value)
+			return slices.ContainsFunc(u.only, func(wanted func(event.Type) bool) bool { return wanted(t) })
+		}
+	}
+	return true
+}
+
+// passed tells whether a message stands for a record that nobody wants.
+func passed(m *message.Message) bool { return m.UUID == "" && len(m.Metadata) == 0 }
 
 // Unmarshal implements watermill-kafka's Unmarshaler.
-func (recordUnmarshaler) Unmarshal(r *sarama.ConsumerMessage) (*message.Message, error) {
+func (u recordUnmarshaler) Unmarshal(r *sarama.ConsumerMessage) (*message.Message, error) {
+	if !u.wants(r) {
+		return message.NewMessage("", nil), nil
+	}
 	headers := make([]event.Header, 0, len(r.Headers))
 	for _, h := range r.Headers {
 		if h != nil {

@@ -157,9 +157,11 @@ func NewReactors(cfg ReactorsConfig) (*Reactors, error) {
 }
 
 // Handle registers a reactor for the events of one topic. One reactor may read
-// several topics: its name may be used once for each. It fails with
-// [event.CodeInvalid] if the name is used twice for a topic or empty.
-func (r *Reactors) Handle(name, topic string, fn ReactorFunc) error {
+// several topics: its name may be used once for each. only are the events that it is
+// about, by their types; without any it is given all. Most of what happens is no
+// reactor's concern, and is then passed without a look at more than the type. It fails
+// with [event.CodeInvalid] if the name is used twice for a topic or empty.
+func (r *Reactors) Handle(name, topic string, fn ReactorFunc, only ...func(event.Type) bool) error {
 	id := name + "/" + topic
 	if name == "" || topic == "" || fn == nil {
 		return event.Errorf(event.CodeInvalid, "reactor %q of topic %q: name, topic and function must be given", name, topic)
@@ -169,7 +171,7 @@ func (r *Reactors) Handle(name, topic string, fn ReactorFunc) error {
 	}
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
 		Brokers:               r.cfg.Brokers,
-		Unmarshaler:           recordUnmarshaler{},
+		Unmarshaler:           recordUnmarshaler{only: only},
 		ConsumerGroup:         "muster-" + name,
 		NackResendSleep:       time.Second,
 		ReconnectRetrySleep:   time.Second,
@@ -180,10 +182,22 @@ func (r *Reactors) Handle(name, topic string, fn ReactorFunc) error {
 	}
 	r.subscribers = append(r.subscribers, subscriber)
 	r.router.AddConsumerHandler(id, topic, subscriber, func(m *message.Message) error {
+		if passed(m) {
+			return nil
+		}
 		return r.react(name, m, fn)
 	})
 	return nil
 }
+
+const (
+	// reactWithin is how long events may wait at the broker until there are enough of
+	// them to be worth an answer, reactBytes how many bytes are enough: nobody who waits
+	// for a reactor notices the one, and to be sent each event by itself costs a process
+	// that appends many as much as all it does to make them.
+	reactWithin = 500 * time.Millisecond
+	reactBytes  = 64 << 10
+)
 
 // joinReserve is how much longer than the broker needs is waited for the answer
 // to a join.
@@ -196,6 +210,8 @@ func (r *Reactors) consumerConfig() *sarama.Config {
 	// Events can be megabytes long, and a reactor takes one at a time: few need to
 	// wait in memory.
 	c.ChannelBufferSize = 8
+	c.Consumer.MaxWaitTime, c.Consumer.Fetch.Min = reactWithin, reactBytes
+	c.MetricRegistry = unmeasured{}
 	// A reactor that is new begins with all of history; sarama would begin at
 	// the end and miss it without a word.
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
