@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ func (c *character) notified(day time.Time) {
 	items := make([]json.RawMessage, 0, n)
 	for _, s := range seconds(d, n) {
 		m := Notification{
-			Character: c.id, Sender: pick(d, []int64{0, concord, scc, FirstCorporation}), At: day.Add(time.Duration(s) * time.Second),
+			Character: c.id, Sender: pick(d, []int64{0, Concord, scc, FirstCorporation}), At: day.Add(time.Duration(s) * time.Second),
 			Type: pick(d, []string{"KillReportVictim", "KillReportFinalBlow", "StructureUnderAttack", "CharAppAcceptMsg", "BillOutOfMoneyMsg", "InsurancePayoutMsg", "MoonminingExtractionStarted"}),
 		}
 		c.g.tell(&m)
@@ -326,8 +325,9 @@ func (c *character) learn(n int, day time.Time) {
 	c.g.tell(&Points{Character: c.id, At: at, Total: k.total, Unallocated: k.unallocated})
 	c.g.tell(&Levels{Character: c.id, At: at, Levels: maps.Clone(k.levels)})
 	head := fmt.Sprintf(`{"total_sp":%d,"unallocated_sp":%d}`, k.total, k.unallocated)
+	whole := fmt.Appendf(nil, `{"skills":[%s],"total_sp":%d,"unallocated_sp":%d}`, strings.Join(k.list(nil), ","), k.total, k.unallocated)
 	if n-k.basedOn >= fullEvery {
-		k.base = c.observe(eve.SectionSkills, at, fmt.Appendf(nil, `{"skills":[%s],"total_sp":%d,"unallocated_sp":%d}`, strings.Join(k.list(nil), ","), k.total, k.unallocated))
+		k.base = c.observe(eve.SectionSkills, at, whole)
 		k.of, k.head, k.basedOn = maps.Clone(k.levels), head, n
 		return
 	}
@@ -348,7 +348,7 @@ func (c *character) learn(n int, day time.Time) {
 	}
 	base := k.base
 	c.told(eve.SectionSkills, at)
-	c.add(at, eve.SectionObserved{CharacterID: c.id, Section: eve.SectionSkills, ContentHash: hash([]byte(head + strconv.Itoa(n))), Encoding: eve.EncodingDelta, Base: &base, FetchedAt: at, Value: value})
+	c.add(at, eve.SectionObserved{CharacterID: c.id, Section: eve.SectionSkills, ContentHash: hash(eve.SectionSkills, whole), Encoding: eve.EncodingDelta, Base: &base, FetchedAt: at, Value: value})
 }
 
 // list are the skills that differ from others.

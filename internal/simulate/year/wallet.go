@@ -1,21 +1,23 @@
 package year
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/internal/simulate/dice"
 )
 
-// hash is a fast hash: it tells apart what this package makes.
-func hash(b []byte) string { return hex.EncodeToString(strconv.AppendUint(nil, xxhash.Sum64(b), 36)) }
+// hash is the hash of what a section holds.
+func hash(s eve.Section, value []byte) string {
+	h, err := eve.ContentHash(s, value)
+	if err != nil {
+		panic(fmt.Errorf("BUG: section %s of the simulated year cannot be read: %w", s, err))
+	}
+	return h
+}
 
 // kind is a kind of journal entries.
 type kind struct {
@@ -32,15 +34,16 @@ type kind struct {
 	taxed         bool
 }
 
-const (
-	concord = 1_000_125
-	scc     = 1_000_132
-)
+// Concord is who pays bounties.
+const Concord = 1_000_125
+
+// scc is who takes taxes.
+const scc = 1_000_132
 
 func kinds() []kind {
 	return []kind{
-		{refType: "bounty_prizes", sign: 1, median: 4e8, weight: 24, party: concord, context: "system_id", says: "got bounty prizes for killing pirates in", taxed: true},
-		{refType: "ess_escrow_transfer", sign: 1, median: 9e8, weight: 4, party: concord, context: "system_id", says: "ESS escrow of", taxed: true},
+		{refType: "bounty_prizes", sign: 1, median: 4e8, weight: 24, party: Concord, context: "system_id", says: "got bounty prizes for killing pirates in", taxed: true},
+		{refType: "ess_escrow_transfer", sign: 1, median: 9e8, weight: 4, party: Concord, context: "system_id", says: "ESS escrow of", taxed: true},
 		{refType: "market_transaction", sign: 1, median: 3e8, weight: 16, context: "market_transaction_id", says: "Market: bought stuff from"},
 		{refType: "market_transaction", sign: -1, median: 3e8, weight: 16, context: "market_transaction_id", says: "Market: sold stuff to"},
 		{refType: "transaction_tax", sign: -1, median: 9e6, weight: 14, party: scc, says: "Sales tax paid to the SCC"},

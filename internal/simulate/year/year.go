@@ -241,7 +241,7 @@ func (c *character) add(at time.Time, p event.Payload) uuid.UUID {
 // observe appends a full observation of a section.
 func (c *character) observe(s eve.Section, at time.Time, value []byte) uuid.UUID {
 	c.told(s, at)
-	return c.add(at, eve.SectionObserved{CharacterID: c.id, Section: s, ContentHash: hash(value), Encoding: eve.EncodingFull, FetchedAt: at, Value: value})
+	return c.add(at, eve.SectionObserved{CharacterID: c.id, Section: s, ContentHash: hash(s, value), Encoding: eve.EncodingFull, FetchedAt: at, Value: value})
 }
 
 // Shares of the kinds of facts. The rest is what is observed of a character's state.
