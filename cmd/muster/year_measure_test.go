@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"text/template"
@@ -23,6 +24,7 @@ import (
 	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
+	worker "github.com/muster-sync/muster/projections/retention"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -231,7 +233,7 @@ func (r *yearRig) replayAll(measured bool) {
 			replay.Floor = r.floor(b)
 		}
 		r.figures.Replays = append(r.figures.Replays, replay)
-		if measured {
+		{
 			r.t.Logf("replay of %s %s: %d records, reading %s, %.0f a second, floor %.0f, ratio %.2f; with comparison %s", name, when, replay.Records,
 				replay.Reading.Round(time.Millisecond), replay.Rate(), replay.Slower(), replay.Ratio(), replay.Took.Round(time.Millisecond))
 			for _, s := range replay.Said {
@@ -345,10 +347,12 @@ func (r *yearRig) retain() {
 	r.figures.LogBefore = r.recordsLeft()
 	days := int(time.Since(yearCut()) / (24 * time.Hour))
 	const thinned = 60
-	w, err := r.env.newRetention(r.stores, r.roles.appender, retentionSettings{Days: fmt.Sprint(days), StateDays: fmt.Sprint(days), StateAllDays: fmt.Sprint(days - thinned)})
-	require.NoError(r.t, err)
-	done, err := w.Run(r.t.Context())
-	require.NoError(r.t, err)
+	settings := retentionSettings{Days: strconv.Itoa(days), StateDays: strconv.Itoa(days), StateAllDays: strconv.Itoa(days - thinned)}
+	var done retention.Completed
+	require.NoError(r.t, r.env.withRetention(r.t.Context(), settings, func(w *worker.Worker) (err error) {
+		done, err = w.Run(r.t.Context())
+		return err
+	}))
 	for _, n := range done.Tombstones {
 		r.figures.Tombstones += n
 	}

@@ -62,7 +62,9 @@ func (g *generator) define(at time.Time, s SkillSet) {
 func (g *generator) group(at time.Time, group Group) {
 	group.Since = at
 	g.tell(&group)
-	g.add(&g.dice, event.Org, at, eve.SkillSetGroupDefined{SkillSetGroupID: group.ID, SkillSetGroup: eve.SkillSetGroup{Name: group.Name, Active: true, SkillSetIDs: group.Sets}})
+	p := eve.SkillSetGroupDefined{SkillSetGroupID: group.ID, SkillSetGroup: eve.SkillSetGroup{Name: group.Name, Active: true, SkillSetIDs: group.Sets}}
+	p.Normalise()
+	g.add(&g.dice, event.Org, at, p)
 }
 
 // organisation is what happens to users and skill sets on a day.
