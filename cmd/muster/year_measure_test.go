@@ -212,8 +212,16 @@ func (r *yearRig) replayAll(measured bool) {
 	}
 	consumed := math.Inf(1)
 	if measured {
-		took := r.consume()
-		consumed = float64(r.recordsLeft()) / took.Seconds()
+		part := *r.benchRig
+		part.ends = map[eventlog.Partition]int64{}
+		for at, end := range r.ends {
+			if at.Topic == event.TopicEVE {
+				part.ends[at] = end
+			}
+		}
+		// Compaction has left holes: there are fewer records than offsets.
+		left := r.recordsLeft()
+		consumed = float64(left) / part.consumeRecords(left).Seconds()
 		r.t.Logf("bare consumption %s: %.0f records a second", when, consumed)
 	}
 	for _, name := range yearProjections() {
@@ -233,7 +241,7 @@ func (r *yearRig) replayAll(measured bool) {
 			replay.Floor = r.floor(b)
 		}
 		r.figures.Replays = append(r.figures.Replays, replay)
-		{
+		if measured {
 			r.t.Logf("replay of %s %s: %d records, reading %s, %.0f a second, floor %.0f, ratio %.2f; with comparison %s", name, when, replay.Records,
 				replay.Reading.Round(time.Millisecond), replay.Rate(), replay.Slower(), replay.Ratio(), replay.Took.Round(time.Millisecond))
 			for _, s := range replay.Said {
