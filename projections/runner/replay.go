@@ -403,7 +403,7 @@ func (g *gathering) readTo(ctx context.Context, log Log, at eventlog.Partition, 
 	size := 0
 	err := log.ReadRange(ctx, at, f.next[at], goal, func(rec eventlog.Record) error {
 		records, size = append(records, rec), size+len(rec.Value)
-		if len(records) < min(foldedAtOnce, g.limits.Records) && size < g.limits.bytes() {
+		if len(records) < min(foldedAtOnce, g.limits.Records-g.batch.records) && size < g.limits.bytes() {
 			return nil
 		}
 		some := records
