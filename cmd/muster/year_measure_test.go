@@ -238,7 +238,11 @@ func (r *yearRig) replayAll(measured bool) {
 		replay := yearReplay{Name: name, When: when, Records: result.Records, Took: result.Took, Consumed: consumed, Reading: result.Took}
 		replay.judge(log.lines, started)
 		if measured {
-			replay.Floor = r.floor(b)
+			// Of what retention leaves the floors would be the same.
+			if _, known := r.floors[name]; !known {
+				r.floors[name] = r.floor(b)
+			}
+			replay.Floor = r.floors[name]
 		}
 		r.figures.Replays = append(r.figures.Replays, replay)
 		if measured {

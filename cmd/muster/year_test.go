@@ -28,8 +28,8 @@ import (
 
 const (
 	// The year that is an ordinary test, and what `make year` makes of it.
-	defaultYearCharacters = 20
-	defaultYearRows       = 40_000
+	defaultYearCharacters = 10
+	defaultYearRows       = 20_000
 	yearSeed              = 11
 )
 
@@ -49,6 +49,8 @@ type yearRig struct {
 
 	record  *yearRecord
 	figures yearFigures
+	// floors are how many events a second the bare engines take, by read model.
+	floors map[string]float64
 }
 
 // yearRecord is what really happened, as far as it is kept. Of journals nothing is: they
@@ -146,7 +148,7 @@ func (r *yearRecord) tellOrganisation(fact any) {
 // newYearRig starts the engines, and the API of this process over them.
 func newYearRig(t *testing.T, size year.Config) *yearRig {
 	t.Helper()
-	r := &yearRig{benchRig: newEmptyRig(t), t: t, size: size, heard: &listener{}, client: &http.Client{}, record: newYearRecord()}
+	r := &yearRig{benchRig: newEmptyRig(t), t: t, size: size, heard: &listener{}, client: &http.Client{}, record: newYearRecord(), floors: map[string]float64{}}
 	t.Cleanup(r.client.CloseIdleConnections)
 	r.env.settings.Listen = "127.0.0.1:8080"
 	direct := r.stores.pool
