@@ -20,6 +20,8 @@ DAY_CHARACTERS ?= 200
 DAY_HOURS ?= 24
 DAY_SPEED ?= 120
 DAY_FAULTS ?= all
+YEAR_CHARACTERS ?= 1000
+YEAR_ROWS ?= 24000000
 FUZZTIME ?= 1m
 # The tests get their engines from the same binary that users run.
 TEST_ENV := MUSTER_TEST_BINARY="$(CURDIR)/$(BINARY)"
@@ -72,6 +74,11 @@ day: build engines ## Sync through DAY_HOURS hours of a fast world with faults, 
 	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_DAY_CHARACTERS="$(DAY_CHARACTERS)" MUSTER_DAY_HOURS="$(DAY_HOURS)" \
 		MUSTER_DAY_SPEED="$(DAY_SPEED)" MUSTER_DAY_FAULTS="$(DAY_FAULTS)" \
 		$(GO) test -count=1 -timeout 120m -run '^TestDayOfSync' -v ./cmd/muster
+
+.PHONY: year
+year: build engines ## Fold a year of YEAR_CHARACTERS with YEAR_ROWS facts, judge every answer of analytics, replay it, and measure; writes docs/benchmarks
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_YEAR_CHARACTERS="$(YEAR_CHARACTERS)" MUSTER_YEAR_ROWS="$(YEAR_ROWS)" MUSTER_YEAR_MEASURE=1 \
+		MUSTER_BENCH_REPORT="$(CURDIR)/docs/benchmarks" $(GO) test -count=1 -timeout 240m -run '^TestAYearOfCharacters' -v ./cmd/muster
 
 .PHONY: fuzz
 fuzz: ## Run every fuzzer for FUZZTIME, one after the other

@@ -142,7 +142,7 @@ func BenchmarkAgainstBareEngines(b *testing.B) {
 	}
 }
 
-func benchSetting(b *testing.B, name string, otherwise uint64) uint64 {
+func benchSetting(b testing.TB, name string, otherwise uint64) uint64 {
 	b.Helper()
 	n, err := numberFromEnvironment(name, otherwise)
 	require.NoError(b, err)

@@ -26,7 +26,7 @@ import (
 // benchRig is the three engines as processes of their own, as in production, and
 // a log that holds a workload.
 type benchRig struct {
-	b      *testing.B
+	b      testing.TB
 	binary string
 	data   string
 	files  string
@@ -40,10 +40,19 @@ type benchRig struct {
 // benchSeed chooses the workload.
 const benchSeed = 7
 
-func newBenchRig(b *testing.B, events int) *benchRig {
+func newBenchRig(b testing.TB, events int) *benchRig {
+	b.Helper()
+	rig := newEmptyRig(b)
+	rig.events = events
+	rig.fill()
+	return rig
+}
+
+// newEmptyRig is a rig with nothing in its log.
+func newEmptyRig(b testing.TB) *benchRig {
 	b.Helper()
 	requireEngines(b)
-	rig := &benchRig{b: b, binary: testBinary(b), data: filepath.Join(passableTempDir(b), "data"), files: b.TempDir(), events: events, ends: map[eventlog.Partition]int64{}}
+	rig := &benchRig{b: b, binary: testBinary(b), data: filepath.Join(passableTempDir(b), "data"), files: b.TempDir(), ends: map[eventlog.Partition]int64{}}
 	for _, name := range []engine.Name{engine.Kafka, engine.Postgres, engine.ClickHouse} {
 		startService(b, rig.binary, rig.files, string(name), rig.environment(), "engine", string(name))
 	}
@@ -60,7 +69,6 @@ func newBenchRig(b *testing.B, events int) *benchRig {
 	rig.stores, err = rig.env.openStores(b.Context(), at)
 	require.NoError(b, err)
 	b.Cleanup(rig.stores.Close)
-	rig.fill()
 	return rig
 }
 
@@ -75,7 +83,13 @@ func (r *benchRig) fill() {
 	require.NoError(r.b, err)
 	require.NoError(r.b, appender.Close())
 	r.b.Logf("%d events appended, %.0f a second", r.events, float64(r.events)/time.Since(started).Seconds())
-	ends, err := r.stores.reader.Ends(r.b.Context(), event.TopicEVE)
+	r.findEnds(event.TopicEVE)
+}
+
+// findEnds notes where topics end now.
+func (r *benchRig) findEnds(topics ...string) {
+	r.b.Helper()
+	ends, err := r.stores.reader.Ends(r.b.Context(), topics...)
 	require.NoError(r.b, err)
 	for at, span := range ends {
 		r.ends[at] = span.End

@@ -207,6 +207,9 @@ const (
 	bulkRecords      = 10_000
 	clickhouseBulk   = 20_000
 	clickhouseBytes  = 12 << 20
+	// A rebuild makes fewer and larger inserts: each one makes a part for each month and
+	// table that it has rows of.
+	clickhouseRebuild = 50_000
 )
 
 // projections are all read models, bound to their stores.
@@ -222,6 +225,7 @@ func (s *stores) projections() []runner.Bound {
 		return runner.Bound{
 			Projection: p, Store: ch,
 			Live: runner.Limits{Records: liveRecords, Linger: clickhouseLinger}, Bulk: runner.Limits{Records: clickhouseBulk, Bytes: clickhouseBytes},
+			Rebuild: runner.Limits{Records: clickhouseRebuild, Bytes: clickhouseBytes},
 		}
 	}
 	return []runner.Bound{

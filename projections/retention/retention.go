@@ -12,12 +12,14 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"github.com/muster-sync/muster/domain/eve"
@@ -258,6 +260,18 @@ const streamsAtOnce = 100
 
 // each calls fn with the facts of each character's stream.
 func (w *Worker) each(ctx context.Context, fn func(event.Stream, []retention.Fact) error) error {
+	return w.chunks(ctx, func(streams []event.Stream, facts map[event.Stream][]retention.Fact) error {
+		for _, stream := range streams {
+			if err := fn(stream, facts[stream]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// chunks calls fn with the facts of some characters' streams after the other.
+func (w *Worker) chunks(ctx context.Context, fn func([]event.Stream, map[event.Stream][]retention.Fact) error) error {
 	streams, err := w.Index.CharacterStreams(ctx)
 	if err != nil {
 		return err
@@ -267,13 +281,42 @@ func (w *Worker) each(ctx context.Context, fn func(event.Stream, []retention.Fac
 		if err != nil {
 			return err
 		}
-		for _, stream := range some {
-			if err := fn(stream, facts[stream]); err != nil {
-				return err
-			}
+		if err := fn(some, facts); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// expiringAtOnce is of how many streams tombstones are appended at the same time: those of
+// one stream are written one after the other, each when the one before is acknowledged.
+const expiringAtOnce = 32
+
+// expireAll removes what may go of all streams.
+func (w *Worker) expireAll(ctx context.Context, now time.Time, aged map[event.Stream]bool, done *retention.Completed) error {
+	var mu sync.Mutex
+	return w.chunks(ctx, func(streams []event.Stream, facts map[event.Stream][]retention.Fact) error {
+		// One that fails does not break off the others, whose tombstones may be written.
+		var group errgroup.Group
+		group.SetLimit(expiringAtOnce)
+		for _, stream := range streams {
+			group.Go(func() error {
+				part := retention.Completed{Tombstones: map[retention.Class]int{}}
+				err := w.expire(ctx, stream, facts[stream], now, aged, &part)
+				mu.Lock()
+				defer mu.Unlock()
+				done.Streams, done.Touched, done.Closings, done.Swept = done.Streams+part.Streams, done.Touched+part.Touched, done.Closings+part.Closings, done.Swept+part.Swept
+				for class, n := range part.Tombstones {
+					done.Tombstones[class] += n
+				}
+				if err != nil {
+					return fmt.Errorf("removing what has expired of %s: %w", stream, err)
+				}
+				return nil
+			})
+		}
+		return group.Wait()
+	})
 }
 
 // Run removes what may go now, and records what it did. It looks at every character:
@@ -317,13 +360,7 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err != nil {
 		return done, err
 	}
-	err = w.each(ctx, func(stream event.Stream, facts []retention.Fact) error {
-		if err := w.expire(ctx, stream, facts, now, aged, &done); err != nil {
-			return fmt.Errorf("removing what has expired of %s: %w", stream, err)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := w.expireAll(ctx, now, aged, &done); err != nil {
 		return done, err
 	}
 	for _, c := range w.Copies {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -454,11 +455,11 @@ func TestRetentionReachesUnchangedDisabledAndOrphanedCharacters(t *testing.T) {
 type failing struct {
 	worker.Appender
 
-	left int
+	left atomic.Int32
 }
 
 func (f *failing) Expire(ctx context.Context, topic string, tombstones ...event.Event) error {
-	if f.left--; f.left < 0 {
+	if f.left.Add(-1) < 0 {
 		return errors.New("killed")
 	}
 	return f.Appender.Expire(ctx, topic, tombstones...)
@@ -470,7 +471,9 @@ func TestAnInterruptedRunIsGoneOnWith(t *testing.T) {
 	o.told(1)
 	o.told(2)
 	config := o.config(360)
-	config.Appender = &failing{Appender: o.appender, left: 1}
+	dying := &failing{Appender: o.appender}
+	dying.left.Store(1)
+	config.Appender = dying
 	_, err := worker.New(config).Run(t.Context())
 	require.ErrorContains(t, err, "killed")
 	// A read model that still shows what is on its way out would be told again.

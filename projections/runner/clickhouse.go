@@ -92,18 +92,18 @@ func (s *ClickHouse) recover(ctx context.Context, f *fold, read readRange) error
 	if len(list) == 0 {
 		return nil
 	}
-	var records []eventlog.Record
+	batch := f.begin()
 	for _, p := range list {
 		at := eventlog.Partition{Topic: p.Topic, ID: p.Number}
-		part, err := read(ctx, at, p.From, p.To)
-		if err != nil {
-			return fmt.Errorf("reading the pending range %s@%d-%d again: %w", at, p.From, p.To, err)
+		for from := p.From; from < p.To; from += foldedAtOnce {
+			part, err := read(ctx, at, from, min(from+foldedAtOnce, p.To))
+			if err != nil {
+				return fmt.Errorf("reading the pending range %s@%d-%d again: %w", at, p.From, p.To, err)
+			}
+			if err := f.extend(batch, part); err != nil {
+				return err
+			}
 		}
-		records = append(records, part...)
-	}
-	batch, err := f.prepare(records)
-	if err != nil {
-		return err
 	}
 	for _, p := range list {
 		// Compaction may have emptied the range or its end since.
@@ -194,6 +194,8 @@ func (s *ClickHouse) remove(ctx context.Context, g Generation, removals []Remova
 func (s *ClickHouse) send(ctx context.Context, g Generation, in Insert, token string) (err error) {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 		"insert_deduplication_token": token + "/" + in.Table,
+		// Mails and contracts of many years may come at once, and tables have a part for each month.
+		"max_partitions_per_insert_block": 0,
 	}))
 	b, err := s.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s.%s (%s)", quote(g.Namespace), quote(in.Table), in.Columns))
 	if err != nil {

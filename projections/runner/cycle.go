@@ -45,9 +45,11 @@ type prepared struct {
 	versions map[string]int64
 	parked   []parkedEvent
 	// gone are the tombstones among the records.
-	gone     []Event
-	records  int
-	folded   int
+	gone    []Event
+	records int
+	folded  int
+	// bytes is the size of the values that were decoded: what a batch holds grows with it.
+	bytes    int
 	foldTime time.Duration
 }
 
@@ -80,17 +82,23 @@ type fold struct {
 
 // prepare decodes and folds records into a new batch.
 func (f *fold) prepare(records []eventlog.Record) (*prepared, error) {
+	p := f.begin()
+	return p, f.extend(p, records)
+}
+
+// begin is an empty batch.
+func (f *fold) begin() *prepared {
+	return &prepared{spans: map[eventlog.Partition]span{}, batch: f.projection.NewBatch(), versions: map[string]int64{}}
+}
+
+// extend decodes and folds more records into a batch.
+func (f *fold) extend(p *prepared, records []eventlog.Record) error {
 	started := time.Now()
-	p := &prepared{
-		spans:    map[eventlog.Partition]span{},
-		batch:    f.projection.NewBatch(),
-		versions: map[string]int64{},
-		records:  len(records),
-	}
+	p.records += len(records)
 	for i := range records {
 		r := &records[i]
 		if err := f.add(p, r); err != nil {
-			return nil, err
+			return err
 		}
 		at := r.Partition()
 		s, ok := p.spans[at]
@@ -102,8 +110,8 @@ func (f *fold) prepare(records []eventlog.Record) (*prepared, error) {
 		p.spans[at] = s
 		f.next[at] = s.to
 	}
-	p.foldTime = time.Since(started)
-	return p, nil
+	p.foldTime += time.Since(started)
+	return nil
 }
 
 func (f *fold) add(p *prepared, r *eventlog.Record) error {
@@ -147,6 +155,7 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 		if err != nil {
 			return f.park(p, recorded, err)
 		}
+		p.bytes += len(r.Value)
 	}
 	sequence := f.projection.sequence(recorded)
 	if _, wait := f.waiting[sequence]; wait {

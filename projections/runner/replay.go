@@ -237,7 +237,9 @@ func (r *Runner) advanceTo(ctx context.Context, b Bound, g Generation, goal map[
 	if err != nil {
 		return fmt.Errorf("reading the ends of the log: %w", err)
 	}
-	reached := func(next map[eventlog.Partition]int64) {
+	// What was written counts, not what was read: several batches are under way.
+	next := maps.Clone(f.next)
+	reached := func() {
 		done, total := int64(0), int64(0)
 		for at, to := range goal {
 			from := min(ends[at].Start, to)
@@ -248,8 +250,13 @@ func (r *Runner) advanceTo(ctx context.Context, b Bound, g Generation, goal map[
 		}
 		report(progress, Progress{Done: done, Total: total, Phase: phase})
 	}
-	reached(f.next)
-	if err := r.pumpTo(ctx, b, f, goal, func() { reached(f.next) }); err != nil {
+	reached()
+	if err := r.pumpTo(ctx, b, f, goal, func(p *prepared) {
+		for at, s := range p.spans {
+			next[at] = s.to
+		}
+		reached()
+	}); err != nil {
 		return fmt.Errorf("building generation %d of %s: %w", g.Number, b.Name, err)
 	}
 	return nil
@@ -352,67 +359,94 @@ func (r *Runner) align(ctx context.Context, b Bound, live, g Generation, progres
 		if err != nil {
 			return err
 		}
-		if err := r.pumpTo(ctx, b, f, goal, func() {}); err != nil {
+		if err := r.pumpTo(ctx, b, f, goal, func(*prepared) {}); err != nil {
 			return fmt.Errorf("bringing the live generation of %s to the same position: %w", b.Name, err)
 		}
 	}
 	return r.advanceTo(ctx, b, g, goal, "catching up", progress)
 }
 
-// pumpTo applies the log up to exactly the goal of each partition. step is
-// called after each batch that was read.
-func (r *Runner) pumpTo(ctx context.Context, b Bound, f *fold, goal map[eventlog.Partition]int64, step func()) error {
-	return r.pump(ctx, b, f, func(ctx context.Context, send func(*prepared) error) error {
+// foldedAtOnce is how many records are read before they are folded, so that values are
+// not held for longer than they are needed.
+const foldedAtOnce = 1_000
+
+// pumpTo applies the log up to exactly the goal of each partition. written is
+// called after each batch.
+func (r *Runner) pumpTo(ctx context.Context, b Bound, f *fold, goal map[eventlog.Partition]int64, written func(*prepared)) error {
+	return r.pump(ctx, b, f, written, func(ctx context.Context, send func(*prepared) error) error {
+		g := gathering{fold: f, limits: b.rebuild(), batch: f.begin(), send: send}
 		for _, at := range slices.SortedFunc(maps.Keys(goal), comparePartitions) {
-			if err := r.readTo(ctx, f, at, goal[at], b.Bulk, func(p *prepared) error {
-				defer step()
-				return send(p)
-			}); err != nil {
+			if err := g.readTo(ctx, r.Log, at, goal[at]); err != nil {
 				return err
 			}
 		}
-		return nil
+		return g.flush()
 	})
 }
 
+// gathering makes batches of what is read of one partition after the other. A batch may
+// go beyond the end of a partition, so that there are not more than it takes.
+type gathering struct {
+	fold   *fold
+	limits Limits
+	batch  *prepared
+	send   func(*prepared) error
+}
+
 // readTo reads and folds one partition up to the goal.
-func (r *Runner) readTo(ctx context.Context, f *fold, at eventlog.Partition, goal int64, limits Limits, send func(*prepared) error) error {
+func (g *gathering) readTo(ctx context.Context, log Log, at eventlog.Partition, goal int64) error {
+	f := g.fold
 	if f.next[at] >= goal {
 		return nil
 	}
 	var records []eventlog.Record
 	size := 0
-	flush := func(last bool) error {
-		p, err := f.prepare(records)
-		if err != nil {
-			return err
-		}
-		records, size = nil, 0
-		if last && f.next[at] < goal {
-			// What lies between the last record and the goal is gone.
-			s, ok := p.spans[at]
-			if !ok {
-				s.from = f.next[at]
-			}
-			s.to = goal
-			p.spans[at], f.next[at] = s, goal
-		}
-		if len(p.spans) == 0 {
-			return nil
-		}
-		return send(p)
-	}
-	err := r.Log.ReadRange(ctx, at, f.next[at], goal, func(rec eventlog.Record) error {
+	err := log.ReadRange(ctx, at, f.next[at], goal, func(rec eventlog.Record) error {
 		records, size = append(records, rec), size+len(rec.Value)
-		if len(records) < limits.Records && size < limits.bytes() {
+		if len(records) < min(foldedAtOnce, g.limits.Records-g.batch.records) && size < g.limits.bytes() {
 			return nil
 		}
-		return flush(false)
+		some := records
+		records, size = records[:0], 0
+		return g.add(some)
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s up to %d: %w", at, goal, err)
 	}
-	return flush(true)
+	if err := g.add(records); err != nil {
+		return err
+	}
+	if f.next[at] < goal {
+		// What lies between the last record and the goal is gone.
+		s, ok := g.batch.spans[at]
+		if !ok {
+			s.from = f.next[at]
+		}
+		s.to = goal
+		g.batch.spans[at], f.next[at] = s, goal
+	}
+	return nil
+}
+
+// add folds records, and sends the batch if it is full.
+func (g *gathering) add(records []eventlog.Record) error {
+	if err := g.fold.extend(g.batch, records); err != nil {
+		return err
+	}
+	if g.batch.records < g.limits.Records && g.batch.bytes < g.limits.bytes() {
+		return nil
+	}
+	return g.flush()
+}
+
+// flush sends the batch, if there is anything in it, and begins the next.
+func (g *gathering) flush() error {
+	if len(g.batch.spans) == 0 {
+		return nil
+	}
+	batch := g.batch
+	g.batch = g.fold.begin()
+	return g.send(batch)
 }
 
 func report(progress func(Progress), p Progress) {

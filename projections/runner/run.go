@@ -41,6 +41,17 @@ type Bound struct {
 	Live Limits
 	// Bulk is the most that is taken at once when more is waiting already.
 	Bulk Limits
+	// Rebuild bounds the batches of a rebuild. Only values that are decoded count for its
+	// bytes. Zero: as Bulk.
+	Rebuild Limits
+}
+
+// rebuild bounds the batches of a rebuild.
+func (b Bound) rebuild() Limits {
+	if b.Rebuild.Records == 0 {
+		return b.Bulk
+	}
+	return b.Rebuild
 }
 
 // Runner runs projections. Its methods are safe for concurrent use.
@@ -242,7 +253,7 @@ func (r *Runner) tail(ctx context.Context, b Bound, f *fold) error {
 		return fmt.Errorf("opening the log: %w", err)
 	}
 	defer source.Close()
-	return r.pump(ctx, b, f, func(ctx context.Context, send func(*prepared) error) error {
+	return r.pump(ctx, b, f, func(*prepared) {}, func(ctx context.Context, send func(*prepared) error) error {
 		for {
 			records, err := gather(ctx, source, b.Live, b.Bulk)
 			if err != nil {
@@ -262,9 +273,9 @@ func (r *Runner) tail(ctx context.Context, b Bound, f *fold) error {
 	})
 }
 
-// pump writes what produce sends. The next batch is read and folded while one
-// is being written.
-func (r *Runner) pump(ctx context.Context, b Bound, f *fold, produce func(ctx context.Context, send func(*prepared) error) error) error {
+// pump writes what produce sends, and calls written with each batch that it has
+// written. The next batch is read and folded while one is being written.
+func (r *Runner) pump(ctx context.Context, b Bound, f *fold, written func(*prepared), produce func(ctx context.Context, send func(*prepared) error) error) error {
 	work, ctx := errgroup.WithContext(ctx)
 	batches := make(chan *prepared, 1)
 	work.Go(func() error {
@@ -285,6 +296,7 @@ func (r *Runner) pump(ctx context.Context, b Bound, f *fold, produce func(ctx co
 				return err
 			}
 			r.settled(b.Name, p, time.Since(started))
+			written(p)
 		}
 		return nil
 	})

@@ -413,6 +413,54 @@ func TestReplayBuildsAnEqualGenerationAndSwitches(t *testing.T) {
 	})
 }
 
+func TestARebuildMakesBatchesOverTheEndsOfPartitionsAndCountsWhatIsWritten(t *testing.T) {
+	inBothStores(t, func(t *testing.T, w *world, store string) {
+		b := w.bound(store)
+		r, _ := w.run(t, b)
+		var rows, sum int64
+		for s := range int64(6) {
+			for n := range int64(20) {
+				w.append(t, event.Character(s+1), n)
+				rows, sum = rows+1, sum+n
+			}
+		}
+		w.eventually(t, store, rows, sum)
+		batches := func(records int) []int64 {
+			b := b
+			b.Rebuild = runner.Limits{Records: records}
+			var done []int64
+			result, err := r.Replay(t.Context(), b, runner.ReplayOptions{Progress: func(p runner.Progress) {
+				if p.Phase == "reading" {
+					require.Equal(t, rows, p.Total)
+					done = append(done, p.Done)
+				}
+			}})
+			require.NoError(t, err)
+			require.True(t, result.Equal)
+			require.Equal(t, rows, result.Records)
+			return done
+		}
+		require.Equal(t, []int64{0, rows}, batches(10_000), "three partitions are one batch")
+		require.Equal(t, []int64{0, 50, 100, rows}, batches(50))
+	})
+}
+
+func TestABatchMayHaveRowsOfManyPartitionsOfATable(t *testing.T) {
+	w := newWorld(t)
+	b := w.bound("clickhouse")
+	b.Schema = strings.Replace(b.Schema, "ORDER BY", "PARTITION BY n ORDER BY", 1)
+	const partitions = 150
+	b.Live = runner.Limits{Records: 10 * partitions, Linger: time.Second}
+	b.Bulk = b.Live
+	numbers := make([]int64, partitions)
+	for i := range numbers {
+		numbers[i] = int64(i)
+	}
+	w.append(t, event.Character(1), numbers...)
+	w.run(t, b)
+	w.eventually(t, "clickhouse", partitions, partitions*(partitions-1)/2)
+}
+
 func TestReplayFindsARowThatWasTamperedWith(t *testing.T) {
 	inBothStores(t, func(t *testing.T, w *world, store string) {
 		b := w.bound(store)

@@ -332,7 +332,7 @@ func (r *Runner) stride(ctx context.Context, b Bound, g Generation) (bool, error
 		goal[at] = min(span.End, from+scratchStride)
 		reached = reached && goal[at] == span.End
 	}
-	return reached, quiet.pumpTo(ctx, b, f, goal, func() {})
+	return reached, quiet.pumpTo(ctx, b, f, goal, func(*prepared) {})
 }
 
 // Scratches lists the scratches by name.
