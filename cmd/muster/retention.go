@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -66,7 +65,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			}},
 			{Name: "clickhouse: wallet_journal", Before: chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
-			{Name: "schemas made by muster replay --into", Before: s.agedInScratches},
+			{Name: "schemas made by muster replay --into, and generations that are not live", Before: s.agedBeside},
 			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
 		},
 		Copies: []worker.Copies{{
@@ -74,6 +73,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			Remove: func(ctx context.Context, at time.Time) (int64, error) { return esi.RemoveQuarantined(ctx, s.pool, at) },
 			Count:  func(ctx context.Context, at time.Time) (int64, error) { return esi.CountQuarantined(ctx, s.pool, at) },
 		}},
+		Purge: func(ctx context.Context) error { return s.folder.Purge(ctx, s.projections()) }, Beside: s.beside, Step: e.step,
 		Disks: []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: parts.Clean, Left: parts.Left}},
 		Keys:  s.keys, Logger: e.logger, Metrics: s.metrics,
 	}
@@ -83,68 +83,6 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 		c.Compact = func(context.Context) error { return engine.RequestCompaction(e.settings.DataDir) }
 	}
 	return worker.New(c), nil
-}
-
-// namespaces are where the tables of all generations are or were.
-func (s *stores) namespaces(ctx context.Context) ([]string, error) {
-	var all []string
-	for _, p := range s.projections() {
-		generations, err := s.control.Generations(ctx, p.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, g := range generations {
-			all = append(all, g.Namespace)
-		}
-	}
-	scratches, err := s.control.Scratches(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, scratch := range scratches {
-		for _, g := range scratch.Generations {
-			all = append(all, g.Namespace)
-		}
-	}
-	return all, nil
-}
-
-// agedInScratches are the characters of which a scratch still shows history from before a moment.
-func (s *stores) agedInScratches(ctx context.Context, before time.Time) ([]retention.Aged, error) {
-	scratches, err := s.control.Scratches(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []retention.Aged
-	for _, scratch := range scratches {
-		generations := live.New(scratch)
-		for _, g := range scratch.Generations {
-			checkpoints, err := s.control.Checkpoints(ctx, g)
-			if err != nil {
-				return nil, err
-			}
-			if len(checkpoints) == 0 {
-				// Nothing was folded into it yet: its tables need not even be there.
-				continue
-			}
-			var aged []retention.Aged
-			switch g.Projection {
-			case pgviews.CharactersName:
-				aged, err = pgviews.RecordsBefore(ctx, s.pool, g, before)
-			case chviews.WalletName:
-				aged, err = chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore(ctx, before)
-			case chviews.FactsName:
-				aged, err = chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
-			case chviews.RecordsName:
-				aged, err = chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("looking into %s: %w", g.Namespace, err)
-			}
-			all = append(all, aged...)
-		}
-	}
-	return all, nil
 }
 
 // retentionCommand looks at and enforces retention.
@@ -373,38 +311,33 @@ func (c *retentionProve) Run(ctx context.Context, env *environment) error {
 		return c.check(env)
 	}
 	var certificate retention.Certificate
-	err := env.withRetention(ctx, c.retentionSettings, func(w *worker.Worker) (err error) {
+	folder := certificates(env.settings.DataDir)
+	err := env.withRetention(ctx, c.retentionSettings, func(w *worker.Worker) error {
+		records, err := w.Records(ctx)
+		if err != nil {
+			return err
+		}
+		if err := folder.settle(records); err != nil {
+			return err
+		}
 		certificate, err = w.Prove(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	path := c.File
-	if path == "" {
-		path = filepath.Join(env.settings.DataDir, "certificates", certificate.Hash[:16]+".json")
-	}
+	path := cmp.Or(c.File, folder.path(certificate))
 	if err := writeCertificate(path, certificate); err != nil {
+		return err
+	}
+	env.step("retention.certificate-written")
+	if err := folder.written(certificate); err != nil {
 		return err
 	}
 	fmt.Fprintf(env.stdout, "%d keys of tombstones, %d destroyed keys of texts, %d partitions and %d stores searched, %d found\n%s\n",
 		certificate.Keys, certificate.DestroyedTextKeys, len(certificate.Partitions), len(certificate.Stores), certificate.Found, path)
 	if certificate.Found > 0 {
 		return errFindings
-	}
-	return nil
-}
-
-func writeCertificate(path string, c retention.Certificate) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the certificate: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the folder of the certificate: %w", err)
-	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the certificate: %w", err)
 	}
 	return nil
 }

@@ -241,5 +241,6 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Logger:      e.logger,
 		Metrics:     s.metrics,
 		KeepRetired: 1,
+		Step:        e.step,
 	})
 }

@@ -72,7 +72,11 @@ func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, 
 			return removed, err
 		}
 	}
-	return removed, w.Keys.Expired(ctx, over)
+	if err := w.Keys.Expired(ctx, over); err != nil {
+		return removed, err
+	}
+	w.Step("retention.forgotten")
+	return removed, nil
 }
 
 func forgottenSince(facts []retention.Fact, at time.Time) bool {
@@ -115,6 +119,9 @@ func (w *Worker) destroyKeys(ctx context.Context, stream event.Stream, facts []r
 	}
 	character, _ := stream.CharacterID()
 	back, err := w.Keys.DestroyAgain(ctx, character, ids)
+	if err == nil {
+		w.Step("retention.keys-destroyed")
+	}
 	if back > 0 {
 		w.Logger.WarnContext(ctx, "keys of a forgotten character had come back; they were destroyed again", "character", character, "keys", back)
 	}

@@ -45,7 +45,7 @@ func (w *Worker) Prove(ctx context.Context) (retention.Certificate, error) {
 	c := retention.Certificate{
 		MadeAt: w.Now().UTC(), RunID: run.RunID, RunAt: run.At, Policies: run.Policies, CutOffs: run.CutOffs, NotProven: notProven(), Previous: previous,
 	}
-	s := scan{worker: w, run: run, keys: map[string]struct{}{}, before: map[int32]int64{}}
+	s := scan{worker: w, run: run, keys: map[string]struct{}{}, before: map[int32]int64{}, tombstones: map[eventlog.Partition][]int64{}}
 	topics := append(event.Topics(), event.TopicPoison)
 	ends, err := w.Log.Ends(ctx, topics...)
 	if err != nil {
@@ -72,7 +72,18 @@ func (w *Worker) Prove(ctx context.Context) (retention.Certificate, error) {
 	if c, err = c.Sealed(); err != nil {
 		return c, err
 	}
-	return c, w.tell(ctx, retention.Certified{RunID: c.RunID, Hash: c.Hash, Previous: c.Previous, Clean: c.Found == 0, Found: c.Found})
+	// One that is recorded and that nobody has would be a hole in the chain for ever.
+	if w.Save != nil {
+		if err := w.Save(c); err != nil {
+			return c, fmt.Errorf("saving the certificate: %w", err)
+		}
+		w.Step("retention.certificate-saved")
+	}
+	if err := w.tell(ctx, retention.Certified{RunID: c.RunID, Hash: c.Hash, Previous: c.Previous, Clean: c.Found == 0, Found: c.Found}); err != nil {
+		return c, err
+	}
+	w.Step("retention.certified")
+	return c, nil
 }
 
 // last is the last completed run, and the hash of the last certificate.
@@ -112,6 +123,8 @@ type scan struct {
 	// before is, by partition of the topic of characters, the offset before which
 	// everything was recorded before the run.
 	before map[int32]int64
+	// tombstones are where those lie, in order, by partition.
+	tombstones map[eventlog.Partition][]int64
 	// indexed is how many rows the index still has of what tombstones name.
 	indexed int64
 	// destroyed are the keys that the log says were destroyed.
@@ -152,6 +165,7 @@ func (s *scan) partition(ctx context.Context, at eventlog.Partition, span eventl
 			out.Tombstones++
 			out.Last, gone[rec.Key] = rec.Offset, rec.Offset
 			s.keys[rec.Key] = struct{}{}
+			s.tombstones[at] = append(s.tombstones[at], rec.Offset)
 			return nil
 		}
 		if at.Topic == event.TopicEVE && !e.Recorded.After(s.run.At) {
@@ -294,6 +308,13 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 		}
 		found = append(found, retention.ScannedStore{Name: d.Name, Found: left})
 	}
+	if s.worker.Beside != nil {
+		beside, err := s.beside(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, beside...)
+	}
 	if s.worker.Keys == nil {
 		return found, nil
 	}
@@ -302,6 +323,40 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 		return nil, err
 	}
 	return append(found, retention.ScannedStore{Name: "postgres: keys of forgotten characters", Found: alive}), nil
+}
+
+// besidePatience is how long is waited for tables that are not live to apply the last
+// tombstones: what looks after them does so every few seconds.
+const besidePatience = 10 * time.Second
+
+// beside counts the tombstones that tables which are not live have not applied: for each of
+// them there may be rows of what it names.
+func (s *scan) beside(ctx context.Context) ([]retention.ScannedStore, error) {
+	until := time.Now().Add(besidePatience)
+	for {
+		all, err := s.worker.Beside(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("looking for tables that are not live: %w", err)
+		}
+		missed := int64(0)
+		found := make([]retention.ScannedStore, len(all))
+		for i, a := range all {
+			found[i].Name = "tombstones that " + a.Name + " has not applied"
+			for at, next := range a.Next {
+				first, _ := slices.BinarySearch(s.tombstones[at], next)
+				found[i].Found += int64(len(s.tombstones[at]) - first)
+			}
+			missed += found[i].Found
+		}
+		if missed == 0 || time.Now().After(until) {
+			return found, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // Backlog is what tombstones name and compaction has not removed yet.

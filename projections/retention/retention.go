@@ -89,6 +89,14 @@ type Disk struct {
 	Left func(ctx context.Context) (int64, error)
 }
 
+// Applied is how far tables that are not live have come in the log.
+type Applied struct {
+	// Name says which they are.
+	Name string
+	// Next is the offset to apply next, of each partition that they are of.
+	Next map[eventlog.Partition]int64
+}
+
 // Keyring keeps the keys of personal texts; [*keyring.Keyring] does.
 type Keyring interface {
 	// DestroyAgain destroys keys that the log says were destroyed, and tells how many
@@ -117,6 +125,12 @@ type Config struct {
 	Views     []View
 	Copies    []Copies
 	Disks     []Disk
+	// Purge takes what tombstones name out of tables that are not live, such as those
+	// that are kept for a rollback; nil if there are none.
+	Purge func(context.Context) error
+	// Beside are the tables that are not live and what they have applied; nil if there
+	// are none.
+	Beside func(context.Context) ([]Applied, error)
 	// Keys may be nil where no texts are sealed.
 	Keys Keyring
 	// Compact asks the log for a compaction; nil where it does that by itself.
@@ -134,6 +148,11 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
+	// Save has a certificate in a safe place before it is recorded; may be nil.
+	Save func(retention.Certificate) error
+	// Step is called after each thing that is written down on the way, with the name of
+	// it; for tests that end the process there. May be nil.
+	Step func(name string)
 }
 
 // Worker enforces the policies. Its methods are safe for concurrent use; of several
@@ -159,6 +178,9 @@ func New(c Config) *Worker {
 	}
 	if c.Look == 0 {
 		c.Look = 2 * time.Second
+	}
+	if c.Step == nil {
+		c.Step = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -313,6 +335,7 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.tell(ctx, retention.Started{RunID: done.RunID, At: now, Policies: done.Policies, CutOffs: done.CutOffs}); err != nil {
 		return done, err
 	}
+	w.Step("retention.started")
 	aged, err := w.aged(ctx, now)
 	if err != nil {
 		return done, err
@@ -331,6 +354,7 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 			if _, err := c.Remove(ctx, before); err != nil {
 				return done, fmt.Errorf("removing old copies from %s: %w", c.Name, err)
 			}
+			w.Step("retention.copies-removed")
 		}
 	}
 	removed := 0
@@ -340,13 +364,23 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.pulse(ctx, removed > 0); err != nil {
 		return done, err
 	}
-	return done, w.tell(ctx, done)
+	if err := w.tell(ctx, done); err != nil {
+		return done, err
+	}
+	w.Step("retention.completed")
+	return done, nil
 }
 
 // clean takes out of the disks what the read models have deleted. What they have not come
 // to in good time is left to the next run. Nobody else need wait for it: to do it twice at
 // once does no harm.
 func (w *Worker) clean(ctx context.Context) error {
+	if w.Purge != nil {
+		if err := w.Purge(ctx); err != nil {
+			return fmt.Errorf("taking what was removed out of tables that are not live: %w", err)
+		}
+		w.Step("retention.purged")
+	}
 	if len(w.Disks) == 0 {
 		return nil
 	}
@@ -358,6 +392,7 @@ func (w *Worker) clean(ctx context.Context) error {
 		if err := d.Clean(ctx); err != nil {
 			return fmt.Errorf("cleaning %s: %w", d.Name, err)
 		}
+		w.Step("retention.cleaned")
 	}
 	return nil
 }
@@ -418,6 +453,7 @@ func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retent
 		if err := w.closeBooks(ctx, stream, facts, journal, now); err != nil {
 			return fmt.Errorf("closing the journal: %w", err)
 		}
+		w.Step("retention.closed")
 		done.Closings++
 	}
 	for len(tombstones) > 0 {
@@ -429,6 +465,7 @@ func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retent
 		if err := w.Appender.Expire(ctx, event.TopicEVE, some...); err != nil {
 			return err
 		}
+		w.Step("retention.tombstones")
 		for _, t := range some {
 			w.metrics.tombstones.WithLabelValues(t.Expiry.Policy).Inc()
 		}
@@ -543,12 +580,14 @@ func (w *Worker) pulse(ctx context.Context, compact bool) error {
 			return fmt.Errorf("giving %s its pulse: %w", topic, err)
 		}
 	}
+	w.Step("retention.pulsed")
 	if w.Compact == nil || !compact {
 		return nil
 	}
 	if err := w.Compact(ctx); err != nil {
 		return fmt.Errorf("asking the log for a compaction: %w", err)
 	}
+	w.Step("retention.compacting")
 	return nil
 }
 

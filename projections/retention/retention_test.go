@@ -200,7 +200,33 @@ func (o *organisation) config(days int) worker.Config {
 		},
 		Disks:   []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: o.parts().Clean, Left: o.parts().Left}},
 		Compact: o.compact,
+		Purge:   func(ctx context.Context) error { return o.runner.Purge(ctx, o.bound) },
+		Beside:  o.beside,
 	}
+}
+
+// beside are the generations that are not live, and how far they have come.
+func (o *organisation) beside(ctx context.Context) ([]worker.Applied, error) {
+	generations, err := o.control.Generations(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []worker.Applied
+	for _, g := range generations {
+		if g.Status == runner.StatusLive || g.Status == runner.StatusDropped {
+			continue
+		}
+		checkpoints, err := o.control.Checkpoints(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		a := worker.Applied{Name: g.Namespace, Next: map[eventlog.Partition]int64{}}
+		for _, cp := range checkpoints {
+			a.Next[cp.Partition] = cp.Next
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // parts are those of ClickHouse with rows that are deleted.
