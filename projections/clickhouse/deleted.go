@@ -6,6 +6,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/errgroup"
 )
 
 // DeletedRows are rows that read models have deleted and that still lie in the parts of
@@ -29,13 +30,22 @@ func (d *DeletedRows) Clean(ctx context.Context) error {
 		return err
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
+	// Most of the time of each passes until ClickHouse gets round to it.
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(cleanAtOnce)
 	for _, table := range tables {
-		if err := d.conn.Exec(ctx, "ALTER TABLE "+table+" APPLY DELETED MASK"); err != nil {
-			return fmt.Errorf("taking deleted rows out of the parts of %s: %w", table, err)
-		}
+		work.Go(func() error {
+			if err := d.conn.Exec(ctx, "ALTER TABLE "+table+" APPLY DELETED MASK"); err != nil {
+				return fmt.Errorf("taking deleted rows out of the parts of %s: %w", table, err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return work.Wait() //nolint:wrapcheck // They say what they are about.
 }
+
+// cleanAtOnce bounds the tables that are written anew at once.
+const cleanAtOnce = 8
 
 // Left is how many such rows there are.
 func (d *DeletedRows) Left(ctx context.Context) (int64, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/retention"
@@ -24,7 +25,7 @@ func notProven() []string {
 	return []string{
 		"Backups, and copies of the brokers' or databases' disks, were not searched.",
 		"The log was read through the leader of each partition; other replicas compact by themselves.",
-		"Rows that were deleted are not shown any more; the databases overwrite their bytes when they vacuum or merge.",
+		"The files of Postgres were not searched for bytes of deleted rows: after each run its tables are written anew, but for those that are larger than the setting says or were held by others.",
 		"Files that were exported lie with those who have them.",
 		"What was recorded after the run is not looked at; the next run does that.",
 	}
@@ -45,7 +46,7 @@ func (w *Worker) Prove(ctx context.Context) (retention.Certificate, error) {
 	c := retention.Certificate{
 		MadeAt: w.Now().UTC(), RunID: run.RunID, RunAt: run.At, Policies: run.Policies, CutOffs: run.CutOffs, NotProven: notProven(), Previous: previous,
 	}
-	s := scan{worker: w, run: run, keys: map[string]struct{}{}, before: map[int32]int64{}, tombstones: map[eventlog.Partition][]int64{}}
+	s := scan{worker: w, run: run, keys: map[string]struct{}{}, before: map[int32]int64{}, forgotten: map[event.Stream]time.Time{}, tombstones: map[eventlog.Partition][]int64{}}
 	topics := append(event.Topics(), event.TopicPoison)
 	ends, err := w.Log.Ends(ctx, topics...)
 	if err != nil {
@@ -127,6 +128,8 @@ type scan struct {
 	tombstones map[eventlog.Partition][]int64
 	// indexed is how many rows the index still has of what tombstones name.
 	indexed int64
+	// forgotten is when characters were last forgotten, of what is from before the run.
+	forgotten map[event.Stream]time.Time
 	// destroyed are the keys that the log says were destroyed.
 	destroyed []uuid.UUID
 }
@@ -174,7 +177,10 @@ func (s *scan) partition(ctx context.Context, at eventlog.Partition, span eventl
 		if err := s.keysOf(e); err != nil {
 			return err
 		}
-		if _, is := e.Stream.CharacterID(); is {
+		if e.Type == eve.TypeCharacterForgotten && !e.Recorded.After(s.run.At) {
+			s.forgotten[e.Stream] = e.Time
+		}
+		if _, is := e.Stream.CharacterID(); is || e.Type == access.TypeDataViewed {
 			stream := string(e.Stream)
 			streams[stream] = append(streams[stream], record{retention.Fact{
 				ID: e.ID, Type: e.Type, Subject: eve.About(e.Type, e.Data), Time: e.Time, Offset: rec.Offset,
@@ -220,7 +226,16 @@ func (s *scan) judge(stream string, records []record, gone map[string]int64, out
 			facts = append(facts, r.fact)
 		}
 	}
-	out.NotExpired += int64(len(s.run.Policies.Expire(facts, s.run.At)))
+	if out.Topic != event.TopicAccess {
+		out.NotExpired += int64(len(s.run.Policies.Expire(facts, s.run.At)))
+		return
+	}
+	for _, f := range facts {
+		look := retention.Look{Stream: event.Stream(stream), ID: f.ID, Time: f.Time}
+		if _, _, goes := s.run.Policies.ExpireLook(look, s.forgotten[look.Stream], s.run.At); goes && f.Type == access.TypeDataViewed {
+			out.NotExpired++
+		}
+	}
 }
 
 func (s *scan) left(out *retention.ScannedPartition, offset int64) {
@@ -292,7 +307,7 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 	}
 	for _, c := range s.worker.Copies {
 		scanned := retention.ScannedStore{Name: c.Name}
-		if !before.IsZero() {
+		if before := s.run.Policies.CutOff(c.class(), s.run.At); !before.IsZero() {
 			n, err := c.Count(ctx, before)
 			if err != nil {
 				return nil, fmt.Errorf("searching %s: %w", c.Name, err)
@@ -302,6 +317,9 @@ func (s *scan) stores(ctx context.Context) ([]retention.ScannedStore, error) {
 		found = append(found, scanned)
 	}
 	for _, d := range s.worker.Disks {
+		if d.Left == nil {
+			continue
+		}
 		left, err := d.Left(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("searching %s: %w", d.Name, err)

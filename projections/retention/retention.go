@@ -7,11 +7,13 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,6 +39,9 @@ type Index interface {
 	CharacterStreams(ctx context.Context) ([]event.Stream, error)
 	// Facts are all records of some streams, of each in order of the log.
 	Facts(ctx context.Context, streams []event.Stream) (map[event.Stream][]retention.Fact, error)
+	// EachLook calls fn with all looks at data of others, and when the character was last
+	// forgotten, the zero time if it was not.
+	EachLook(ctx context.Context, fn func(l retention.Look, forgotten time.Time) error) error
 	// Indexed is how many rows it has of the ids that lie before an offset.
 	Indexed(ctx context.Context, partition eventlog.Partition, ids []uuid.UUID, before int64) (int64, error)
 }
@@ -73,11 +78,15 @@ type View struct {
 // not be read.
 type Copies struct {
 	Name string
+	// Class is the policy by which they go; empty is the history's.
+	Class retention.Class
 	// Remove removes what is from before a moment, and tells how much that was.
 	Remove func(ctx context.Context, before time.Time) (int64, error)
 	// Count is how much is from before a moment.
 	Count func(ctx context.Context, before time.Time) (int64, error)
 }
+
+func (c Copies) class() retention.Class { return cmp.Or(c.Class, retention.ClassHistory) }
 
 // Disk is where a store keeps rows for a while that read models have deleted and nobody
 // sees any more.
@@ -85,7 +94,7 @@ type Disk struct {
 	Name string
 	// Clean takes them out.
 	Clean func(ctx context.Context) error
-	// Left is how many there are.
+	// Left is how many there are; nil if nobody can tell.
 	Left func(ctx context.Context) (int64, error)
 }
 
@@ -162,6 +171,8 @@ type Worker struct {
 
 	limit   *rate.Limiter
 	metrics *metrics
+	// compacted tells that a run of this process has asked for a compaction.
+	compacted atomic.Bool
 }
 
 // New is a worker. Policies shorter than the least there is are lengthened, with a
@@ -349,8 +360,11 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err != nil {
 		return done, err
 	}
+	if err := w.expireLooks(ctx, now, &done); err != nil {
+		return done, fmt.Errorf("removing old looks at data of others: %w", err)
+	}
 	for _, c := range w.Copies {
-		if before := w.Policies.CutOff(retention.ClassHistory, now); !before.IsZero() {
+		if before := w.Policies.CutOff(c.class(), now); !before.IsZero() {
 			if _, err := c.Remove(ctx, before); err != nil {
 				return done, fmt.Errorf("removing old copies from %s: %w", c.Name, err)
 			}
@@ -361,9 +375,11 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	for _, n := range done.Tombstones {
 		removed += n
 	}
-	if err := w.pulse(ctx, removed > 0); err != nil {
+	// The first run of a process does not know what the one before it had come to.
+	if err := w.pulse(ctx, removed > 0 || !w.compacted.Load()); err != nil {
 		return done, err
 	}
+	w.compacted.Store(true)
 	if err := w.tell(ctx, done); err != nil {
 		return done, err
 	}
@@ -453,16 +469,18 @@ func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retent
 		if err := w.closeBooks(ctx, stream, facts, journal, now); err != nil {
 			return fmt.Errorf("closing the journal: %w", err)
 		}
-		w.Step("retention.closed")
 		done.Closings++
 	}
-	for len(tombstones) > 0 {
-		some := tombstones[:min(atOnce, len(tombstones))]
-		tombstones = tombstones[len(some):]
+	return w.remove(ctx, event.TopicEVE, tombstones)
+}
+
+// remove appends tombstones.
+func (w *Worker) remove(ctx context.Context, topic string, tombstones []event.Event) error {
+	for some := range slices.Chunk(tombstones, atOnce) {
 		if err := w.limit.WaitN(ctx, len(some)); err != nil {
 			return err
 		}
-		if err := w.Appender.Expire(ctx, event.TopicEVE, some...); err != nil {
+		if err := w.Appender.Expire(ctx, topic, some...); err != nil {
 			return err
 		}
 		w.Step("retention.tombstones")
@@ -471,6 +489,33 @@ func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retent
 		}
 	}
 	return nil
+}
+
+// expireLooks removes looks at data of others that are too old, or from before their
+// character was forgotten.
+func (w *Worker) expireLooks(ctx context.Context, now time.Time, done *retention.Completed) error {
+	var tombstones []event.Event
+	flush := func() error {
+		some := tombstones
+		tombstones = nil
+		return w.remove(ctx, event.TopicAccess, some)
+	}
+	err := w.Index.EachLook(ctx, func(l retention.Look, forgotten time.Time) error {
+		class, cutOff, goes := w.Policies.ExpireLook(l, forgotten, now)
+		if !goes {
+			return nil
+		}
+		tombstones = append(tombstones, event.Tombstone(l.Stream, l.ID, now, event.Expiry{Policy: string(class), CutOff: cutOff}))
+		done.Tombstones[class]++
+		if len(tombstones) < atOnce {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
 }
 
 // readAtOnce is how many events of a journal are held at once.
@@ -520,11 +565,18 @@ func (w *Worker) closeBooks(ctx context.Context, stream event.Stream, facts, jou
 			return err
 		}
 	}
+	if !closing.Adds() {
+		return nil // A run that was interrupted has closed them already.
+	}
 	e, err := closing.Event(source, lastID, now)
 	if err != nil {
 		return err
 	}
-	return w.Appender.Append(ctx, e)
+	if err := w.Appender.Append(ctx, e); err != nil {
+		return err
+	}
+	w.Step("retention.closed")
+	return nil
 }
 
 // read reads the events of facts, in their order.

@@ -58,12 +58,12 @@ type organisation struct {
 	last     map[string]uuid.UUID
 }
 
-func newOrganisation(t *testing.T) *organisation {
+func newOrganisation(t *testing.T, more ...runner.Projection) *organisation {
 	t.Helper()
 	broker, err := kafka.Start(t.Context(), kafka.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, broker.Stop()) })
-	o := newOrganisationOn(t, broker.Brokers(), eventlog.DefaultManifest())
+	o := newOrganisationOn(t, broker.Brokers(), eventlog.DefaultManifest(), more...)
 	o.compact = func(context.Context) error {
 		broker.Compact()
 		return nil
@@ -71,7 +71,7 @@ func newOrganisation(t *testing.T) *organisation {
 	return o
 }
 
-func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifest) *organisation {
+func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifest, more ...runner.Projection) *organisation {
 	t.Helper()
 	manifest.Partitions = 3
 	err := manifest.Ensure(t.Context(), brokers)
@@ -107,7 +107,7 @@ func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifes
 	for _, p := range []runner.Projection{pgviews.Characters(), pgviews.AnVIL()} {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: pg, Live: limits, Bulk: limits})
 	}
-	for _, p := range []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()} {
+	for _, p := range append([]runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()}, more...) {
 		o.bound = append(o.bound, runner.Bound{Projection: p, Store: ch, Live: limits, Bulk: limits})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
