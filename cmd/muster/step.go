@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/command"
 )
 
 // testSteps is the environment variable by which tests follow a process through the
@@ -59,6 +63,22 @@ func note(file, line string) error {
 	_, err = fmt.Fprintln(f, line)
 	if closing := f.Close(); err == nil {
 		err = closing
+	}
+	return err
+}
+
+// stepping is a log that says when decisions have come to it and nobody has noted that yet.
+type stepping struct {
+	command.Appender
+
+	step func(name string)
+}
+
+// Append implements [command.Appender].
+func (s stepping) Append(ctx context.Context, events ...event.Event) error {
+	err := s.Appender.Append(ctx, events...)
+	if err == nil {
+		s.step("outbox.appended")
 	}
 	return err
 }
