@@ -22,6 +22,7 @@ import (
 
 func (o *organisation) look(character int64, at time.Time) {
 	o.Helper()
+	at = at.Truncate(time.Microsecond) // as the database has it that notes looks first
 	v := access.DataViewed{
 		ViewerID: "user:bob", ViewerUserID: "bob", OwnerID: "u1", CharacterID: character, Section: "mails", Way: access.ByEverything, FirstAt: at, LastAt: at, Count: 1,
 	}

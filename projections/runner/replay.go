@@ -141,6 +141,10 @@ func (r *Runner) dropOld(ctx context.Context, b Bound) error {
 		return err
 	}
 	lock, err := r.ownAside(ctx, b)
+	if event.CodeOf(err) == event.CodeConflict {
+		r.Logger.InfoContext(ctx, "old generations are dropped at the next switch, for another process looks after them", "projection", b.Name)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
