@@ -71,7 +71,7 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	r.stores.control, err = runner.NewControl(b.Context(), heard)
 	require.NoError(b, err)
 	const forever = "none"
-	roles, err := r.env.newRoles(b.Context(), r.stores, worlds{Retention: retentionSettings{Days: forever, StateDays: forever, StateAllDays: forever}})
+	roles, err := r.env.newRoles(b.Context(), r.stores, worlds{Retention: retentionSettings{Days: forever, StateDays: forever, StateAllDays: forever, AccessDays: forever}})
 	require.NoError(b, err)
 	r.populate(roles.appender)
 	r.roles = r.appoint(b, roles)

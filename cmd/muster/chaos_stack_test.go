@@ -133,7 +133,7 @@ func cleanEnvironment(settings ...string) []string {
 	}
 	// The simulated worlds show things that are older than is kept by default. What retention
 	// removes is for tests of its own.
-	env = append(env, "MUSTER_RETENTION_DAYS=none", "MUSTER_RETENTION_STATE_DAYS=none", "MUSTER_RETENTION_STATE_ALL_DAYS=none")
+	env = append(env, "MUSTER_RETENTION_DAYS=none", "MUSTER_RETENTION_STATE_DAYS=none", "MUSTER_RETENTION_STATE_ALL_DAYS=none", "MUSTER_RETENTION_ACCESS_DAYS=none")
 	return append(env, settings...)
 }
 

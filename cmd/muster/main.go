@@ -105,6 +105,7 @@ type environment struct {
 	program
 	settings *settings
 	logger   *slog.Logger
+	steps    steps
 }
 
 // commandLine lists the subcommands.

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/muster-sync/muster/projections/live"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	worker "github.com/muster-sync/muster/projections/retention"
+	"github.com/muster-sync/muster/query/viewlog"
 )
 
 // retentionSettings say how long what is recorded of characters is kept.
@@ -27,6 +27,8 @@ type retentionSettings struct {
 	Days         string `env:"MUSTER_RETENTION_DAYS" default:"360" help:"Days for which mails, contracts, the wallet's journal, transactions and mining are kept, at least 7; none keeps them for ever."`
 	StateDays    string `env:"MUSTER_RETENTION_STATE_DAYS" default:"360" help:"Days back for which sections can be asked for as they were; none keeps all observations for ever."`
 	StateAllDays string `env:"MUSTER_RETENTION_STATE_ALL_DAYS" default:"30" help:"Days for which every observation of a section is kept, before the last of each day is left; none thins nothing out."`
+	AccessDays   string `env:"MUSTER_RETENTION_ACCESS_DAYS" default:"360" help:"Days for which is kept who looked at data of others; none keeps it for ever."`
+	RewriteMiB   uint32 `name:"rewrite-mib" env:"MUSTER_RETENTION_REWRITE_MIB" default:"256" help:"Tables of Postgres up to that size, in MiB with their indexes, are written anew after a run, so that no byte of what was deleted is left in their files; each is held for as long as that takes. 0 leaves all of them to vacuum."`
 }
 
 func (r retentionSettings) policies() (retention.Policies, error) {
@@ -34,7 +36,7 @@ func (r retentionSettings) policies() (retention.Policies, error) {
 	for _, s := range []struct {
 		flag, text string
 		days       *int
-	}{{"retention-days", r.Days, &p.HistoryDays}, {"retention-state-days", r.StateDays, &p.StateDays}, {"retention-state-all-days", r.StateAllDays, &p.StateAllDays}} {
+	}{{"retention-days", r.Days, &p.HistoryDays}, {"retention-state-days", r.StateDays, &p.StateDays}, {"retention-state-all-days", r.StateAllDays, &p.StateAllDays}, {"retention-access-days", r.AccessDays, &p.AccessDays}} {
 		days, err := retention.ParseDays(s.text)
 		if err != nil {
 			return p, fmt.Errorf("--%s: %w", s.flag, err)
@@ -66,15 +68,23 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 			}},
 			{Name: "clickhouse: wallet_journal", Before: chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore},
 			{Name: "clickhouse: transactions and mining", Before: chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
-			{Name: "schemas made by muster replay --into", Before: s.agedInScratches},
+			{Name: "schemas made by muster replay --into, and generations that are not live", Before: s.agedBeside},
 			{Name: "clickhouse: contracts and mails", Before: chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore},
 		},
-		Copies: []worker.Copies{{
-			Name:   "postgres: quarantine",
-			Remove: func(ctx context.Context, at time.Time) (int64, error) { return esi.RemoveQuarantined(ctx, s.pool, at) },
-			Count:  func(ctx context.Context, at time.Time) (int64, error) { return esi.CountQuarantined(ctx, s.pool, at) },
-		}},
-		Disks: []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: parts.Clean, Left: parts.Left}},
+		Copies: []worker.Copies{
+			{
+				Name:   "postgres: quarantine",
+				Remove: func(ctx context.Context, at time.Time) (int64, error) { return esi.RemoveQuarantined(ctx, s.pool, at) },
+				Count:  func(ctx context.Context, at time.Time) (int64, error) { return esi.CountQuarantined(ctx, s.pool, at) },
+			},
+			{
+				Name: "postgres: looks that are not in the log", Class: retention.ClassAccess,
+				Remove: func(ctx context.Context, at time.Time) (int64, error) { return viewlog.RemoveBefore(ctx, s.pool, at) },
+				Count:  func(ctx context.Context, at time.Time) (int64, error) { return viewlog.CountBefore(ctx, s.pool, at) },
+			},
+		},
+		Purge: func(ctx context.Context) error { return s.folder.Purge(ctx, s.projections()) }, Beside: s.beside, Step: e.step,
+		Disks: append([]worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: parts.Clean, Left: parts.Left}}, e.remnants(s, settings)...),
 		Keys:  s.keys, Logger: e.logger, Metrics: s.metrics,
 	}
 	if len(e.settings.KafkaBrokers) == 0 {
@@ -85,66 +95,13 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 	return worker.New(c), nil
 }
 
-// namespaces are where the tables of all generations are or were.
-func (s *stores) namespaces(ctx context.Context) ([]string, error) {
-	var all []string
-	for _, p := range s.projections() {
-		generations, err := s.control.Generations(ctx, p.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, g := range generations {
-			all = append(all, g.Namespace)
-		}
+// remnants are the bytes of rows that were deleted from Postgres, unless they are to be left
+// to its vacuum.
+func (e *environment) remnants(s *stores, settings retentionSettings) []worker.Disk {
+	if settings.RewriteMiB == 0 {
+		return nil
 	}
-	scratches, err := s.control.Scratches(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, scratch := range scratches {
-		for _, g := range scratch.Generations {
-			all = append(all, g.Namespace)
-		}
-	}
-	return all, nil
-}
-
-// agedInScratches are the characters of which a scratch still shows history from before a moment.
-func (s *stores) agedInScratches(ctx context.Context, before time.Time) ([]retention.Aged, error) {
-	scratches, err := s.control.Scratches(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []retention.Aged
-	for _, scratch := range scratches {
-		generations := live.New(scratch)
-		for _, g := range scratch.Generations {
-			checkpoints, err := s.control.Checkpoints(ctx, g)
-			if err != nil {
-				return nil, err
-			}
-			if len(checkpoints) == 0 {
-				// Nothing was folded into it yet: its tables need not even be there.
-				continue
-			}
-			var aged []retention.Aged
-			switch g.Projection {
-			case pgviews.CharactersName:
-				aged, err = pgviews.RecordsBefore(ctx, s.pool, g, before)
-			case chviews.WalletName:
-				aged, err = chviews.NewWalletReader(s.clickhouse, generations).EntriesBefore(ctx, before)
-			case chviews.FactsName:
-				aged, err = chviews.NewFactReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
-			case chviews.RecordsName:
-				aged, err = chviews.NewRecordReader(s.clickhouse, generations, chviews.DefaultBudget()).RecordsBefore(ctx, before)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("looking into %s: %w", g.Namespace, err)
-			}
-			all = append(all, aged...)
-		}
-	}
-	return all, nil
+	return []worker.Disk{{Name: "postgres: bytes of deleted rows", Clean: pgviews.NewRemnants(s.pool, int64(settings.RewriteMiB)<<20, e.logger).Clean}}
 }
 
 // retentionCommand looks at and enforces retention.
@@ -254,11 +211,11 @@ func (c *retentionRun) Run(ctx context.Context, env *environment) error {
 }
 
 func runsTable(runs []retention.Completed) *table {
-	t := newTable("run", "at", "characters", "touched", "history", "state", "forgotten", "closings", "swept")
+	t := newTable("run", "at", "characters", "touched", "history", "state", "access", "forgotten", "closings", "swept")
 	for _, r := range runs {
 		n := func(c retention.Class) string { return strconv.Itoa(r.Tombstones[c]) }
 		t.row(r.RunID, r.At.Format(time.RFC3339), strconv.Itoa(r.Streams), strconv.Itoa(r.Touched),
-			n(retention.ClassHistory), n(retention.ClassState), n(retention.ClassForgotten), strconv.Itoa(r.Closings), strconv.Itoa(r.Swept))
+			n(retention.ClassHistory), n(retention.ClassState), n(retention.ClassAccess), n(retention.ClassForgotten), strconv.Itoa(r.Closings), strconv.Itoa(r.Swept))
 	}
 	return t
 }
@@ -326,7 +283,7 @@ func (s retentionStanding) show(env *environment, format string) error {
 		}
 		return strconv.Itoa(n) + " days"
 	}
-	fmt.Fprintf(env.stdout, "history is kept %s; the state of sections %s, all of it %s\n\n", days(s.Policies.HistoryDays), days(s.Policies.StateDays), days(s.Policies.StateAllDays))
+	fmt.Fprintf(env.stdout, "history is kept %s; the state of sections %s, all of it %s; who looked at data of others %s\n\n", days(s.Policies.HistoryDays), days(s.Policies.StateDays), days(s.Policies.StateAllDays), days(s.Policies.AccessDays))
 	runs := runsTable(s.Runs[max(0, len(s.Runs)-lastRuns):])
 	if err := runs.print(env.stdout); err != nil {
 		return err
@@ -373,38 +330,33 @@ func (c *retentionProve) Run(ctx context.Context, env *environment) error {
 		return c.check(env)
 	}
 	var certificate retention.Certificate
-	err := env.withRetention(ctx, c.retentionSettings, func(w *worker.Worker) (err error) {
+	folder := certificates(env.settings.DataDir)
+	err := env.withRetention(ctx, c.retentionSettings, func(w *worker.Worker) error {
+		records, err := w.Records(ctx)
+		if err != nil {
+			return err
+		}
+		if err := folder.settle(records); err != nil {
+			return err
+		}
 		certificate, err = w.Prove(ctx)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	path := c.File
-	if path == "" {
-		path = filepath.Join(env.settings.DataDir, "certificates", certificate.Hash[:16]+".json")
-	}
+	path := cmp.Or(c.File, folder.path(certificate))
 	if err := writeCertificate(path, certificate); err != nil {
+		return err
+	}
+	env.step("retention.certificate-written")
+	if err := folder.written(certificate); err != nil {
 		return err
 	}
 	fmt.Fprintf(env.stdout, "%d keys of tombstones, %d destroyed keys of texts, %d partitions and %d stores searched, %d found\n%s\n",
 		certificate.Keys, certificate.DestroyedTextKeys, len(certificate.Partitions), len(certificate.Stores), certificate.Found, path)
 	if certificate.Found > 0 {
 		return errFindings
-	}
-	return nil
-}
-
-func writeCertificate(path string, c retention.Certificate) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the certificate: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the folder of the certificate: %w", err)
-	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the certificate: %w", err)
 	}
 	return nil
 }

@@ -32,12 +32,12 @@ func TestASchemaThatIsBeingBuiltDoesNotHoldRetentionUp(t *testing.T) {
 
 	// Of no table of theirs is there one, and no ClickHouse.
 	s := &stores{pool: pool, control: control}
-	aged, err := s.agedInScratches(t.Context(), time.Now())
+	aged, err := s.agedBeside(t.Context(), time.Now())
 	require.NoError(t, err)
 	require.Empty(t, aged)
 
-	_, err = pool.Exec(t.Context(), `INSERT INTO runner.checkpoints (name, generation, topic, partition, next_offset) VALUES ($1, 1, 't', 0, 1)`, pgviews.CharactersName)
+	_, err = pool.Exec(t.Context(), `INSERT INTO runner.checkpoints (name, generation, topic, partition, next_offset, records) VALUES ($1, 1, 't', 0, 1, 1)`, pgviews.CharactersName)
 	require.NoError(t, err)
-	_, err = s.agedInScratches(t.Context(), time.Now())
+	_, err = s.agedBeside(t.Context(), time.Now())
 	require.ErrorContains(t, err, "muster_audit_characters", "what was begun is looked into")
 }

@@ -52,7 +52,7 @@ func (r *roles) newBus() (*command.Bus, error) {
 
 // forward appends decisions to the log until ctx ends.
 func (r *roles) forward(ctx context.Context) error {
-	forwarder, err := command.NewForwarder(command.ForwarderConfig{Pool: r.pool, Log: r.appender, Logger: r.logger, Registerer: r.metrics})
+	forwarder, err := command.NewForwarder(command.ForwarderConfig{Pool: r.pool, Log: stepping{r.appender, r.step}, Logger: r.logger, Registerer: r.metrics})
 	if err != nil {
 		return err
 	}

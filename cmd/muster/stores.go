@@ -261,5 +261,6 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Logger:      e.logger,
 		Metrics:     s.metrics,
 		KeepRetired: 1,
+		Step:        e.step,
 	})
 }

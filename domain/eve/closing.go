@@ -88,6 +88,9 @@ func (c *Closing) Add(entries []JournalEntry) error {
 	return nil
 }
 
+// Adds tells whether an entry was counted that the closing before does not hold.
+func (c *Closing) Adds() bool { return len(c.seen) > 0 }
+
 // Event is the closing as an event that follows on the closing with the id last. The
 // same entries after the same closing give the same event.
 func (c *Closing) Event(source string, last uuid.UUID, at time.Time) (event.Event, error) {

@@ -31,7 +31,7 @@ type CutOff struct {
 // age.
 func (p Policies) CutOffs(now time.Time) []CutOff {
 	var all []CutOff
-	for _, c := range []Class{ClassHistory, ClassState} {
+	for _, c := range []Class{ClassHistory, ClassState, ClassAccess} {
 		if at := p.CutOff(c, now); !at.IsZero() {
 			all = append(all, CutOff{c, at})
 		}

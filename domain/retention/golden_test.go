@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "write golden files that are not there y
 func examples() []event.Payload {
 	cutOffs := []retention.CutOff{{Class: retention.ClassHistory, At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}}
 	return []event.Payload{
-		retention.Started{RunID: "r1", At: now, Policies: retention.DefaultPolicies(), CutOffs: cutOffs},
+		retention.Started{RunID: "r1", At: now, Policies: retention.Policies{HistoryDays: 360, StateDays: 360, StateAllDays: 30}, CutOffs: cutOffs},
 		retention.Completed{
-			RunID: "r1", At: now, Policies: retention.DefaultPolicies(), CutOffs: cutOffs, Streams: 3, Touched: 2,
+			RunID: "r1", At: now, Policies: retention.Policies{HistoryDays: 360, StateDays: 360, StateAllDays: 30}, CutOffs: cutOffs, Streams: 3, Touched: 2,
 			Tombstones: map[retention.Class]int{retention.ClassHistory: 5}, Closings: 1, Swept: 1,
 		},
 		retention.Certified{RunID: "r1", Hash: "ab", Previous: "cd", Clean: true, Found: 0},

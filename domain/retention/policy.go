@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 )
@@ -26,15 +29,20 @@ const (
 	// ClassState: observations of sections. All are kept for a while, then the last
 	// of each UTC day, and in the end none but the last of all.
 	ClassState Class = "state"
+	// ClassAccess: looks at data of others. They go when they are older than the cut-off.
+	ClassAccess Class = "access"
 	// ClassForgotten: what lies before a character was forgotten. It goes at once.
 	ClassForgotten Class = "forgotten"
 	// ClassKept: registrations and what proves a decision, a failure or a finding.
-	// It stays until the character is forgotten.
+	// It stays until the character is forgotten, and for ever where it is of none: users,
+	// roles and tokens, and all that is recorded of AnVIL.
 	ClassKept Class = "kept"
 )
 
 // Classes are the classes in the order in which they are told.
-func Classes() []Class { return []Class{ClassHistory, ClassState, ClassForgotten, ClassKept} }
+func Classes() []Class {
+	return []Class{ClassHistory, ClassState, ClassAccess, ClassForgotten, ClassKept}
+}
 
 // ClassOf is the class of a type of event. Types that this Muster does not know are
 // kept.
@@ -46,6 +54,8 @@ func ClassOf(t event.Type) Class {
 		return ClassHistory
 	case eve.TypeSectionObserved:
 		return ClassState
+	case access.TypeDataViewed:
+		return ClassAccess
 	default:
 		return ClassKept
 	}
@@ -61,6 +71,9 @@ type Policies struct {
 	// StateAllDays is how many days all observations are kept, before the last of
 	// each UTC day is left; zero thins nothing out.
 	StateAllDays int `json:"state_all_days"`
+	// AccessDays is how many days looks at data of others are kept; zero keeps them for
+	// ever.
+	AccessDays int `json:"access_days,omitempty"`
 }
 
 // MinHistoryDays is the least that history is kept: anything shorter counts as that
@@ -68,7 +81,9 @@ type Policies struct {
 const MinHistoryDays = 7
 
 // DefaultPolicies are those where nothing else is said.
-func DefaultPolicies() Policies { return Policies{HistoryDays: 360, StateDays: 360, StateAllDays: 30} }
+func DefaultPolicies() Policies {
+	return Policies{HistoryDays: 360, StateDays: 360, StateAllDays: 30, AccessDays: 360}
+}
 
 // maxDays is far enough to be the same as for ever, and near enough for any clock.
 const maxDays = 36500
@@ -113,9 +128,35 @@ func (p Policies) CutOff(c Class, now time.Time) time.Time {
 		return now.UTC().Add(-time.Duration(p.HistoryDays) * day).Truncate(day)
 	case c == ClassState && p.StateDays > 0:
 		return now.UTC().Add(-time.Duration(p.StateDays) * day)
+	case c == ClassAccess && p.AccessDays > 0:
+		return now.UTC().Add(-time.Duration(p.AccessDays) * day)
 	case c == ClassForgotten:
 		return now.UTC()
 	default:
 		return time.Time{}
+	}
+}
+
+// Look is a look at data of others that is recorded.
+type Look struct {
+	// Stream is that of the character, or of the viewer for a list.
+	Stream event.Stream
+	ID     uuid.UUID
+	// Time is that of the last look, UTC.
+	Time time.Time
+}
+
+// ExpireLook tells by which class a look goes, and its cut-off; false if it stays. forgotten
+// is when the character was last forgotten, the zero time if it was not, or if the look is
+// not at one: looks from before that go at once.
+func (p Policies) ExpireLook(l Look, forgotten, now time.Time) (Class, time.Time, bool) {
+	cutOff := p.CutOff(ClassAccess, now)
+	switch {
+	case !forgotten.IsZero() && !l.Time.After(forgotten):
+		return ClassForgotten, p.CutOff(ClassForgotten, now), true
+	case !cutOff.IsZero() && l.Time.Before(cutOff):
+		return ClassAccess, cutOff, true
+	default:
+		return "", time.Time{}, false
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/projections/runner"
 )
@@ -36,13 +37,22 @@ func (d *DeletedRows) Clean(ctx context.Context) error {
 		return err
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
+	// Most of the time of each passes until ClickHouse gets round to it.
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(cleanAtOnce)
 	for _, t := range tables {
-		if err := d.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s.%s%s APPLY DELETED MASK", quote(t.database), quote(t.name), d.cluster.OnAll(t.name))); err != nil {
-			return fmt.Errorf("taking deleted rows out of the parts of %s.%s: %w", t.database, t.name, err)
-		}
+		work.Go(func() error {
+			if err := d.conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s.%s%s APPLY DELETED MASK", quote(t.database), quote(t.name), d.cluster.OnAll(t.name))); err != nil {
+				return fmt.Errorf("taking deleted rows out of the parts of %s.%s: %w", t.database, t.name, err)
+			}
+			return nil
+		})
 	}
-	return nil
+	return work.Wait() //nolint:wrapcheck // They say what they are about.
 }
+
+// cleanAtOnce bounds the tables that are written anew at once.
+const cleanAtOnce = 8
 
 // Left is how many such rows there are.
 func (d *DeletedRows) Left(ctx context.Context) (int64, error) {

@@ -2,12 +2,14 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
+	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/retention"
@@ -74,6 +76,57 @@ func (r *EventIndexReader) Facts(ctx context.Context, streams []event.Stream) (m
 		facts[event.Stream(stream)] = append(facts[event.Stream(stream)], f)
 	}
 	return facts, rows.Err()
+}
+
+// looksAtOnce is how many looks are read at once.
+const looksAtOnce = 10_000
+
+// EachLook calls fn with all looks at data of others, in order of their streams, and when the
+// character was last forgotten; the zero time if it was not.
+func (r *EventIndexReader) EachLook(ctx context.Context, fn func(l retention.Look, forgotten time.Time) error) error {
+	database, err := r.database(ctx)
+	if err != nil {
+		return err
+	}
+	stream, offset := "", int64(-1)
+	for {
+		q := &query{}
+		rows, err := r.conn.Query(ctx, "SELECT l.stream, l.log_offset, l.event_id, l.time, f.at FROM (SELECT stream, log_offset, event_id, time FROM "+database+
+			".event_index WHERE topic = "+q.text(event.TopicAccess)+" AND type = "+q.text(string(access.TypeDataViewed))+
+			" AND (stream, log_offset) > ("+q.text(stream)+", "+q.integer(offset)+") ORDER BY stream, log_offset LIMIT "+q.integer(looksAtOnce)+
+			") AS l LEFT JOIN (SELECT stream, max(time) AS at FROM "+database+".forgotten GROUP BY stream) AS f ON f.stream = l.stream ORDER BY l.stream, l.log_offset", q.arguments...)
+		if err != nil {
+			return queryError("reading who looked at data of others", err)
+		}
+		n := 0
+		var page []retention.Look
+		var forgotten []time.Time
+		for rows.Next() {
+			var l retention.Look
+			var at time.Time
+			if err := rows.Scan(&stream, &offset, &l.ID, &l.Time, &at); err != nil {
+				return errors.Join(queryError("reading who looked at data of others", err), rows.Close())
+			}
+			l.Stream, l.Time = event.Stream(stream), l.Time.UTC()
+			if at.Unix() == 0 {
+				at = time.Time{} // It was not forgotten.
+			}
+			page, forgotten = append(page, l), append(forgotten, at.UTC())
+			n++
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return queryError("reading who looked at data of others", err)
+		}
+		// What fn does takes its time, and the server's patience ends.
+		for i, l := range page {
+			if err := fn(l, forgotten[i]); err != nil {
+				return err
+			}
+		}
+		if n < looksAtOnce {
+			return nil
+		}
+	}
 }
 
 // Indexed is how many rows the index has of the ids given that lie before an offset

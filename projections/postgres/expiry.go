@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/muster-sync/muster/domain/eve"
+	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/domain/retention"
 	"github.com/muster-sync/muster/projections/runner"
 )
@@ -23,6 +24,7 @@ import (
 //     cut-off and were told of before it. All events of a record are of one day, so
 //     none is left with half of its fields.
 //   - Any tombstone has the names of mailing lists go that its event told last.
+//   - A tombstone in the topic of access has the look at data of others go that it names.
 //   - When records of a section were last told follows from those that are left.
 //
 // Sections show their last observation, which never goes.
@@ -31,6 +33,14 @@ type expiries struct {
 	history map[int64]historyExpiry
 	// lists has the events whose names of mailing lists go.
 	lists []listExpiry
+	// looks has the looks at data of others that go.
+	looks []lookExpiry
+}
+
+type lookExpiry struct {
+	id        uuid.UUID
+	partition int32
+	offset    int64
 }
 
 type historyExpiry struct {
@@ -47,6 +57,11 @@ type listExpiry struct {
 // expire takes a tombstone: what it removes of what was gathered is dropped, what
 // earlier batches wrote is deleted by [expiries.remove].
 func (b *charactersBatch) expire(e runner.Event) {
+	if e.Topic == event.TopicAccess {
+		b.expired.looks = append(b.expired.looks, lookExpiry{e.ID, e.Partition, e.Offset})
+		b.looks.dropRows(func(r *lookRow) bool { return r.eventID == e.ID })
+		return
+	}
 	id, is := e.Stream.CharacterID()
 	if !is {
 		return
@@ -111,6 +126,14 @@ func (x *expiries) remove(ctx context.Context, tx pgx.Tx) error {
 		}
 		batch.Queue(`DELETE FROM mailing_list_names m USING unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS b(character_id, event_id, log_offset)
 			WHERE m.character_id = b.character_id AND m.event_id = b.event_id AND m.log_offset < b.log_offset`, ids, events, offsets)
+	}
+	if len(x.looks) > 0 {
+		ids, partitions, offsets := make([]uuid.UUID, len(x.looks)), make([]int32, len(x.looks)), make([]int64, len(x.looks))
+		for i, l := range x.looks {
+			ids[i], partitions[i], offsets[i] = l.id, l.partition, l.offset
+		}
+		batch.Queue(`DELETE FROM looks l USING unnest($1::uuid[], $2::integer[], $3::bigint[]) AS b(event_id, log_partition, log_offset)
+			WHERE l.event_id = b.event_id AND l.log_partition = b.log_partition AND l.log_offset < b.log_offset`, ids, partitions, offsets)
 	}
 	if batch.Len() == 0 {
 		return nil

@@ -26,22 +26,31 @@ func (w *Worker) Forget(ctx context.Context) (int, error) {
 	if err != nil || len(waiting) == 0 {
 		return 0, err
 	}
-	removed, err := w.forget(ctx, waiting)
-	if err != nil || removed == 0 {
+	removed, over, err := w.forget(ctx, waiting)
+	if err != nil || len(over) == 0 {
 		return removed, err
 	}
-	return removed, w.clean(ctx)
+	// The notes last: whatever ends the process before that, all of it is done again.
+	if err := w.clean(ctx); err != nil {
+		return removed, err
+	}
+	if err := w.Keys.Expired(ctx, over); err != nil {
+		return removed, err
+	}
+	w.Step("retention.forgotten")
+	return removed, nil
 }
 
-// forget appends the tombstones of characters that were forgotten at these moments.
-func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, error) {
+// forget appends the tombstones of characters that were forgotten at these moments, and
+// tells how many, and which characters have them all.
+func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, map[int64]time.Time, error) {
 	unlock, err := w.lock(ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer unlock()
 	if err := w.settled(ctx, w.IndexName); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	streams := make([]event.Stream, 0, len(waiting))
 	for id := range waiting {
@@ -49,7 +58,7 @@ func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, 
 	}
 	facts, err := w.Index.Facts(ctx, streams)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	now, over := w.Now().UTC(), map[int64]time.Time{}
 	done := retention.Completed{Tombstones: map[retention.Class]int{}}
@@ -59,20 +68,24 @@ func (w *Worker) forget(ctx context.Context, waiting map[int64]time.Time) (int, 
 			continue // The log does not have the decision yet.
 		}
 		if err := w.expire(ctx, stream, facts[stream], now, nil, &done); err != nil {
-			return 0, fmt.Errorf("removing the events of %s, which was forgotten: %w", stream, err)
+			return 0, nil, fmt.Errorf("removing the events of %s, which was forgotten: %w", stream, err)
 		}
 		over[id] = waiting[id]
+	}
+	if len(over) > 0 {
+		if err := w.expireLooks(ctx, now, &done); err != nil {
+			return 0, nil, fmt.Errorf("removing looks at characters that were forgotten: %w", err)
+		}
 	}
 	removed := 0
 	for _, n := range done.Tombstones {
 		removed += n
 	}
-	if removed > 0 {
-		if err := w.pulse(ctx, true); err != nil {
-			return removed, err
-		}
+	if len(over) == 0 {
+		return removed, over, nil
 	}
-	return removed, w.Keys.Expired(ctx, over)
+	// Also if there was nothing left to remove: who did that may have been interrupted.
+	return removed, over, w.pulse(ctx, true)
 }
 
 func forgottenSince(facts []retention.Fact, at time.Time) bool {
@@ -115,6 +128,9 @@ func (w *Worker) destroyKeys(ctx context.Context, stream event.Stream, facts []r
 	}
 	character, _ := stream.CharacterID()
 	back, err := w.Keys.DestroyAgain(ctx, character, ids)
+	if err == nil {
+		w.Step("retention.keys-destroyed")
+	}
 	if back > 0 {
 		w.Logger.WarnContext(ctx, "keys of a forgotten character had come back; they were destroyed again", "character", character, "keys", back)
 	}

@@ -7,12 +7,14 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,6 +41,9 @@ type Index interface {
 	CharacterStreams(ctx context.Context) ([]event.Stream, error)
 	// Facts are all records of some streams, of each in order of the log.
 	Facts(ctx context.Context, streams []event.Stream) (map[event.Stream][]retention.Fact, error)
+	// EachLook calls fn with all looks at data of others, and when the character was last
+	// forgotten, the zero time if it was not.
+	EachLook(ctx context.Context, fn func(l retention.Look, forgotten time.Time) error) error
 	// Indexed is how many rows it has of the ids that lie before an offset.
 	Indexed(ctx context.Context, partition eventlog.Partition, ids []uuid.UUID, before int64) (int64, error)
 }
@@ -75,11 +80,15 @@ type View struct {
 // not be read.
 type Copies struct {
 	Name string
+	// Class is the policy by which they go; empty is the history's.
+	Class retention.Class
 	// Remove removes what is from before a moment, and tells how much that was.
 	Remove func(ctx context.Context, before time.Time) (int64, error)
 	// Count is how much is from before a moment.
 	Count func(ctx context.Context, before time.Time) (int64, error)
 }
+
+func (c Copies) class() retention.Class { return cmp.Or(c.Class, retention.ClassHistory) }
 
 // Disk is where a store keeps rows for a while that read models have deleted and nobody
 // sees any more.
@@ -87,8 +96,16 @@ type Disk struct {
 	Name string
 	// Clean takes them out.
 	Clean func(ctx context.Context) error
-	// Left is how many there are.
+	// Left is how many there are; nil if nobody can tell.
 	Left func(ctx context.Context) (int64, error)
+}
+
+// Applied is how far tables that are not live have come in the log.
+type Applied struct {
+	// Name says which they are.
+	Name string
+	// Next is the offset to apply next, of each partition that they are of.
+	Next map[eventlog.Partition]int64
 }
 
 // Keyring keeps the keys of personal texts; [*keyring.Keyring] does.
@@ -119,6 +136,12 @@ type Config struct {
 	Views     []View
 	Copies    []Copies
 	Disks     []Disk
+	// Purge takes what tombstones name out of tables that are not live, such as those
+	// that are kept for a rollback; nil if there are none.
+	Purge func(context.Context) error
+	// Beside are the tables that are not live and what they have applied; nil if there
+	// are none.
+	Beside func(context.Context) ([]Applied, error)
 	// Keys may be nil where no texts are sealed.
 	Keys Keyring
 	// Compact asks the log for a compaction; nil where it does that by itself.
@@ -136,6 +159,11 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics may be nil.
 	Metrics prometheus.Registerer
+	// Save has a certificate in a safe place before it is recorded; may be nil.
+	Save func(retention.Certificate) error
+	// Step is called after each thing that is written down on the way, with the name of
+	// it; for tests that end the process there. May be nil.
+	Step func(name string)
 }
 
 // Worker enforces the policies. Its methods are safe for concurrent use; of several
@@ -145,6 +173,8 @@ type Worker struct {
 
 	limit   *rate.Limiter
 	metrics *metrics
+	// compacted tells that a run of this process has asked for a compaction.
+	compacted atomic.Bool
 }
 
 // New is a worker. Policies shorter than the least there is are lengthened, with a
@@ -161,6 +191,9 @@ func New(c Config) *Worker {
 	}
 	if c.Look == 0 {
 		c.Look = 2 * time.Second
+	}
+	if c.Step == nil {
+		c.Step = func(string) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -356,6 +389,7 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.tell(ctx, retention.Started{RunID: done.RunID, At: now, Policies: done.Policies, CutOffs: done.CutOffs}); err != nil {
 		return done, err
 	}
+	w.Step("retention.started")
 	aged, err := w.aged(ctx, now)
 	if err != nil {
 		return done, err
@@ -363,27 +397,43 @@ func (w *Worker) run(ctx context.Context) (retention.Completed, error) {
 	if err := w.expireAll(ctx, now, aged, &done); err != nil {
 		return done, err
 	}
+	if err := w.expireLooks(ctx, now, &done); err != nil {
+		return done, fmt.Errorf("removing old looks at data of others: %w", err)
+	}
 	for _, c := range w.Copies {
-		if before := w.Policies.CutOff(retention.ClassHistory, now); !before.IsZero() {
+		if before := w.Policies.CutOff(c.class(), now); !before.IsZero() {
 			if _, err := c.Remove(ctx, before); err != nil {
 				return done, fmt.Errorf("removing old copies from %s: %w", c.Name, err)
 			}
+			w.Step("retention.copies-removed")
 		}
 	}
 	removed := 0
 	for _, n := range done.Tombstones {
 		removed += n
 	}
-	if err := w.pulse(ctx, removed > 0); err != nil {
+	// The first run of a process does not know what the one before it had come to.
+	if err := w.pulse(ctx, removed > 0 || !w.compacted.Load()); err != nil {
 		return done, err
 	}
-	return done, w.tell(ctx, done)
+	w.compacted.Store(true)
+	if err := w.tell(ctx, done); err != nil {
+		return done, err
+	}
+	w.Step("retention.completed")
+	return done, nil
 }
 
 // clean takes out of the disks what the read models have deleted. What they have not come
 // to in good time is left to the next run. Nobody else need wait for it: to do it twice at
 // once does no harm.
 func (w *Worker) clean(ctx context.Context) error {
+	if w.Purge != nil {
+		if err := w.Purge(ctx); err != nil {
+			return fmt.Errorf("taking what was removed out of tables that are not live: %w", err)
+		}
+		w.Step("retention.purged")
+	}
 	if len(w.Disks) == 0 {
 		return nil
 	}
@@ -395,6 +445,7 @@ func (w *Worker) clean(ctx context.Context) error {
 		if err := d.Clean(ctx); err != nil {
 			return fmt.Errorf("cleaning %s: %w", d.Name, err)
 		}
+		w.Step("retention.cleaned")
 	}
 	return nil
 }
@@ -457,20 +508,51 @@ func (w *Worker) expire(ctx context.Context, stream event.Stream, facts []retent
 		}
 		done.Closings++
 	}
-	for len(tombstones) > 0 {
-		some := tombstones[:min(atOnce, len(tombstones))]
-		tombstones = tombstones[len(some):]
+	return w.remove(ctx, event.TopicEVE, tombstones)
+}
+
+// remove appends tombstones.
+func (w *Worker) remove(ctx context.Context, topic string, tombstones []event.Event) error {
+	for some := range slices.Chunk(tombstones, atOnce) {
 		if err := w.limit.WaitN(ctx, len(some)); err != nil {
 			return err
 		}
-		if err := w.Appender.Expire(ctx, event.TopicEVE, some...); err != nil {
+		if err := w.Appender.Expire(ctx, topic, some...); err != nil {
 			return err
 		}
+		w.Step("retention.tombstones")
 		for _, t := range some {
 			w.metrics.tombstones.WithLabelValues(t.Expiry.Policy).Inc()
 		}
 	}
 	return nil
+}
+
+// expireLooks removes looks at data of others that are too old, or from before their
+// character was forgotten.
+func (w *Worker) expireLooks(ctx context.Context, now time.Time, done *retention.Completed) error {
+	var tombstones []event.Event
+	flush := func() error {
+		some := tombstones
+		tombstones = nil
+		return w.remove(ctx, event.TopicAccess, some)
+	}
+	err := w.Index.EachLook(ctx, func(l retention.Look, forgotten time.Time) error {
+		class, cutOff, goes := w.Policies.ExpireLook(l, forgotten, now)
+		if !goes {
+			return nil
+		}
+		tombstones = append(tombstones, event.Tombstone(l.Stream, l.ID, now, event.Expiry{Policy: string(class), CutOff: cutOff}))
+		done.Tombstones[class]++
+		if len(tombstones) < atOnce {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
 }
 
 // readAtOnce is how many events of a journal are held at once.
@@ -520,11 +602,18 @@ func (w *Worker) closeBooks(ctx context.Context, stream event.Stream, facts, jou
 			return err
 		}
 	}
+	if !closing.Adds() {
+		return nil // A run that was interrupted has closed them already.
+	}
 	e, err := closing.Event(source, lastID, now)
 	if err != nil {
 		return err
 	}
-	return w.Appender.Append(ctx, e)
+	if err := w.Appender.Append(ctx, e); err != nil {
+		return err
+	}
+	w.Step("retention.closed")
+	return nil
 }
 
 // read reads the events of facts, in their order.
@@ -580,12 +669,14 @@ func (w *Worker) pulse(ctx context.Context, compact bool) error {
 			return fmt.Errorf("giving %s its pulse: %w", topic, err)
 		}
 	}
+	w.Step("retention.pulsed")
 	if w.Compact == nil || !compact {
 		return nil
 	}
 	if err := w.Compact(ctx); err != nil {
 		return fmt.Errorf("asking the log for a compaction: %w", err)
 	}
+	w.Step("retention.compacting")
 	return nil
 }
 

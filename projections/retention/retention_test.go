@@ -60,12 +60,12 @@ type organisation struct {
 	last     map[string]uuid.UUID
 }
 
-func newOrganisation(t *testing.T) *organisation {
+func newOrganisation(t *testing.T, more ...runner.Projection) *organisation {
 	t.Helper()
 	broker, err := kafka.Start(t.Context(), kafka.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, broker.Stop()) })
-	o := newOrganisationOn(t, broker.Brokers(), eventlog.DefaultManifest())
+	o := newOrganisationOn(t, broker.Brokers(), eventlog.DefaultManifest(), more...)
 	o.compact = func(context.Context) error {
 		broker.Compact()
 		return nil
@@ -73,7 +73,7 @@ func newOrganisation(t *testing.T) *organisation {
 	return o
 }
 
-func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifest) *organisation {
+func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifest, more ...runner.Projection) *organisation {
 	t.Helper()
 	manifest.Partitions = 3
 	err := manifest.Ensure(t.Context(), brokers)
@@ -92,7 +92,7 @@ func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifes
 	o.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: brokers})
 	require.NoError(t, err)
 	t.Cleanup(o.reader.Close)
-	overTime := []runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()}
+	overTime := append([]runner.Projection{chviews.Wallet(), chviews.Facts(), chviews.Records(), chviews.EventIndex()}, more...)
 	conn, database, cluster := clustertest.Connect(t, overTime...)
 	o.conn, o.cluster = conn, cluster
 	o.control, err = runner.NewControl(t.Context(), o.pool)
@@ -200,7 +200,33 @@ func (o *organisation) config(days int) worker.Config {
 		},
 		Disks:   []worker.Disk{{Name: "clickhouse: deleted rows in parts", Clean: o.parts().Clean, Left: o.parts().Left}},
 		Compact: o.compact,
+		Purge:   func(ctx context.Context) error { return o.runner.Purge(ctx, o.bound) },
+		Beside:  o.beside,
 	}
+}
+
+// beside are the generations that are not live, and how far they have come.
+func (o *organisation) beside(ctx context.Context) ([]worker.Applied, error) {
+	generations, err := o.control.Generations(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []worker.Applied
+	for _, g := range generations {
+		if g.Status == runner.StatusLive || g.Status == runner.StatusDropped {
+			continue
+		}
+		checkpoints, err := o.control.Checkpoints(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		a := worker.Applied{Name: g.Namespace, Next: map[eventlog.Partition]int64{}}
+		for _, cp := range checkpoints {
+			a.Next[cp.Partition] = cp.Next
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // parts are those of ClickHouse with rows that are deleted.

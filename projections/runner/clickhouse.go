@@ -124,10 +124,16 @@ func (s *ClickHouse) commit(ctx context.Context, f *fold, p *prepared) error {
 	if err := s.begin(ctx, f, p, token); err != nil {
 		return err
 	}
+	f.step("batch.noted")
 	if err := s.insert(ctx, f, p, token); err != nil {
 		return err
 	}
-	return s.done(ctx, f, p)
+	f.step("batch.inserted")
+	if err := s.done(ctx, f, p); err != nil {
+		return err
+	}
+	f.step("batch.committed")
+	return nil
 }
 
 // begin notes the range that is about to be inserted.
@@ -158,8 +164,12 @@ func (s *ClickHouse) insert(ctx context.Context, f *fold, p *prepared, token str
 		return fmt.Errorf("BUG: projection %s makes %T, which is no batch for ClickHouse", f.projection.Name, p.batch)
 	}
 	if removing, ok := p.batch.(ClickHouseRemover); ok {
-		if err := s.remove(ctx, f.generation, removing.Removals()); err != nil {
+		removals := removing.Removals()
+		if err := s.remove(ctx, f.generation, removals); err != nil {
 			return err
+		}
+		if len(removals) > 0 {
+			f.step("batch.removed")
 		}
 	}
 	for _, in := range batch.Inserts() {

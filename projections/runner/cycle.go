@@ -78,6 +78,8 @@ type fold struct {
 	// retrying is set while parked events are tried again: later decisions of
 	// their stream may have been applied meanwhile.
 	retrying bool
+	// step is [Config.Step].
+	step func(name string)
 }
 
 // prepare decodes and folds records into a new batch.

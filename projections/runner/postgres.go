@@ -58,13 +58,17 @@ func enter(ctx context.Context, tx pgx.Tx, g Generation) error {
 func (s *Postgres) recover(context.Context, *fold, readRange) error { return nil }
 
 func (s *Postgres) commit(ctx context.Context, f *fold, p *prepared) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		// The checkpoints first: a second owner is stopped before it writes.
 		if err := advance(ctx, tx, f, p, false); err != nil {
 			return err
 		}
 		return s.write(ctx, tx, f, p.batch)
 	})
+	if err == nil {
+		f.step("batch.committed")
+	}
+	return err
 }
 
 func (s *Postgres) write(ctx context.Context, tx pgx.Tx, f *fold, b Batch) error {

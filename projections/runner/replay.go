@@ -68,14 +68,17 @@ func (r *Runner) Replay(ctx context.Context, b Bound, o ReplayOptions) (ReplayRe
 	if err := r.build(ctx, b, g, o.Progress); err != nil {
 		return result, err
 	}
+	r.Step("replay.built")
 	resume, err := r.takeOver(ctx, b)
 	if err != nil {
 		return result, err
 	}
 	defer resume()
+	r.Step("replay.held")
 	if err := r.align(ctx, b, live, g, o.Progress); err != nil {
 		return result, err
 	}
+	r.Step("replay.aligned")
 	report(o.Progress, Progress{Phase: "comparing"})
 	if live.Version == g.Version {
 		result.Tables, err = compare(ctx, b, live, g)
@@ -126,6 +129,7 @@ func (r *Runner) switchTo(ctx context.Context, b Bound, g Generation, result Rep
 	if err := r.Control.promote(ctx, g, evidence); err != nil {
 		return err
 	}
+	r.Step("replay.promoted")
 	return r.dropOld(ctx, b)
 }
 
@@ -136,6 +140,15 @@ func (r *Runner) dropOld(ctx context.Context, b Bound) error {
 	if err != nil {
 		return err
 	}
+	lock, err := r.ownAside(ctx, b)
+	if event.CodeOf(err) == event.CodeConflict {
+		r.Logger.InfoContext(ctx, "old generations are dropped at the next switch, for another process looks after them", "projection", b.Name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.release(ctx)
 	retired := 0
 	for _, g := range all {
 		switch g.Status {
@@ -147,10 +160,7 @@ func (r *Runner) dropOld(ctx context.Context, b Bound) error {
 		default:
 			continue
 		}
-		if err := b.drop(ctx, g); err != nil {
-			return err
-		}
-		if err := r.Control.setStatus(ctx, g, StatusDropped, g.Reason); err != nil {
+		if err := r.dropGeneration(ctx, b, g, g.Reason); err != nil {
 			return err
 		}
 	}
@@ -159,15 +169,28 @@ func (r *Runner) dropOld(ctx context.Context, b Bound) error {
 
 // Rollback makes the generation live again that was retired last.
 func (r *Runner) Rollback(ctx context.Context, b Bound) (Generation, error) {
+	lock, err := r.ownAside(ctx, b)
+	if err != nil {
+		return Generation{}, err
+	}
+	defer lock.release(ctx)
 	all, err := r.Control.Generations(ctx, b.Name)
 	if err != nil {
 		return Generation{}, err
 	}
 	i := slices.IndexFunc(all, func(g Generation) bool { return g.Status == StatusRetired && g.Version == b.Version })
 	if i < 0 {
-		return Generation{}, event.Errorf(event.CodeNotFound, "projection %q has no retired generation of version %d to go back to: rebuild it with `muster replay %s`", b.Name, b.Version, b.Name)
+		why := ""
+		if k := slices.IndexFunc(all, func(g Generation) bool { return g.Reason == reasonPurged }); k >= 0 {
+			why = fmt.Sprintf(" (generation %d of version %d is gone: %s)", all[k].Number, all[k].Version, reasonPurged)
+		}
+		return Generation{}, event.Errorf(event.CodeNotFound, "projection %q has no retired generation of version %d to go back to%s: rebuild it with `muster replay %s`", b.Name, b.Version, why, b.Name)
 	}
-	return all[i], r.Control.promote(ctx, all[i], nil)
+	if err := r.Control.promote(ctx, all[i], nil); err != nil {
+		return Generation{}, err
+	}
+	r.Step("replay.rolled-back")
+	return all[i], nil
 }
 
 // building finds the unfinished generation to go on with, or makes one, and
@@ -200,10 +223,7 @@ func (r *Runner) pickBuilding(ctx context.Context, b Bound, restart bool) (Gener
 		if !restart && g.Version == b.Version {
 			return g, b.prepare(ctx, b.Projection, g)
 		}
-		if err := b.drop(ctx, g); err != nil {
-			return Generation{}, err
-		}
-		if err := r.Control.setStatus(ctx, g, StatusDropped, "thrown away unfinished"); err != nil {
+		if err := r.dropGeneration(ctx, b, g, "thrown away unfinished"); err != nil {
 			return Generation{}, err
 		}
 	}
@@ -211,7 +231,12 @@ func (r *Runner) pickBuilding(ctx context.Context, b Bound, restart bool) (Gener
 	if err != nil {
 		return Generation{}, err
 	}
-	return g, b.prepare(ctx, b.Projection, g)
+	r.Step("replay.created")
+	if err := b.prepare(ctx, b.Projection, g); err != nil {
+		return Generation{}, err
+	}
+	r.Step("replay.prepared")
+	return g, nil
 }
 
 // build applies the log up to where it ended when the build began.

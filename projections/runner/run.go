@@ -30,6 +30,9 @@ type Config struct {
 	// KeepRetired is how many generations are kept for a rollback after the one
 	// that replaced them was promoted.
 	KeepRetired int
+	// Step is called after each thing that is written down on the way, with the name of
+	// it; for tests that end the process there. May be nil.
+	Step func(name string)
 }
 
 // Bound ties a projection to the store that holds it.
@@ -62,6 +65,9 @@ type Runner struct {
 
 // New is a runner.
 func New(c Config) *Runner {
+	if c.Step == nil {
+		c.Step = func(string) {}
+	}
 	return &Runner{Config: c, metrics: newMetrics(c.Metrics)}
 }
 
@@ -147,14 +153,17 @@ func (r *Runner) live(ctx context.Context, b Bound) error {
 // first makes the first generation and declares it live at once: there is
 // nothing to compare it with, and queries may watch it fill.
 func (r *Runner) first(ctx context.Context, b Bound) error {
-	g, err := r.Control.create(ctx, b)
+	// One that was begun and never promoted is gone on with.
+	g, release, err := r.building(ctx, b, false)
 	if err != nil {
 		return err
 	}
-	if err := b.prepare(ctx, b.Projection, g); err != nil {
+	defer release()
+	if err := r.Control.promote(ctx, g, nil); err != nil {
 		return err
 	}
-	return r.Control.promote(ctx, g, nil)
+	r.Step("replay.promoted")
+	return nil
 }
 
 // open loads the state of a generation and settles what a crash left in doubt.
@@ -170,7 +179,7 @@ func (r *Runner) open(ctx context.Context, b Bound, g Generation, rebuilding boo
 		projection: b.Projection, generation: g, registry: r.Registry, metrics: r.metrics,
 		next: map[eventlog.Partition]int64{}, versions: map[string]int64{},
 		waiting: map[string]struct{}{}, skipped: map[event.Position]struct{}{},
-		stopOnPoison: rebuilding, until: g.Until,
+		stopOnPoison: rebuilding, until: g.Until, step: r.Step,
 	}
 	if err := r.Control.load(ctx, f); err != nil {
 		return nil, err

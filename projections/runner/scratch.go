@@ -100,6 +100,7 @@ func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions)
 	if err != nil {
 		return s, nil, err
 	}
+	r.Step("scratch.noted")
 	var tables []ScratchTable
 	for _, g := range s.Generations {
 		b := list[boundOf(list, g)]
@@ -122,10 +123,12 @@ func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions)
 			folded.Records += cp.Records
 		}
 		tables = append(tables, folded)
+		r.Step("scratch.folded")
 	}
 	if err := r.Control.openScratch(ctx, s, list); err != nil {
 		return s, tables, err
 	}
+	r.Step("scratch.opened")
 	s, err = r.Control.Scratch(ctx, o.Name)
 	return s, tables, err
 }
@@ -142,21 +145,7 @@ func boundOf(list []Bound, g Generation) int {
 // ownScratch takes the lock of a scratch. Others hold it for a few seconds at a time,
 // except while they build.
 func (r *Runner) ownScratch(ctx context.Context, name string) (*owner, error) {
-	deadline := time.Now().Add(scratchPatience)
-	for {
-		lock, err := r.Control.own(ctx, "scratch "+name)
-		if err != nil || lock != nil {
-			return lock, err
-		}
-		if time.Now().After(deadline) {
-			return nil, event.Errorf(event.CodeConflict, "scratch %q is being built by another process: wait for it to end", name)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	return r.ownSoon(ctx, "scratch "+name, fmt.Sprintf("scratch %q is being built by another process: wait for it to end", name))
 }
 
 // pickScratch finds the unfinished scratch to go on with, or makes one.
@@ -216,6 +205,7 @@ func (r *Runner) discard(ctx context.Context, list []Bound, s Scratch) error {
 	if _, err := r.Pool.Exec(ctx, "DROP SCHEMA IF EXISTS "+pgx.Identifier{s.Name}.Sanitize()+" CASCADE"); err != nil {
 		return fmt.Errorf("dropping the schema of scratch %s: %w", s.Name, err)
 	}
+	r.Step("scratch.schema-dropped")
 	for _, g := range s.Generations {
 		i := slices.IndexFunc(list, func(b Bound) bool { return b.Name == g.Projection })
 		if i < 0 {
@@ -224,6 +214,7 @@ func (r *Runner) discard(ctx context.Context, list []Bound, s Scratch) error {
 		if err := list[i].drop(ctx, g); err != nil {
 			return err
 		}
+		r.Step("scratch.tables-dropped")
 	}
 	if _, err := r.Pool.Exec(ctx, `DELETE FROM runner.scratches WHERE name = $1`, s.Name); err != nil {
 		return fmt.Errorf("forgetting scratch %s: %w", s.Name, err)

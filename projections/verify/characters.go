@@ -106,7 +106,13 @@ func (o *Characters) Apply(e event.Recorded, p event.Payload) error {
 }
 
 // Expire implements [TombstoneOracle].
-func (o *Characters) Expire(e event.Recorded) { expire(o.model, e) }
+func (o *Characters) Expire(e event.Recorded) {
+	if e.Topic == event.TopicAccess {
+		delete(o.looks, e.ID)
+		return
+	}
+	expire(o.model, e)
+}
 
 // list takes a list of a user, told at a moment: what was on the one before has been
 // listed for longer.

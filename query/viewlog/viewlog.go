@@ -150,6 +150,24 @@ func Forget(ctx context.Context, tx pgx.Tx, character int64) error {
 	return nil
 }
 
+// RemoveBefore removes looks from before a moment that the log does not have and, as those
+// that it refuses, may never have. It tells how many.
+func RemoveBefore(ctx context.Context, pool *pgxpool.Pool, at time.Time) (int64, error) {
+	tag, err := pool.Exec(ctx, `DELETE FROM viewlog.looks WHERE last_at < $1`, at)
+	if err != nil {
+		return 0, fmt.Errorf("removing old looks: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
+
+// CountBefore is how many looks from before a moment are there.
+func CountBefore(ctx context.Context, pool *pgxpool.Pool, at time.Time) (n int64, err error) {
+	if err := pool.QueryRow(ctx, `SELECT count(*) FROM viewlog.looks WHERE last_at < $1`, at).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting old looks: %w", err)
+	}
+	return n, nil
+}
+
 // Run brings looks to the log until ctx ends, and then returns nil, after it has brought
 // there what there was. Failures are logged and tried again. The log must stay open
 // until it has returned.

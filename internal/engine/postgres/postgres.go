@@ -184,6 +184,8 @@ func (cfg Config) settings() []string {
 		"checkpoint_timeout":           "15min",
 		"checkpoint_completion_target": "0.9",
 		"max_wal_size":                 "1GB",
+		// A segment that is used again holds what was written to it before.
+		"wal_recycle": off,
 		// Nobody replicates from or to an embedded server.
 		"wal_level":                       "minimal",
 		"max_wal_senders":                 "0",
