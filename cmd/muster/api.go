@@ -19,6 +19,7 @@ import (
 	"github.com/muster-sync/muster/query/explain"
 	"github.com/muster-sync/muster/query/export"
 	"github.com/muster-sync/muster/query/viewlog"
+	"github.com/muster-sync/muster/query/web"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -31,7 +32,12 @@ func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
+	pages, err := web.New(web.Config{API: server.Handler(), Version: version, Images: r.worlds.Images, Logger: r.logger})
+	if err != nil {
+		return err
+	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
+	httpServer.Handler = pages.Handler()
 	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
