@@ -47,6 +47,14 @@ type Generation struct {
 	Reason     string     `json:"reason,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	PromotedAt *time.Time `json:"promoted_at"`
+	Progress   *Progress  `json:"progress,omitempty" doc:"While it is being built."`
+}
+
+// Progress is how much of the log the build of a generation has read.
+type Progress struct {
+	Read    int64 `json:"read" doc:"Offsets read."`
+	Records int64 `json:"records" doc:"Offsets in the log, those of removed events included."`
+	Percent int   `json:"percent" minimum:"0" maximum:"100" doc:"Rounded down."`
 }
 
 // ProjectionLag is how far behind a read model is.

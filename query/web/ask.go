@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,6 +63,13 @@ type refusal struct {
 
 // Error implements error.
 func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Title, r.Detail) }
+
+// asRefusal is what the API has answered, if that is what an error says.
+func asRefusal(err error) (*refusal, bool) {
+	var refused *refusal
+	ok := errors.As(err, &refused)
+	return refused, ok
+}
 
 // Lines are what the problem says, a sentence each.
 func (r *refusal) Lines() []string {

@@ -89,6 +89,8 @@ type table struct {
 	Filters   *filterForm
 	// Sortable: the page has all lines, so that the browser may sort them.
 	Sortable bool
+	// Quiet: a heading says already what the table is; only screen readers need the caption.
+	Quiet bool
 	// Total is how many there are on all pages, if that is known.
 	Total string
 }
@@ -148,6 +150,8 @@ type list struct {
 	Lines func(*visit, []row) []line
 	// NoFiles: the API has no CSV of it.
 	NoFiles bool
+	// Quiet: a heading says already what the table is.
+	Quiet bool
 }
 
 // pageRows is how many rows a page of a list has.
@@ -235,7 +239,7 @@ func (v *visit) tableOf(l list, answered row) *table {
 		items = "items"
 	}
 	rows := answered.Rows(items)
-	t := &table{ID: l.ID, Caption: v.T("list." + l.ID), Headings: v.headings(l.Columns)}
+	t := &table{ID: l.ID, Caption: v.T("list." + l.ID), Headings: v.headings(l.Columns), Quiet: l.Quiet}
 	if t.Empty = v.T("list." + l.ID + "-empty"); strings.HasPrefix(t.Empty, "list.") {
 		t.Empty = v.T("list.empty")
 	}

@@ -40,6 +40,7 @@ type Site struct {
 	assets    *assets
 	known     *known
 	policy    string
+	listening liveCount
 }
 
 // New makes the pages. It fails with [event.CodeInvalid] if something is missing, and
