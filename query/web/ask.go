@@ -87,9 +87,9 @@ func (r *refusal) Lines() []string {
 	return lines
 }
 
-// passedOn are the headers of a browser by which the API judges a request.
+// passedOn are the headers of a browser, or of a program, by which the API judges a request.
 func passedOn() []string {
-	return []string{"Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For", "X-Forwarded-Proto", "Traceparent", "User-Agent"}
+	return []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For", "X-Forwarded-Proto", "Traceparent", "User-Agent"}
 }
 
 // ask sends a request to the API as whoever sent r. What the API refuses comes back as a

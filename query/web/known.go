@@ -50,9 +50,9 @@ func newKnown(now func() time.Time) *known {
 	return &known{now: now, by: map[[sha256.Size]byte]knownAt{}}
 }
 
-// keyOf is what a session is remembered by: never the session itself.
+// keyOf is what a session or a token is remembered by: never the thing itself.
 func keyOf(r *http.Request) [sha256.Size]byte {
-	return sha256.Sum256([]byte(r.Header.Get("Cookie")))
+	return sha256.Sum256([]byte(r.Header.Get("Cookie") + "\n" + r.Header.Get("Authorization")))
 }
 
 func (k *known) get(r *http.Request) (me, bool) {
