@@ -28,7 +28,8 @@ func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
-	server, err := r.newAPI(looks)
+	rebuilds := newRebuilds(r)
+	server, err := r.newAPI(looks, rebuilds)
 	if err != nil {
 		return err
 	}
@@ -38,10 +39,10 @@ func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
 	httpServer.Handler = pages.Handler()
-	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+	return runAll(ctx, r.forward, looks.Run, rebuilds.run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
@@ -81,6 +82,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		OrganisationTrends: chviews.NewOrganisationReader(r.clickhouse, generations, chviews.DefaultBudget()), AnVILTrends: chviews.NewAnVILHistoryReader(r.clickhouse, generations, chviews.DefaultBudget()),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
+		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -11,6 +11,7 @@ import (
 func (s *Site) registerOperations() {
 	s.router.Get("/sync", s.page(s.syncHealth))
 	s.router.Get("/projections", s.page(s.projections))
+	s.router.Post("/projections", s.decision(s.rebuild))
 	s.router.Get("/parked", s.page(s.parked))
 	s.router.Post("/parked", s.decision(s.decideParked))
 	s.router.Get("/retention", s.page(s.retention))
@@ -223,7 +224,30 @@ func (s *Site) projections(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show("projections", v.T("projections.title"), t)
+	return v.show("projections", v.T("projections.title"), projectionsData{Generations: t, May: v.Me.May("operations.change")})
+}
+
+// projectionsData is what the page of read models shows.
+type projectionsData struct {
+	Generations []generation
+	May         bool
+}
+
+// Names are the read models that can be rebuilt.
+func (d projectionsData) Names() []string {
+	var names []string
+	for _, g := range d.Generations {
+		if g.Text("status") == "live" {
+			names = append(names, g.Projection.Text)
+		}
+	}
+	return names
+}
+
+// rebuild begins to rebuild a read model.
+func (s *Site) rebuild(v *visit) (string, error) {
+	_, err := v.send(http.MethodPost, "/v1/projections/"+url.PathEscape(v.r.PostFormValue("projection"))+"/rebuilds", nil, nil)
+	return v.back("/projections", "rebuild"), err
 }
 
 // generation is one build of a read model as the page shows it.
