@@ -50,13 +50,19 @@ engines: ## Fetch the embedded Postgres and ClickHouse once, into a cache folder
 engines-kafka: ## Fetch Apache Kafka for the tests once, needs Maven
 	deploy/engines/fetch.sh kafka
 
+.PHONY: assets
+assets: ## Fetch what pages load, and the checks of accessibility; the embedded files must be the fetched ones
+	cd query/web/assets && npm ci --silent && cp node_modules/@picocss/pico/css/pico.min.css node_modules/htmx.org/dist/htmx.min.js \
+		node_modules/htmx-ext-sse/dist/sse.min.js node_modules/uplot/dist/uPlot.iife.min.js node_modules/uplot/dist/uPlot.min.css vendor/
+	git diff --exit-code -- query/web/assets/vendor
+
 ##@ Working on it
 
 .PHONY: check
 check: format vet lint modules shell unit ## Everything that needs no engine: format, vet, lint, modules, tests of the domain
 
 .PHONY: test
-test: build engines engines-kafka ## All tests, race detector on, engines and the real Kafka broker required
+test: build engines engines-kafka assets ## All tests, race detector on, engines, a real Kafka broker and Chromium required
 	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_REQUIRE_KAFKA=1 \
 		$(GO) test -race -p $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 

@@ -19,6 +19,7 @@ import (
 	"github.com/muster-sync/muster/query/explain"
 	"github.com/muster-sync/muster/query/export"
 	"github.com/muster-sync/muster/query/viewlog"
+	"github.com/muster-sync/muster/query/web"
 )
 
 // serve answers the API's requests and forwards decisions, until ctx ends.
@@ -27,15 +28,21 @@ func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
-	server, err := r.newAPI(looks)
+	rebuilds := newRebuilds(r)
+	server, err := r.newAPI(looks, rebuilds)
+	if err != nil {
+		return err
+	}
+	pages, err := web.New(web.Config{API: server.Handler(), Version: version, Images: r.worlds.Images, Logger: r.logger})
 	if err != nil {
 		return err
 	}
 	httpServer := server.HTTPServer(context.WithoutCancel(ctx), r.settings.Listen)
-	return runAll(ctx, r.forward, looks.Run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
+	httpServer.Handler = pages.Handler()
+	return runAll(ctx, r.forward, looks.Run, rebuilds.run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
@@ -75,6 +82,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder) (*api.Server, error) {
 		OrganisationTrends: chviews.NewOrganisationReader(r.clickhouse, generations, chviews.DefaultBudget()), AnVILTrends: chviews.NewAnVILHistoryReader(r.clickhouse, generations, chviews.DefaultBudget()),
 		Importer: importer{r}, Keeper: keeper{r.keeper}, Declarer: declarer{r.declarer()}, ConsortiumImporter: consortiumImporter{r}, Sweeper: &sweeper{roles: r, consortia: consortia},
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
+		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
 	})

@@ -50,6 +50,7 @@ type apiRig struct {
 	direct  *pgxpool.Pool
 	engines bareEngines
 	url     string
+	api     http.Handler
 	roles   []apiRole
 	client  *http.Client
 }
@@ -77,9 +78,10 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	r.roles = r.appoint(b, roles)
 	looks, err := roles.newViewlog()
 	require.NoError(b, err)
-	server, err := roles.newAPI(looks)
+	server, err := roles.newAPI(looks, newRebuilds(roles))
 	require.NoError(b, err)
-	listening := httptest.NewServer(server.Handler())
+	r.api = server.Handler()
+	listening := httptest.NewServer(r.api)
 	b.Cleanup(listening.Close)
 	r.url = listening.URL
 	return r

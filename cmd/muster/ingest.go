@@ -37,6 +37,7 @@ type worlds struct {
 	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
 	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
 
+	Images             bool `name:"images" env:"MUSTER_IMAGES" help:"Let pages load portraits, logos and icons from the game's image server. Without it browsers ask no other host, and pages show drawings."`
 	SectionPermissions bool `name:"section-permissions" env:"MUSTER_SECTION_PERMISSIONS" help:"Let roles be limited to sections of others' characters. Limits that were defined hold also without it."`
 
 	GroupsEvery time.Duration `env:"MUSTER_COMPLIANCE_GROUPS_EVERY" default:"1h" help:"Time between two looks at all users for the compliance groups in which they should be, beside what events tell at once."`

@@ -101,6 +101,8 @@ type Config struct {
 	ConsortiumImporter ConsortiumImporter
 	Sweeper            Sweeper
 	Operations         Operations
+	// Rebuilder rebuilds read models.
+	Rebuilder Rebuilder
 	// Retention removes what is older than the policies keep.
 	Retention Retention
 	// Looks notes who looks at data of others, AccessLog tells it.
@@ -138,8 +140,8 @@ func (c *Config) validate() error {
 		"Looks": c.Looks == nil, "AccessLog": c.AccessLog == nil, "Sharer": c.Sharer == nil, "Links": c.Links == nil,
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "RecordFigures": c.RecordFigures == nil, "Prices": c.Prices == nil,
 		"OrganisationTrends": c.OrganisationTrends == nil, "AnVILTrends": c.AnVILTrends == nil,
-		"Retention": c.Retention == nil,
-		"Gatherer":  c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"Retention": c.Retention == nil, "Rebuilder": c.Rebuilder == nil,
+		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)

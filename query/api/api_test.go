@@ -717,6 +717,12 @@ func (w *world) Retry(ctx context.Context, projection string, at event.Position)
 	return w.enter(ctx)
 }
 
+// Rebuild implements [api.Rebuilder].
+func (w *world) Rebuild(ctx context.Context, projection, actor string) error {
+	w.decision = "rebuild " + projection + " by " + actor
+	return w.enter(ctx)
+}
+
 func (w *world) Skip(ctx context.Context, projection string, at event.Position, actor, reason string) error {
 	if reason == "" {
 		return event.Errorf(event.CodeInvalid, "say why")
@@ -769,7 +775,7 @@ func configOf(t *testing.T, change ...func(*api.Config)) api.Config {
 func (c *client) config(change ...func(*api.Config)) api.Config {
 	w, registry := c.world, prometheus.NewRegistry()
 	config := api.Config{
-		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Facts: trends{}, FindingTrends: trends{}, RecordFigures: trends{}, OrganisationTrends: trends{}, AnVILTrends: trends{}, Prices: trends{}, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Retention: w,
+		Version: "1.2.3", Authenticator: tokens{}, SignIns: w, Tokens: w, Rate: -1, Characters: w, Compliance: w, Finder: w, Searcher: w, Figures: w, Wallets: w, Facts: trends{}, FindingTrends: trends{}, RecordFigures: trends{}, OrganisationTrends: trends{}, AnVILTrends: trends{}, Prices: trends{}, Exports: w, Importer: w, Keeper: w, Users: w, RoleKeeper: w, SkillSets: w, SkillSetDefiner: w, Looks: accessLog{w}, AccessLog: accessLog{w}, Sharer: w, Links: w, Consortia: consortia{w}, Past: w, Events: indexed{w}, Records: indexed{w}, Explainer: explaining{w}, Declarer: w, ConsortiumImporter: w, Sweeper: w, Operations: w, Rebuilder: w, Retention: w,
 		Gatherer: registry, Registerer: registry, Logger: slog.New(slog.NewJSONHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Now: func() time.Time { return moment },
 	}

@@ -57,6 +57,15 @@ type Event struct {
 	Offset        int64     `json:"offset"`
 }
 
+// consortiumOf is the consortium whose stream it is; nil for streams of other kinds.
+func consortiumOf(stream event.Stream) *string {
+	name, ok := stream.ConsortiumName()
+	if !ok {
+		return nil
+	}
+	return &name
+}
+
 // EventDetail is an event with its value.
 type EventDetail struct {
 	Event
@@ -82,7 +91,7 @@ type StreamEvents struct {
 func showEvent(e clickhouse.IndexedEvent) Event {
 	return Event{
 		ID: e.ID, Stream: e.Stream, World: e.World, Type: e.Type, StreamVersion: optional(e.StreamVersion), Time: e.Time, Recorded: e.Recorded, Source: e.Source,
-		Actor: e.Actor, CorrelationID: e.CorrelationID, CausationID: e.CausationID, CharacterID: optional(e.CharacterID), Consortium: optional(e.Consortium),
+		Actor: e.Actor, CorrelationID: e.CorrelationID, CausationID: e.CausationID, CharacterID: optional(e.CharacterID), Consortium: consortiumOf(event.Stream(e.Stream)),
 		Section: optional(e.Section), ContentHash: optional(e.ContentHash), Size: e.Size, Topic: e.Topic, Partition: e.Partition, Offset: e.Offset,
 	}
 }

@@ -363,6 +363,15 @@ func TestPoisonIsRetriedOrSkippedForAReason(t *testing.T) {
 	require.Equal(t, "skip wallet t/1@9 token:admin a test", c.world.decision)
 }
 
+func TestARebuildIsBegunInTheNameOfWhoAskedForIt(t *testing.T) {
+	c := newClient(t)
+	a := c.do(http.MethodPost, "/v1/projections/wallet/rebuilds", "")
+	require.Equal(t, http.StatusAccepted, a.StatusCode, a.text)
+	require.Equal(t, "rebuild wallet by token:admin", c.world.decision)
+	c.world.err = event.Errorf(event.CodeConflict, "a rebuild is under way")
+	c.requireProblem(c.do(http.MethodPost, "/v1/projections/wallet/rebuilds", ""), http.StatusConflict, "under way")
+}
+
 func TestGuessingTokensIsSlowedDownForTheGuesserAlone(t *testing.T) {
 	now := moment
 	c := newClient(t, func(config *api.Config) { config.Now = func() time.Time { return now } })

@@ -47,6 +47,14 @@ type Generation struct {
 	Reason     string     `json:"reason,omitempty"`
 	CreatedAt  time.Time  `json:"created_at"`
 	PromotedAt *time.Time `json:"promoted_at"`
+	Progress   *Progress  `json:"progress,omitempty" doc:"While it is being built."`
+}
+
+// Progress is how much of the log the build of a generation has read.
+type Progress struct {
+	Read    int64 `json:"read" doc:"Offsets read."`
+	Records int64 `json:"records" doc:"Offsets in the log, those of removed events included."`
+	Percent int   `json:"percent" minimum:"0" maximum:"100" doc:"Rounded down."`
 }
 
 // ProjectionLag is how far behind a read model is.
@@ -145,6 +153,35 @@ func (s *Server) registerOperations() {
 	decide.Description = "The projection does it between two batches: see the list for what has come of it."
 	decide.Errors = []int{http.StatusNotFound}
 	register(s, access.ActionOperate, decide, s.decidePoison)
+	rebuild := op("rebuild-projection", "/v1/projections/{name}/rebuilds", "Rebuild a read model from the log beside the live one")
+	rebuild.Method, rebuild.DefaultStatus = http.MethodPost, http.StatusAccepted
+	rebuild.Description = "It is built, brought to the position of the live one, compared with it, and takes its place if they are equal: /v1/projections tells how far it is, and what has come of it."
+	rebuild.Errors = []int{http.StatusConflict, http.StatusNotFound}
+	register(s, access.ActionOperate, rebuild, s.rebuildProjection)
+}
+
+// Rebuilder rebuilds read models.
+type Rebuilder interface {
+	// Rebuild begins to rebuild a read model and does not wait for its end. It fails with
+	// [event.CodeNotFound] if there is none of the name, with [event.CodeConflict] while this
+	// process rebuilds one.
+	Rebuild(ctx context.Context, projection, actor string) error
+}
+
+type rebuildInput struct {
+	Name string `path:"name" maxLength:"100" doc:"The read model's name." example:"wallet"`
+}
+
+// Rebuild is one that was begun.
+type Rebuild struct {
+	Projection string `json:"projection"`
+}
+
+func (s *Server) rebuildProjection(ctx context.Context, in *rebuildInput) (*body[Rebuild], error) {
+	if err := s.config.Rebuilder.Rebuild(ctx, in.Name, principalOf(ctx).ID); err != nil {
+		return nil, err
+	}
+	return &body[Rebuild]{&Rebuild{Projection: in.Name}}, nil
 }
 
 func (s *Server) getSync(ctx context.Context, _ *nothing) (*body[Sync], error) {

@@ -53,9 +53,15 @@ func (s *Standing) Projections(ctx context.Context) ([]Projection, error) {
 			p = &Projection{Name: g.Projection, Generations: []Generation{}}
 			byName[g.Projection] = p
 		}
-		p.Generations = append(p.Generations, Generation{
+		one := Generation{
 			Number: g.Number, Version: g.Version, Status: string(g.Status), Reason: g.Reason, CreatedAt: g.CreatedAt.UTC(), PromotedAt: utcTime(g.PromotedAt),
-		})
+		}
+		if g.Status == runner.StatusBuilding {
+			if one.Progress, err = s.progress(ctx, g); err != nil {
+				return nil, err
+			}
+		}
+		p.Generations = append(p.Generations, one)
 		if g.Status != runner.StatusLive {
 			continue
 		}
@@ -76,22 +82,49 @@ func (s *Standing) Projections(ctx context.Context) ([]Projection, error) {
 	return list, nil
 }
 
-// lag is how far a generation is behind the end of the log.
-func (s *Standing) lag(ctx context.Context, g runner.Generation) (records int64, seconds float64, err error) {
+// reached is how far a generation is, and where the log ends for it.
+func (s *Standing) reached(ctx context.Context, g runner.Generation) ([]runner.Checkpoint, map[eventlog.Partition]eventlog.Span, error) {
 	checkpoints, err := s.Checkpoints(ctx, g)
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading how far %s is: %w", g.Projection, err)
+		return nil, nil, fmt.Errorf("reading how far %s is: %w", g.Projection, err)
 	}
 	topics := map[string]bool{}
 	for _, c := range checkpoints {
 		topics[c.Topic] = true
 	}
 	if len(topics) == 0 {
-		return 0, 0, nil
+		return nil, nil, nil
 	}
 	ends, err := s.log.Ends(ctx, slices.Sorted(maps.Keys(topics))...)
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading where the log ends: %w", err)
+		return nil, nil, fmt.Errorf("reading where the log ends: %w", err)
+	}
+	return checkpoints, ends, nil
+}
+
+// progress is how much of the log a build has read.
+func (s *Standing) progress(ctx context.Context, g runner.Generation) (*Progress, error) {
+	checkpoints, ends, err := s.reached(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	p := &Progress{}
+	for _, c := range checkpoints {
+		span := ends[c.Partition]
+		p.Records += max(span.End-span.Start, 0)
+		p.Read += min(max(c.Next-span.Start, 0), max(span.End-span.Start, 0))
+	}
+	if p.Records > 0 {
+		p.Percent = int(p.Read * 100 / p.Records)
+	}
+	return p, nil
+}
+
+// lag is how far a generation is behind the end of the log.
+func (s *Standing) lag(ctx context.Context, g runner.Generation) (records int64, seconds float64, err error) {
+	checkpoints, ends, err := s.reached(ctx, g)
+	if err != nil {
+		return 0, 0, err
 	}
 	for _, c := range checkpoints {
 		behind := ends[c.Partition].End - max(c.Next, ends[c.Partition].Start)

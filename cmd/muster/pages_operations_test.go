@@ -1,0 +1,87 @@
+//go:build linux
+
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// operations: an administrator sees how everything fares, and decides who may do what.
+func (p *site) operations(t *testing.T) {
+	chief := p.as(t, 90000001)
+	text := chief.open("/sync")
+	require.Contains(t, text, "How far the read models are")
+	require.Equal(t, 34, chief.count("#list-sections tbody tr"), "each section that is read")
+	chief.shot("sync")
+	require.Contains(t, chief.open("/projections"), "event_index")
+	// The page follows by itself: the first event arrives and takes the place of what was there.
+	chief.do(chromedp.Evaluate(`document.querySelector("[sse-connect] table").dataset.old = "yes"`, nil), chromedp.Poll(`!document.querySelector("[sse-connect] table").dataset.old`, nil))
+	chief.do(chromedp.SetValue(`select[name="projection"]`, "wallet", chromedp.ByQuery))
+	require.Contains(t, chief.follow(`form[action="/projections"] button`), "The rebuild has begun.")
+	// The table tells by itself when the next generation is live.
+	chief.do(chromedp.Poll(`Array.from(document.querySelectorAll("[sse-connect] tbody tr")).some(r => r.cells[0].textContent === "wallet" && r.cells[1].textContent === "2" && r.cells[3].textContent.includes("live"))`, nil))
+	chief.shot("projections")
+	require.Contains(t, chief.open("/parked"), "Nothing is parked.")
+	require.Contains(t, chief.open("/retention"), "for ever", "the demo of the tests keeps everything")
+	chief.shot("retention")
+
+	// A role is defined and granted; a wrong one is refused, and what was typed is still there.
+	chief.open("/roles")
+	chief.fill(`input[name="name"]`, "Recruiters")
+	chief.fill(`input[name="states"]`, "No such state, with a name that is far longer than a state's name may be: "+longName())
+	require.Contains(t, chief.follow(`button[value="define"]`), "Recruiters", "the form is still filled in")
+	require.Equal(t, 1, chief.count(`[role="alert"]`))
+	chief.fill(`input[name="states"]`, "")
+	chief.do(chromedp.Click(`input[value="finder_access"]`, chromedp.ByQuery))
+	require.Contains(t, chief.follow(`button[value="define"]`), "The role is defined.")
+	text = chief.open("/users")
+	require.Contains(t, text, "Member")
+	chief.open("/users/u2")
+	chief.do(chromedp.SetValue(`select[name="role"]`, "Recruiters", chromedp.ByQuery))
+	require.Contains(t, chief.follow(`button[value="grant"]`), "Revoke Recruiters")
+	chief.shot("user")
+
+	// A token is shown once.
+	chief.open("/tokens")
+	chief.fill(`form[action="/tokens"] input[name="name"]`, "nightly report")
+	chief.do(chromedp.Click(`input[value="reports.read"]`, chromedp.ByQuery))
+	require.Contains(t, chief.follow(`form[action="/tokens"] button`), "muster_tok_")
+	require.NotContains(t, chief.open("/tokens"), "muster_tok_")
+
+	// From an event to its stream and back.
+	chief.open("/events")
+	require.Contains(t, chief.follow("#list-events tbody tr td:nth-child(2) a"), "What it says")
+	chief.shot("event")
+	require.Contains(t, chief.follow(`.facts a[href^="/streams/"]`), "Events of the stream")
+
+	// A member has none of that.
+	var users struct {
+		Items []struct {
+			ID        string `json:"user_id"`
+			Main      int64  `json:"main_id"`
+			Superuser bool   `json:"superuser"`
+		} `json:"items"`
+	}
+	p.read(t, "/v1/users?limit=1000", &users)
+	for _, u := range users.Items {
+		if u.ID == "u3" {
+			member := p.as(t, u.Main)
+			require.NotContains(t, member.open("/"), "Read models", "nothing is offered that is not allowed")
+			for _, path := range []string{"/sync", "/projections", "/parked", "/retention", "/events", "/users", "/roles"} {
+				require.Contains(t, member.openTo(http.StatusForbidden, path), "You may not do this")
+			}
+		}
+	}
+}
+
+func longName() string {
+	b := make([]byte, 300)
+	for i := range b {
+		b[i] = 'x'
+	}
+	return string(b)
+}

@@ -1,0 +1,159 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// isAPI tells whether a path is the API's, without looking at pages.
+func isAPI(path string) bool {
+	for _, prefix := range []string{"/v1/", "/auth/", "/sso/", "/openapi", "/docs", "/metrics", "/livez", "/readyz"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// answer is what the API said.
+type answer struct {
+	status int
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements [http.ResponseWriter].
+func (a *answer) Header() http.Header { return a.header }
+
+// Write implements [http.ResponseWriter].
+func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.body.Write(p)
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 && status >= http.StatusOK {
+		a.status = status
+	}
+}
+
+// refusal is a problem that the API answered, as RFC 9457 has it.
+type refusal struct {
+	Status   int    `json:"status"`
+	Title    string `json:"title"`
+	Detail   string `json:"detail"`
+	Instance string `json:"instance"`
+	Errors   []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.Status, r.Title, r.Detail) }
+
+// asRefusal is what the API has answered, if that is what an error says.
+func asRefusal(err error) (*refusal, bool) {
+	var refused *refusal
+	ok := errors.As(err, &refused)
+	return refused, ok
+}
+
+// Lines are what the problem says, a sentence each.
+func (r *refusal) Lines() []string {
+	var lines []string
+	if r.Detail != "" {
+		lines = append(lines, r.Detail)
+	}
+	for _, e := range r.Errors {
+		line := e.Message
+		if e.Location != "" {
+			line = e.Location + ": " + line
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// passedOn are the headers of a browser, or of a program, by which the API judges a request.
+func passedOn() []string {
+	return []string{"Authorization", "Cookie", "Origin", "Sec-Fetch-Site", "X-Forwarded-For", "X-Forwarded-Proto", "Traceparent", "User-Agent"}
+}
+
+// ask sends a request to the API as whoever sent r. What the API refuses comes back as a
+// [*refusal].
+func (s *Site) ask(ctx context.Context, r *http.Request, method, path string, query url.Values, body any) (*answer, error) {
+	return s.askFor(ctx, r, method, path, query, body, "application/json")
+}
+
+// askFor is [Site.ask] for an answer of another kind than JSON.
+func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string, query url.Values, body any, accept string) (*answer, error) {
+	var sent io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("writing what to ask %s for: %w", path, err)
+		}
+		sent = bytes.NewReader(b)
+	}
+	target := path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	// The API routes by itself, whatever page this is for.
+	ctx = context.WithValue(ctx, chi.RouteCtxKey, (*chi.Context)(nil))
+	q, err := http.NewRequestWithContext(ctx, method, target, sent)
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", path, err)
+	}
+	q.Host, q.RemoteAddr, q.TLS, q.RequestURI = r.Host, r.RemoteAddr, r.TLS, target
+	for _, name := range passedOn() {
+		if values := r.Header.Values(name); len(values) > 0 {
+			q.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	q.Header.Set("Accept", accept)
+	if body != nil {
+		q.Header.Set("Content-Type", "application/json")
+	}
+	a := &answer{header: http.Header{}}
+	s.config.API.ServeHTTP(a, q)
+	if a.status < http.StatusBadRequest {
+		return a, nil
+	}
+	problem := &refusal{Status: a.status, Title: http.StatusText(a.status)}
+	if err := json.Unmarshal(a.body.Bytes(), problem); err != nil {
+		problem.Detail = ""
+	}
+	problem.Status = a.status
+	return nil, problem
+}
+
+// chiParam is a part of the path of a page.
+func chiParam(r *http.Request, name string) string { return chi.URLParam(r, name) }
+
+// read decodes an answer. Numbers stay what was sent, to the last digit.
+func (a *answer) read() (row, error) {
+	d := json.NewDecoder(bytes.NewReader(a.body.Bytes()))
+	d.UseNumber()
+	value := row{}
+	if a.body.Len() == 0 {
+		return value, nil
+	}
+	if err := d.Decode(&value); err != nil {
+		return nil, fmt.Errorf("reading an answer of the API: %w", err)
+	}
+	return value, nil
+}
