@@ -151,7 +151,7 @@ type yearQuestion struct {
 // yearFilter is a filter of a question; an empty one lets everything pass.
 type yearFilter[T comparable] map[T]bool
 
-func only[T comparable](values ...T) yearFilter[T] {
+func lettingPass[T comparable](values ...T) yearFilter[T] {
 	f := yearFilter[T]{}
 	for _, v := range values {
 		f[v] = true

@@ -60,7 +60,7 @@ func (r *yearRig) whole(interval, zone string) *yearRange {
 
 // some are a few of the characters.
 func (r *yearRig) some() yearFilter[int64] {
-	return only(year.FirstCharacter, year.FirstCharacter+int64(r.size.Characters/2), year.FirstCharacter+int64(r.size.Characters-1))
+	return lettingPass(year.FirstCharacter, year.FirstCharacter+int64(r.size.Characters/2), year.FirstCharacter+int64(r.size.Characters-1))
 }
 
 const (
@@ -75,11 +75,11 @@ func (r *yearRig) askWallets(w *yearWallets) {
 	w.series(&yearFlows{r: r.whole("quarter", yearHavana), by: []string{"character"}})
 	w.series(&yearFlows{r: r.whole("month", yearKolkata), by: []string{"ref_type", "direction"}})
 	w.series(&yearFlows{r: r.whole("year", "UTC"), by: []string{"counterparty"}})
-	w.series(&yearFlows{r: r.whole("month", yearBerlin), by: []string{"corporation", "ref_type"}, corporations: only[int64](corporationA, corporationB)})
+	w.series(&yearFlows{r: r.whole("month", yearBerlin), by: []string{"corporation", "ref_type"}, corporations: lettingPass[int64](corporationA, corporationB)})
 	w.series(&yearFlows{r: r.whole("week", yearBerlin), by: []string{"character"}, characters: r.some()})
-	w.series(&yearFlows{r: r.whole("month", yearNewYork), by: []string{"character", "corporation"}, corporations: only[int64](corporationA)})
-	w.series(&yearFlows{r: r.whole("month", "UTC"), refTypes: only("bounty_prizes", "player_donation")})
-	w.series(&yearFlows{r: r.whole("quarter", yearBerlin), by: []string{"direction"}, others: only[int64](year.Concord, year.FirstPlayer+3)})
+	w.series(&yearFlows{r: r.whole("month", yearNewYork), by: []string{"character", "corporation"}, corporations: lettingPass[int64](corporationA)})
+	w.series(&yearFlows{r: r.whole("month", "UTC"), refTypes: lettingPass("bounty_prizes", "player_donation")})
+	w.series(&yearFlows{r: r.whole("quarter", yearBerlin), by: []string{"direction"}, others: lettingPass[int64](year.Concord, year.FirstPlayer+3)})
 	// Hours of the days on which clocks change.
 	w.series(&yearFlows{r: r.rangeOf("2025-10-25T10:30:07Z", "2025-10-27T11:00:00Z", "hour", yearBerlin)})
 	w.series(&yearFlows{r: r.rangeOf("2025-03-08T10:00:00Z", "2025-03-10T12:00:00Z", "hour", yearNewYork), by: []string{"direction"}})
@@ -92,7 +92,7 @@ func (r *yearRig) askWallets(w *yearWallets) {
 	w.top(&yearFlows{r: all(), by: []string{"counterparty"}}, "expense", 25)
 	w.top(&yearFlows{r: march(), by: []string{"corporation", "ref_type"}}, "net", 1000)
 	w.top(&yearFlows{r: all(), by: []string{"ref_type"}}, "tax", 5)
-	w.top(&yearFlows{r: march(), by: []string{"character"}, refTypes: only("bounty_prizes")}, "entries", 50)
+	w.top(&yearFlows{r: march(), by: []string{"character"}, refTypes: lettingPass("bounty_prizes")}, "entries", 50)
 	w.distribution(&yearFlows{r: march(), by: []string{"ref_type"}})
 	w.distribution(&yearFlows{r: march(), by: []string{"corporation"}})
 	w.distribution(&yearFlows{r: all(), by: []string{"character"}, characters: r.some()})
@@ -110,7 +110,7 @@ func (r *yearRig) askWallets(w *yearWallets) {
 func (r *yearRig) askKeptWallets(w *yearWallets) {
 	w.series(&yearFlows{r: r.kept("month", yearBerlin)})
 	w.series(&yearFlows{r: r.kept("week", yearNewYork), by: []string{"ref_type", "direction"}})
-	w.series(&yearFlows{r: r.kept("day", "UTC"), by: []string{"counterparty"}, others: only[int64](year.Concord)})
+	w.series(&yearFlows{r: r.kept("day", "UTC"), by: []string{"counterparty"}, others: lettingPass[int64](year.Concord)})
 	w.top(&yearFlows{r: r.kept("", ""), by: []string{"counterparty"}}, "income", 20)
 }
 
@@ -137,19 +137,19 @@ func (r *yearRig) askFacts() []yearQuestion {
 		market(yearAsk{r: r.whole("month", yearBerlin)}),
 		market(yearAsk{r: r.whole("week", yearNewYork), by: []string{"type"}}),
 		market(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"corporation", "location"}}),
-		market(yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: only[int64](corporationA, corporationB)}),
-		market(yearAsk{r: r.whole("month", "UTC"), by: []string{"type", "location"}, types: only[int64](year.FirstType+3, year.FirstType+9)}),
-		market(yearAsk{r: r.whole("month", "UTC"), by: []string{"character"}, characters: r.some(), places: only[int64](60_003_760, 60_003_763)}),
+		market(yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: lettingPass[int64](corporationA, corporationB)}),
+		market(yearAsk{r: r.whole("month", "UTC"), by: []string{"type", "location"}, types: lettingPass[int64](year.FirstType+3, year.FirstType+9)}),
+		market(yearAsk{r: r.whole("month", "UTC"), by: []string{"character"}, characters: r.some(), places: lettingPass[int64](60_003_760, 60_003_763)}),
 		mining(yearAsk{r: r.whole("month", "UTC")}),
 		mining(yearAsk{r: r.whole("week", "UTC"), by: []string{"type"}}),
-		mining(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"corporation", "solar_system"}, corporations: only[int64](corporationA)}),
-		mining(yearAsk{r: r.rangeOf("2025-05-05T12:00:00Z", "2025-06-05T00:00:00Z", "day", "UTC"), types: only[int64](year.FirstType+year.Types-1, year.FirstType+year.Types-2), places: only[int64](30_000_101)}),
+		mining(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"corporation", "solar_system"}, corporations: lettingPass[int64](corporationA)}),
+		mining(yearAsk{r: r.rangeOf("2025-05-05T12:00:00Z", "2025-06-05T00:00:00Z", "day", "UTC"), types: lettingPass[int64](year.FirstType+year.Types-1, year.FirstType+year.Types-2), places: only[int64](30_000_101)}),
 		mining(yearAsk{r: r.whole("month", "UTC"), by: []string{"character"}, characters: r.some()}),
 		points(yearAsk{r: r.whole("month", yearBerlin)}),
 		points(yearAsk{r: r.whole("week", yearNewYork), by: []string{"corporation"}}),
 		points(yearAsk{r: r.whole("quarter", yearHavana), by: []string{"character"}}),
 		points(yearAsk{r: r.rangeOf("2025-08-01T00:00:00Z", "2025-08-08T00:00:00Z", "day", yearKolkata), by: []string{"character", "corporation"}, characters: r.some()}),
-		points(yearAsk{r: r.whole("month", "UTC"), corporations: only[int64](corporationA, corporationB)}),
+		points(yearAsk{r: r.whole("month", "UTC"), corporations: lettingPass[int64](corporationA, corporationB)}),
 	}
 }
 
@@ -197,26 +197,26 @@ func (r *yearRig) askRecords() []yearQuestion {
 		contracts(now, yearAsk{r: r.whole("month", yearBerlin)}, nil, nil, nil),
 		contracts(now, yearAsk{r: r.whole("week", yearNewYork), by: []string{"type", "status"}}, nil, nil, nil),
 		contracts(now, yearAsk{r: r.whole("quarter", "UTC"), by: []string{"role", "corporation"}}, nil, nil, nil),
-		contracts(now, yearAsk{r: r.whole("month", "UTC"), by: []string{"counterparty"}}, only("courier"), nil, only("issuer")),
-		contracts(now, yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: only[int64](corporationA, corporationB)}, nil, only("finished", "cancelled"), nil),
+		contracts(now, yearAsk{r: r.whole("month", "UTC"), by: []string{"counterparty"}}, lettingPass("courier"), nil, lettingPass("issuer")),
+		contracts(now, yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: lettingPass[int64](corporationA, corporationB)}, nil, lettingPass("finished", "cancelled"), nil),
 		contracts(summer, yearAsk{r: r.rangeOf("2025-07-01T00:00:00Z", "2025-09-01T00:00:00Z", "week", yearBerlin), by: []string{"status"}}, nil, nil, nil),
-		contracts(summer, yearAsk{r: r.rangeOf("2025-03-01T00:00:00Z", "2025-09-01T00:00:00Z", "month", "UTC"), others: only[int64](year.FirstPlayer+1, year.FirstPlayer+2)}, nil, nil, nil),
+		contracts(summer, yearAsk{r: r.rangeOf("2025-03-01T00:00:00Z", "2025-09-01T00:00:00Z", "month", "UTC"), others: lettingPass[int64](year.FirstPlayer+1, year.FirstPlayer+2)}, nil, nil, nil),
 		killmails(yearAsk{r: r.whole("month", yearBerlin)}, nil),
 		killmails(yearAsk{r: r.whole("quarter", yearNewYork), by: []string{"ship_type", "outcome"}}, nil),
-		killmails(yearAsk{r: r.whole("week", "UTC"), by: []string{"corporation"}, corporations: only[int64](corporationA, corporationB)}, nil),
-		killmails(yearAsk{r: r.whole("month", "UTC"), by: []string{"character", "solar_system"}, characters: r.some(), places: only[int64](30_000_100, 30_000_101)}, only("loss")),
-		killmails(yearAsk{r: r.whole("year", "UTC"), types: only[int64](year.FirstType + year.Types - 1)}, nil),
+		killmails(yearAsk{r: r.whole("week", "UTC"), by: []string{"corporation"}, corporations: lettingPass[int64](corporationA, corporationB)}, nil),
+		killmails(yearAsk{r: r.whole("month", "UTC"), by: []string{"character", "solar_system"}, characters: r.some(), places: lettingPass[int64](30_000_100, 30_000_101)}, lettingPass("loss")),
+		killmails(yearAsk{r: r.whole("year", "UTC"), types: lettingPass[int64](year.FirstType + year.Types - 1)}, nil),
 		mails(yearAsk{r: r.whole("month", yearBerlin)}, nil),
 		mails(yearAsk{r: r.whole("week", yearNewYork), by: []string{"corporation", "direction"}}, nil),
-		mails(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"counterparty"}}, only("sent")),
-		mails(yearAsk{r: r.whole("month", "UTC"), others: only[int64](year.FirstPlayer+1, year.FirstPlayer+4)}, nil),
+		mails(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"counterparty"}}, lettingPass("sent")),
+		mails(yearAsk{r: r.whole("month", "UTC"), others: lettingPass[int64](year.FirstPlayer+1, year.FirstPlayer+4)}, nil),
 		notifications(yearAsk{r: r.whole("day", yearBerlin)}, nil),
 		notifications(yearAsk{r: r.whole("month", yearNewYork), by: []string{"type", "corporation"}}, nil),
-		notifications(yearAsk{r: r.whole("month", "UTC"), by: []string{"sender"}, characters: r.some()}, only("BillOutOfMoneyMsg", "KillReportVictim")),
+		notifications(yearAsk{r: r.whole("month", "UTC"), by: []string{"sender"}, characters: r.some()}, lettingPass("BillOutOfMoneyMsg", "KillReportVictim")),
 		sync(yearAsk{r: r.whole("month", yearBerlin)}, nil, nil),
 		sync(yearAsk{r: r.whole("week", yearNewYork), by: []string{"section", "class"}}, nil, nil),
-		sync(yearAsk{r: r.whole("month", "UTC"), by: []string{"corporation"}}, only("mails", "assets"), nil),
-		sync(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"character", "section"}, characters: r.some()}, nil, only("token", "server")),
+		sync(yearAsk{r: r.whole("month", "UTC"), by: []string{"corporation"}}, lettingPass("mails", "assets"), nil),
+		sync(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"character", "section"}, characters: r.some()}, nil, lettingPass("token", "server")),
 		activity(yearAsk{r: r.rangeOf("2025-03-01T00:00:00Z", "2026-03-01T00:00:00Z", "", yearBerlin)}),
 		activity(yearAsk{r: r.rangeOf("2025-10-20T11:00:00Z", "2025-11-10T07:30:00Z", "", yearNewYork), by: []string{"corporation"}}),
 		activity(yearAsk{r: r.rangeOf("2025-06-01T00:00:00Z", "2025-07-01T00:00:00Z", "", yearKolkata), by: []string{"character"}, characters: r.some()}),
@@ -242,17 +242,17 @@ func (r *yearRig) askOrganisation() []yearQuestion {
 		compliance(yearAsk{r: r.whole("month", yearBerlin)}),
 		compliance(yearAsk{r: r.whole("week", yearNewYork), by: []string{"cause"}}),
 		compliance(yearAsk{r: r.whole("month", "UTC"), by: []string{"corporation", "cause"}}),
-		compliance(yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), corporations: only[int64](corporationA, corporationB)}),
+		compliance(yearAsk{r: r.rangeOf("2025-10-20T00:00:00Z", "2025-11-05T00:00:00Z", "day", yearBerlin), corporations: lettingPass[int64](corporationA, corporationB)}),
 		u.open(summer, nil),
-		u.open(summer, only[int64](corporationA, corporationB)),
+		u.open(summer, lettingPass[int64](corporationA, corporationB)),
 		readiness(yearAsk{r: r.whole("month", yearBerlin)}),
 		readiness(yearAsk{r: r.whole("week", yearNewYork), by: []string{"group"}}),
 		readiness(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"corporation"}}),
-		readiness(yearAsk{r: r.rangeOf("2025-05-20T00:00:00Z", "2025-06-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: only[int64](corporationA)}, d.sets[0].ID),
+		readiness(yearAsk{r: r.rangeOf("2025-05-20T00:00:00Z", "2025-06-05T00:00:00Z", "day", yearBerlin), by: []string{"corporation"}, corporations: lettingPass[int64](corporationA)}, d.sets[0].ID),
 		readiness(yearAsk{r: r.rangeOf("2025-03-01T00:00:00Z", "2025-06-05T00:00:00Z", "month", "UTC"), by: []string{"character"}}, d.sets[1].ID),
 		looks(yearAsk{r: r.whole("month", yearBerlin)}, "", nil, nil),
 		looks(yearAsk{r: r.whole("week", yearNewYork), by: []string{"section", "way"}}, "", nil, nil),
-		looks(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"owner"}}, "", nil, only("skills", "assets")),
+		looks(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"owner"}}, "", nil, lettingPass("skills", "assets")),
 		looks(yearAsk{r: r.whole("month", "UTC"), by: []string{"viewer"}}, "user-0001", nil, nil),
 	}
 }

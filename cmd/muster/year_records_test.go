@@ -147,11 +147,11 @@ func yearMails(a *yearAsk, all []year.Mail, stays yearStays, directions yearFilt
 		m := &all[i]
 		at := m.At.UnixMilli()
 		corporation := stays.at(m.Character, at)
-		direction, others := "received", only(m.From)
+		direction, others := "received", lettingPass(m.From)
 		if m.From == m.Character {
-			direction, others = "sent", only(m.To...)
+			direction, others = "sent", lettingPass(m.To...)
 			if len(m.To) == 0 {
-				others = only[int64](0)
+				others = lettingPass[int64](0)
 			}
 		}
 		if !a.r.within(at) || !a.characters.passes(m.Character) || !directions.passes(direction) || !a.corporations.passes(corporation) {
