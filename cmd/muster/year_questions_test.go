@@ -143,7 +143,7 @@ func (r *yearRig) askFacts() []yearQuestion {
 		mining(yearAsk{r: r.whole("month", "UTC")}),
 		mining(yearAsk{r: r.whole("week", "UTC"), by: []string{"type"}}),
 		mining(yearAsk{r: r.whole("quarter", "UTC"), by: []string{"corporation", "solar_system"}, corporations: lettingPass[int64](corporationA)}),
-		mining(yearAsk{r: r.rangeOf("2025-05-05T12:00:00Z", "2025-06-05T00:00:00Z", "day", "UTC"), types: lettingPass[int64](year.FirstType+year.Types-1, year.FirstType+year.Types-2), places: only[int64](30_000_101)}),
+		mining(yearAsk{r: r.rangeOf("2025-05-05T12:00:00Z", "2025-06-05T00:00:00Z", "day", "UTC"), types: lettingPass[int64](year.FirstType+year.Types-1, year.FirstType+year.Types-2), places: lettingPass[int64](30_000_101)}),
 		mining(yearAsk{r: r.whole("month", "UTC"), by: []string{"character"}, characters: r.some()}),
 		points(yearAsk{r: r.whole("month", yearBerlin)}),
 		points(yearAsk{r: r.whole("week", yearNewYork), by: []string{"corporation"}}),

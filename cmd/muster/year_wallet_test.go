@@ -51,7 +51,7 @@ func (f *yearFlows) entry(e *year.Entry) {
 	}
 	period := f.r.period(at)
 	if e.HasBalance && f.journal != nil {
-		note(f.journal, e.Character, f.r.periods(), period, e.Balance)
+		noteBalance(f.journal, e.Character, f.r.periods(), period, e.Balance)
 	}
 	if period < 0 || !f.refTypes.passes(e.RefType) || !f.others.passes(e.Counterparty) {
 		return
@@ -93,8 +93,8 @@ func (f *yearFlows) entry(e *year.Entry) {
 	}
 }
 
-// note keeps the last balance of an interval.
-func note(into map[int64][]*int64, character int64, periods, period int, balance int64) {
+// noteBalance keeps the last balance of an interval.
+func noteBalance(into map[int64][]*int64, character int64, periods, period int, balance int64) {
 	if into[character] == nil {
 		into[character] = make([]*int64, periods)
 	}
@@ -104,7 +104,7 @@ func note(into map[int64][]*int64, character int64, periods, period int, balance
 // balance notes a balance that was seen.
 func (f *yearFlows) balance(b *year.Balance) {
 	if at := b.At.UnixMilli(); f.seen != nil && f.characters.passes(b.Character) && at < f.r.bounds[len(f.r.bounds)-1] {
-		note(f.seen, b.Character, f.r.periods(), f.r.period(at), b.Amount)
+		noteBalance(f.seen, b.Character, f.r.periods(), f.r.period(at), b.Amount)
 	}
 }
 

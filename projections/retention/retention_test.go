@@ -120,6 +120,15 @@ func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifes
 		cancel()
 		<-done
 	})
+	// What a view shows can only be asked once there is one.
+	require.Eventually(t, func() bool {
+		for _, b := range o.bound {
+			if _, err := o.control.Live(t.Context(), b.Name); err != nil {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, 20*time.Millisecond)
 	return o
 }
 
