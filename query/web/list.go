@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -101,6 +102,8 @@ type filter struct {
 	// Kind is the field's: text, number, date, month, datetime or, with Options, a choice.
 	Kind    string
 	Options func(*visit) []option
+	// Any is the text of the choice that filters nothing; default "filter.any".
+	Any string
 	// Wide fields take more room.
 	Wide bool
 	// Match tells whether a row has the value, of a filter that the API does not have: it
@@ -445,7 +448,7 @@ func (v *visit) form(l list) *filterForm {
 		}
 		if field.Options != nil {
 			shown.Choice = true
-			shown.Options = append([]option{{Text: v.T("filter.any")}}, field.Options(v)...)
+			shown.Options = append([]option{{Text: v.T(cmp.Or(field.Any, "filter.any"))}}, field.Options(v)...)
 			for i := range shown.Options {
 				shown.Options[i].Chosen = shown.Options[i].Value == shown.Value
 			}

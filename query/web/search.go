@@ -26,10 +26,10 @@ func searches() []list {
 			whose, named("contact", "contact"), as(kindWord, "kind", "contact_type"), as(kindNumber, "standing", "standing"), as(kindBool, "watched", "is_watched"), as(kindBool, "blocked", "is_blocked"),
 		}},
 		{ID: "contracts", Filters: []filter{
-			{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")}, {Name: "status", Options: words("outstanding", "in_progress", "finished", "cancelled", "rejected", "failed", "deleted", "reversed")},
+			{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")}, {Name: "status", Options: contractStatuses},
 			{Name: "title"}, number("party_id"), {Name: "from", Kind: "date"}, {Name: "to", Kind: "date"}, number("character_id"),
 		}, Columns: []column{
-			whose, at("contracts", "contract_id", "title", field("title")), as(kindWord, "type", "type"), as(kindBadge, "status", "status"), {Name: "from", Field: "issuer_name", Else: "issuer_id"},
+			whose, at("contracts", "contract_id", "title", field("title")), as(kindWord, "type", "type"), {Name: "status", Cell: contractStatus}, {Name: "from", Field: "issuer_name", Else: "issuer_id"},
 			{Name: "to", Field: "assignee_name"}, as(kindTime, "issued", "date_issued"), as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), named("place", "start_location"),
 		}},
 		{ID: "mails", Filters: []filter{{Name: "subject"}, {Name: "from_name"}, number("from_id"), {Name: "from", Kind: "date"}, {Name: "to", Kind: "date"}, number("character_id")}, Columns: []column{

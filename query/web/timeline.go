@@ -38,7 +38,7 @@ func (s *Site) timeline(v *visit) error {
 				}
 				return options
 			}},
-			{Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}, {Name: "min_amount"}, {Name: "order", Options: words("oldest")},
+			{Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}, {Name: "min_amount"}, orderFilter(),
 		},
 		Columns: []column{as(kindTime, "date", "at")},
 	}
@@ -116,7 +116,7 @@ type ledgerData struct {
 func (s *Site) ledger(v *visit) error {
 	l := list{
 		ID: "ledger", Path: apiOf(v.path("id")) + "/ledger", Limit: 50, NoFiles: true,
-		Filters: []filter{{Name: "order", Options: words("oldest")}}, Keep: []string{"_since", "_until", "_entry"}, Columns: []column{as(kindTime, "date", "from")},
+		Filters: []filter{orderFilter()}, Keep: []string{"_since", "_until", "_entry"}, Columns: []column{as(kindTime, "date", "from")},
 	}
 	content := &asked{path: l.Path, query: v.queryOf(l)}
 	all := []*asked{content}

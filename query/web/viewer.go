@@ -122,7 +122,7 @@ func (v *visit) about(d *viewerData) {
 	d.Facts = v.facts(c,
 		named("corporation", "corporation"), named("alliance", "alliance"),
 		column{Name: "main", Cell: func(v *visit, r row) cell {
-			if r.Bool("is_main") {
+			if r.Bool("is_main") || r.Text("main_id") == r.Text("character_id") {
 				return cell{Text: v.T("viewer.is-main")}
 			}
 			return cell{Text: cmp.Or(r.Text("main_name"), r.Text("main_id")), Href: toCharacter("main_id")(r)}
@@ -130,7 +130,7 @@ func (v *visit) about(d *viewerData) {
 		as(kindDay, "registered_at", "registered_at"),
 		column{Name: "login", Cell: func(v *visit, r row) cell {
 			state := r.Text("login.state")
-			if state == "" || state == "active" {
+			if state == "" || state == "active" || v.param("as_of") != "" {
 				return cell{}
 			}
 			return cell{Text: v.Word("login_" + state), Badge: "warn", Title: r.Text("login.reason")}

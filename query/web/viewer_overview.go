@@ -7,8 +7,10 @@ import (
 
 // overviewData is what is worth knowing of a character at a glance.
 type overviewData struct {
-	Blocks   []factBlock
-	Sections *table
+	Blocks []factBlock
+	// Sections are all, Troubled those that do not stand well; Standing says how many do.
+	Sections, Troubled *table
+	Standing           string
 }
 
 // factBlock is a group of facts under a heading.
@@ -59,7 +61,7 @@ func (v *visit) overview() error {
 			as(kindNumber, "security_status", "security_status"), column{Name: "corporation_title", Field: "corporation_title_plain"})},
 		{v.T("overview.whereabouts"), append(append(append(v.facts(value(online), column{Name: "online", Cell: presence}, as(kindTime, "last_login", "last_login")),
 			v.facts(merged, column{Name: "place", Field: "place"})...),
-			v.facts(value(location), named("system", "solar_system"), column{Name: "security", Cell: security}, column{Name: "region", Field: "region"})...),
+			v.facts(value(location), named("system", "solar_system"), column{Name: "security", Kind: kindNumber, Cell: security}, column{Name: "region", Field: "region"})...),
 			v.facts(row{"ship": merged["ship"], "ship_name": merged["ship_name"], "home": cmp.Or(value(clones).Text("home_location.location_name"), value(clones).Text("home_location.location_id"))},
 				column{Name: "ship", Field: "ship"}, column{Name: "ship_name", Field: "ship_name"}, column{Name: "home", Field: "home"})...)},
 		{v.T("overview.means"), append(append(v.facts(value(wallet), as(kindISK, "balance_isk", "balance")),
@@ -67,7 +69,17 @@ func (v *visit) overview() error {
 			append(v.facts(value(skills), as(kindNumber, "skill_points", "total_sp"), as(kindNumber, "unallocated", "unallocated_sp")),
 				v.facts(training, column{Name: "training", Cell: trainingNow}, as(kindTime, "finish", "finish_date"))...)...)},
 	}}
-	data.Sections = v.sections(d)
+	var troubled []any
+	all := d.Character.Rows("sections")
+	for _, r := range all {
+		if r.Text("status") != "ok" {
+			troubled = append(troubled, map[string]any(r))
+		}
+	}
+	data.Sections, data.Standing = v.sections("sections", d.Character), v.T("overview.standing", "OK", len(all)-len(troubled), "All", len(all))
+	if len(troubled) > 0 {
+		data.Troubled = v.sections("troubled", row{"sections": troubled})
+	}
 	d.Extra = data
 	return v.show("overview", d.Character.Text("name"), d)
 }
@@ -80,10 +92,10 @@ func trainingNow(v *visit, r row) cell {
 	return queued(v, r)
 }
 
-// sections are how all sections of the character stand.
-func (v *visit) sections(d *viewerData) *table {
+// sections are how sections of a character stand.
+func (v *visit) sections(name string, of row) *table {
 	return v.tableOf(list{
-		ID: "sections", Items: "sections", NoFiles: true,
+		ID: name, Items: "sections", NoFiles: true,
 		Columns: []column{
 			{Name: "section", Cell: func(v *visit, r row) cell {
 				return cell{Text: v.T("section." + r.Text("section")), Href: v.tabHref(r.Text("section"))}
@@ -97,5 +109,5 @@ func (v *visit) sections(d *viewerData) *table {
 			}},
 			as(kindTime, "next_at", "not_before"),
 		},
-	}, d.Character)
+	}, of)
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +16,8 @@ type past struct {
 	Action string
 	// Field is what the field of the moment has, At the moment itself; empty for now.
 	Field, At string
+	// Moment is At as the API writes it.
+	Moment string
 	// From is the moment at which the slider begins, Step how many seconds one step is, Max and
 	// Value how many steps there are and where it stands. Without a life of some minutes there
 	// is none.
@@ -35,7 +37,7 @@ const sliderSteps = 120
 // past chooses the moment of what the page shows, from when the character was registered.
 func (v *visit) past(d *viewerData) *past {
 	p := &past{
-		Action: v.r.URL.Path, Field: strings.TrimSuffix(v.param("as_of"), ":00Z"), At: v.param("as_of"), Now: v.address("as_of", "", "_against", "", "cursor", ""),
+		Action: v.r.URL.Path, Field: strings.TrimSuffix(v.param("as_of"), ":00Z"), At: v.param("as_of"), Moment: instant(v.param("as_of")), Now: v.address("as_of", "", "_against", "", "cursor", ""),
 		Compare: v.address("_against", "now", "cursor", ""), Against: v.param("_against"), Comparable: tabOf(d.Section) != nil && d.Section != sectionOverview,
 	}
 	for name, values := range v.r.URL.Query() {
@@ -68,15 +70,15 @@ func (v *visit) past(d *viewerData) *past {
 
 // compared is how two moments of a section differ.
 type compared struct {
-	From, To                           string
-	Added, Changed, Removed, Unchanged int
-	Values                             *table
+	From, To                string
+	Added, Changed, Removed int
+	Values                  *table
 	// Cut tells that a list was too long to be compared as a whole.
 	Cut bool
 }
 
-// Pages of rows that are compared at most of each moment.
-const comparedPages = 10
+// Pages of a thousand rows, or changes, that are compared at most.
+const comparedPages = 5
 
 // comparison shows how two moments of a section differ.
 func (v *visit) comparison(t *tab) error {
@@ -88,39 +90,100 @@ func (v *visit) comparison(t *tab) error {
 	if from == "" || to != "" && instant(to) < instant(from) {
 		from, to = to, from
 	}
-	earlier, later := &rowsAt{at: from}, &rowsAt{at: to}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		later.read(v, l)
-	}()
-	earlier.read(v, l)
-	<-done
 	d, err := v.frame(t.Section)
 	if err != nil {
 		return err
 	}
-	for _, side := range []*rowsAt{earlier, later} {
-		if side.err != nil && !errors.As(side.err, &d.Problem) {
-			return side.err
-		}
-	}
 	if d.Problem != nil {
-		if d.Problem.Status == http.StatusUnauthorized {
-			return d.Problem
-		}
 		return v.showTo(d.status(), "compare", d.Character.Text("name"), d)
 	}
-	d.Standing = v.standingOf(t.Section, later.first)
-	c := compared{From: from, To: to, Cut: earlier.cut || later.cut}
-	if len(t.Facts) > 0 {
-		c.Values = v.differingFacts(t, earlier.first.Row("value"), later.first.Row("value"))
+	c := compared{From: instant(from), To: instant(to)}
+	before, after, told, err := v.netChanges(t, l, c.From, c.To)
+	d.Standing = v.standingOf(t.Section, row{})
+	if err == nil && !told {
+		earlier, later := &rowsAt{at: from}, &rowsAt{at: to}
+		var group sync.WaitGroup
+		group.Go(func() { later.read(v, l) })
+		earlier.read(v, l)
+		group.Wait()
+		err = cmp.Or(earlier.err, later.err)
+		before, after, c.Cut = earlier.rows, later.rows, earlier.cut || later.cut
+		if len(t.Facts) > 0 && err == nil {
+			c.Values = v.differingFacts(t, earlier.first.Row("value"), later.first.Row("value"))
+		}
 	}
-	if len(l.Columns) > 0 {
-		d.Table = v.differingRows(t, l, earlier.rows, later.rows, &c)
+	if err != nil && !asRefusal(err, &d.Problem) {
+		return err
+	}
+	if len(l.Columns) > 0 && d.Problem == nil {
+		d.Table = v.differingRows(t, l, before, after, &c)
 	}
 	d.Extra = c
-	return v.show("compare", d.Character.Text("name"), d)
+	return v.showTo(d.status(), "compare", d.Character.Text("name"), d)
+}
+
+// netChanges are the rows of a list that changes between two moments are about, as they were
+// before the first of these and after the last one. It is false if that cannot be told from
+// changes: of what is no list, of a time in which the list was read for the first time, and of
+// very many changes.
+func (v *visit) netChanges(t *tab, l list, from, to string) (before, after []row, told bool, err error) {
+	if len(t.Facts) > 0 || l.Items != "" || t.Section == "skill-sets" {
+		return nil, nil, false, nil
+	}
+	query := url.Values{"since": {from}, "order": {"oldest"}, "limit": {"1000"}}
+	if to != "" {
+		query.Set("until", to)
+	}
+	was, is := map[string]row{}, map[string]row{}
+	var keys []string
+	note := func(old, now row) {
+		key := t.keyOf(now)
+		if now == nil {
+			key = t.keyOf(old)
+		}
+		if _, known := is[key]; !known {
+			keys, was[key] = append(keys, key), old
+		}
+		is[key] = now
+	}
+	for range comparedPages {
+		answered, err := v.get(l.Path+"/changes", query)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		for _, change := range answered.Rows("items") {
+			if change.Bool("first") {
+				return nil, nil, false, nil
+			}
+			for _, there := range change.Rows("added") {
+				note(nil, there.Row("item"))
+			}
+			for _, differs := range change.Rows("changed") {
+				note(differs.Row("before"), differs.Row("after"))
+			}
+			for _, there := range change.Rows("removed") {
+				note(there.Row("item"), nil)
+			}
+		}
+		next := answered.Text("next_cursor")
+		if next == "" {
+			for _, key := range slices.Backward(keys) {
+				// What has no key of this list is of another one of the section, such as labels.
+				if strings.Trim(key, "/") == "" {
+					continue
+				}
+				if was[key] != nil {
+					before = append(before, was[key])
+				}
+				if is[key] != nil {
+					after = append(after, is[key])
+				}
+			}
+			return before, after, true, nil
+		}
+		query.Set("cursor", next)
+	}
+	return nil, nil, false, nil
 }
 
 // rowsAt are the rows of a section at a moment.
@@ -204,8 +267,6 @@ func (v *visit) differingRows(t *tab, l list, earlier, later []row, c *compared)
 		case differ(cells, v.cells(columns, old)):
 			c.Changed++
 			add("changed", fromTo(v, v.cells(columns, old), cells))
-		default:
-			c.Unchanged++
 		}
 	}
 	for _, r := range earlier {
@@ -266,6 +327,8 @@ type happening struct {
 	// Notes are what else there is to say, each a sentence.
 	Notes []string
 	Table *table
+	// Open: the table is shown unasked.
+	Open bool
 }
 
 // event leads to an event, if who looks may see events.
@@ -276,11 +339,16 @@ func (v *visit) event(id string) string {
 	return "/events/" + url.PathEscape(id)
 }
 
+// orderFilter chooses what comes first of what happened.
+func orderFilter() filter {
+	return filter{Name: "order", Any: "filter.newest", Options: words("oldest")}
+}
+
 // changesList is how the changes of a section are asked for.
 func changesList(base, section string) list {
 	return list{
 		ID: "changes", Path: base + "/" + section + "/changes", Limit: 25,
-		Filters: []filter{{Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}, {Name: "order", Options: words("oldest")}},
+		Filters: []filter{{Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}, orderFilter()},
 		Columns: []column{{Name: "changed_at", Field: "observed_at", Kind: kindTime}},
 	}
 }
@@ -324,7 +392,7 @@ func (v *visit) changeOf(t *tab, r row) happening {
 	if value := r.Row("value"); value != nil {
 		h.Words = v.T("viewer.value-changed")
 		shown.Caption = h.Words
-		v.addFields(shown, "changed", "", value)
+		v.addValue(shown, t, value)
 	}
 	for _, kind := range []string{"added", "removed"} {
 		for _, item := range r.Rows(kind) {
@@ -336,9 +404,24 @@ func (v *visit) changeOf(t *tab, r row) happening {
 		v.addFields(shown, "changed", cmp.Or(v.labelOf(t, item.Row("after")), item.Text("key")), item)
 	}
 	if len(shown.Lines) > 0 {
-		h.Table = shown
+		h.Table, h.Open = shown, len(shown.Lines) <= openLines
 	}
 	return h
+}
+
+// openLines is how many lines the details of a change have at most that are shown unasked.
+const openLines = 5
+
+// addValue adds a line for each value that changed of what a section says beside its lists.
+func (v *visit) addValue(shown *table, t *tab, changed row) {
+	if t != nil {
+		for _, one := range v.differingFacts(t, changed.Row("before"), changed.Row("after")).Lines {
+			shown.Lines = append(shown.Lines, line{Cells: append([]cell{changeBadge(v, "changed"), {}}, one.Cells...)})
+		}
+	}
+	if len(shown.Lines) == 0 {
+		v.addFields(shown, "changed", "", changed)
+	}
 }
 
 func changeBadge(v *visit, kind string) cell {
@@ -349,7 +432,15 @@ func changeBadge(v *visit, kind string) cell {
 // beside an id, it is the name that is told.
 func (v *visit) addFields(t *table, kind, label string, changed row) {
 	before, after := changed.Row("before"), changed.Row("after")
-	for _, field := range changed.Texts("fields") {
+	fields := changed.Texts("fields")
+	for name := range after {
+		added := strings.HasSuffix(name, "_name") || strings.HasSuffix(name, "_plain") || strings.HasSuffix(name, "_html")
+		if len(changed.Texts("fields")) == 0 && !added && v.fieldOf(before, name) != v.fieldOf(after, name) {
+			fields = append(fields, name)
+		}
+	}
+	slices.Sort(fields)
+	for _, field := range fields {
 		t.Lines = append(t.Lines, line{Cells: []cell{
 			changeBadge(v, kind), {Text: label}, {Text: strings.ReplaceAll(field, "_", " ")}, {Text: v.fieldOf(before, field)}, {Text: v.fieldOf(after, field)},
 		}})

@@ -73,7 +73,7 @@ func (s *Site) contract(v *visit) error {
 		made := recordData{
 			Title: cmp.Or(r.Text("title"), r.Text("summary"), v.T("viewer.contract", "ID", r.Text("contract_id"))),
 			Facts: v.facts(r,
-				as(kindWord, "type", "type"), as(kindBadge, "status", "status"), as(kindWord, "availability", "availability"), column{Name: "summary", Field: "summary"},
+				as(kindWord, "type", "type"), column{Name: "status", Cell: contractStatus}, as(kindWord, "availability", "availability"), column{Name: "summary", Field: "summary"},
 				column{Name: "from", Field: "issuer_name", Else: "issuer_id"}, named("corporation", "issuer_corporation"),
 				column{Name: "assignee", Field: "assignee_name"}, column{Name: "acceptor", Field: "acceptor_name"},
 				named("place", "start_location"), named("destination", "end_location"),
@@ -128,7 +128,7 @@ func (s *Site) killmail(v *visit) error {
 			Tables: []*table{
 				v.tableOf(list{ID: "attackers", Items: "attackers", NoFiles: true, Order: byNumber("damage_done", ""), Columns: []column{
 					named("attacker", "character"), named("corporation", "corporation"), named("alliance", "alliance"), named("ship", "ship_type"), named("weapon", "weapon_type"),
-					as(kindNumber, "damage", "damage_done"), as(kindBool, "final_blow", "final_blow"), {Name: "security_status", Cell: security},
+					as(kindNumber, "damage", "damage_done"), as(kindBool, "final_blow", "final_blow"), {Name: "security_status", Kind: kindNumber, Cell: security},
 				}}, r),
 				v.tableOf(list{ID: "victim-items", Items: "victim.items", NoFiles: true, Columns: []column{
 					named("type", "item_type"), as(kindNumber, "destroyed", "quantity_destroyed"), as(kindNumber, "dropped", "quantity_dropped"),

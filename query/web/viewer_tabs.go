@@ -104,7 +104,7 @@ func birthday(v *visit, r row) cell {
 
 func locationTab() tab {
 	return tab{Section: "location", Facts: []column{
-		{Name: "place", Cell: whereabouts}, named("system", "solar_system"), {Name: "security", Cell: security}, {Name: "region", Field: "region"},
+		{Name: "place", Cell: whereabouts}, named("system", "solar_system"), {Name: "security", Kind: kindNumber, Cell: security}, {Name: "region", Field: "region"},
 	}}
 }
 
@@ -189,7 +189,7 @@ func employmentTab() tab {
 				}
 				return cell{}
 			}},
-			as(kindTime, "since", "start_date"), as(kindTime, "until", "end_date"), {Name: "days", Cell: func(v *visit, r row) cell {
+			as(kindTime, "since", "start_date"), as(kindTime, "until", "end_date"), {Name: "days", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 				return cell{Text: v.Number(r.Text("days")), Value: r.Text("days"), Class: "num"}
 			}},
 		},

@@ -40,12 +40,22 @@ func byNumber(field, otherwise string) func(a, b row) int {
 	return func(a, b row) int { return number(b).Cmp(number(a)) }
 }
 
-// tenth cuts a decimal number after its first digit behind the point.
+// tenth is the security of a system as the game shows it: rounded to a tenth, and never to zero
+// where it is above.
 func tenth(number string) string {
-	if dot := strings.IndexByte(number, '.'); dot >= 0 && len(number) > dot+2 && !strings.ContainsAny(number, "eE") {
-		return number[:dot+2]
+	exact, ok := new(big.Rat).SetString(number)
+	if !ok {
+		return number
 	}
-	return number
+	rounded := exact.FloatString(1)
+	switch {
+	case rounded == "0.0" && exact.Sign() > 0:
+		return "0.1"
+	case rounded == "-0.0":
+		return "0.0"
+	default:
+		return rounded
+	}
 }
 
 // spaced parts a word such as CorpAppAcceptMsg.
@@ -120,13 +130,13 @@ func assetColumns() []column {
 			}
 			return made
 		}},
-		{Name: "quantity", Cell: func(v *visit, r row) cell {
+		{Name: "quantity", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 			if r.Bool("is_singleton") {
 				return cell{Class: "num"}
 			}
 			return cell{Text: v.Number(r.Text("quantity")), Value: r.Text("quantity"), Class: "num"}
 		}},
-		{Name: "group", Field: "group_name"}, {Name: "within", Cell: func(v *visit, r row) cell {
+		{Name: "group", Field: "group_name"}, {Name: "within", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 			n := r.Int("within")
 			if n == 0 {
 				return cell{Class: "num"}
@@ -172,7 +182,7 @@ func assetPlaces(v *visit, d *viewerData, answered row) {
 			{Name: "place", Cell: func(v *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("place_name"), r.Text("place_id")), Href: v.address("location_id", r.Text("place_id"), "region", "", "system", "")}
 			}},
-			{Name: "system", Field: "system_name"}, {Name: "security", Cell: security}, {Name: "region", Field: "region"},
+			{Name: "system", Field: "system_name"}, {Name: "security", Kind: kindNumber, Cell: security}, {Name: "region", Field: "region"},
 			as(kindNumber, "items", "items"), as(kindISK, "sum", "total_value"),
 		},
 	}, row{"places": answered.at("places")})
@@ -182,7 +192,7 @@ func assetPlaces(v *visit, d *viewerData, answered row) {
 func ordersTab() tab {
 	return tab{Section: "orders", Keys: []string{"order_id"}, List: list{
 		Order: descending("issued"), Limit: wholeList,
-		Filters: []filter{{Name: "history", Options: words("true")}, {Name: "is_buy", Options: yesNo, Match: flagged("is_buy_order")}},
+		Filters: []filter{{Name: "history", Any: "word.no", Options: words("true")}, {Name: "is_buy", Options: yesNo, Match: flagged("is_buy_order")}},
 		Columns: []column{
 			named("type", "type"), {Name: "trade", Cell: trade("is_buy_order")}, as(kindISK, "price", "price"), as(kindNumber, "left", "volume_remain"), as(kindNumber, "quantity", "volume_total"),
 			named("place", "location"), as(kindTime, "issued", "issued"), as(kindNumber, "days", "duration"), as(kindWord, "range", "range"), as(kindISK, "escrow", "escrow"), as(kindWord, "state", "state"),
@@ -210,7 +220,7 @@ func blueprintsTab() tab {
 				}
 				return cell{Text: v.Word("original"), Badge: "info"}
 			}},
-			{Name: "runs", Cell: func(v *visit, r row) cell {
+			{Name: "runs", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 				if r.Text("runs") == "-1" {
 					return cell{Text: "∞", Class: "num"}
 				}
@@ -265,7 +275,7 @@ func transactionsTab() tab {
 		Filters: append(span(), filter{Name: "is_buy", Options: yesNo, Match: flagged("is_buy")}), Limit: wholeList / 2,
 		Columns: []column{
 			as(kindTime, "date", "date"), {Name: "trade", Cell: trade("is_buy")}, as(kindNumber, "quantity", "quantity"), named("type", "type"), as(kindISK, "unit_price", "unit_price"),
-			{Name: "sum", Cell: func(v *visit, r row) cell {
+			{Name: "sum", Kind: kindISK, Cell: func(v *visit, r row) cell {
 				total := r.Text("total")
 				if r.Bool("is_buy") && total != "" && !strings.HasPrefix(total, "-") {
 					total = "-" + total
@@ -281,7 +291,7 @@ func contractsTab() tab {
 	return tab{Section: "contracts", Keys: []string{"contract_id"}, List: list{
 		Filters: append(span(),
 			filter{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")},
-			filter{Name: "status", Options: words("outstanding", "in_progress", "finished", "finished_issuer", "finished_contractor", "cancelled", "rejected", "failed", "deleted", "reversed")}),
+			filter{Name: "status", Options: contractStatuses}),
 		Columns: []column{
 			{Name: "summary", Cell: func(v *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("summary"), r.Text("contract_id")), Href: v.record("contracts", r.Text("contract_id"))}
@@ -290,9 +300,24 @@ func contractsTab() tab {
 			{Name: "to", Cell: func(_ *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("acceptor_name"), r.Text("assignee_name"), strings.TrimPrefix(r.Text("assignee_id"), "0"))}
 			}},
-			as(kindBadge, "status", "status"), as(kindTime, "issued", "date_issued"), {Name: "time_left", Cell: timeLeft}, as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), {Name: "title", Field: "title"},
+			{Name: "status", Cell: contractStatus}, as(kindTime, "issued", "date_issued"), {Name: "time_left", Cell: timeLeft}, as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), {Name: "title", Field: "title"},
 		},
 	}}
+}
+
+// contractStatuses are the choices of how contracts stand.
+func contractStatuses(v *visit) []option {
+	options := []option{{Value: "in_progress", Text: v.Word("contract_in_progress")}}
+	return append(options, words("outstanding", "finished", "finished_issuer", "finished_contractor", "cancelled", "rejected", "failed", "deleted", "reversed")(v)...)
+}
+
+// contractStatus is how a contract stands.
+func contractStatus(v *visit, r row) cell {
+	status := r.Text("status")
+	if status == "in_progress" {
+		return cell{Text: v.Word("contract_in_progress"), Badge: "info"}
+	}
+	return cell{Text: v.Word(status), Badge: badgeOf(status)}
 }
 
 // timeLeft is how long a contract that nobody has accepted is still on offer.
@@ -353,7 +378,7 @@ func queueTab() tab {
 		},
 		Columns: []column{
 			{Name: "position", Field: "queue_position", Kind: kindNumber}, {Name: "skill", Cell: queued}, as(kindBadge, "state", "training_state"),
-			as(kindPercent, "percent", "percent"), {Name: "remaining", Cell: func(v *visit, r row) cell {
+			as(kindPercent, "percent", "percent"), {Name: "remaining", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 				if !r.Has("seconds_left") {
 					return cell{}
 				}
