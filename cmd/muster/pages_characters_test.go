@@ -272,7 +272,7 @@ func (p *site) closedStory(t *testing.T, member, closed organised) {
 		require.NotContains(t, text, closed.Name, page)
 	}
 	for _, section := range sections() {
-		status, text := fetched(who, home + "/" + section)
+		status, text := fetched(who, home+"/"+section)
 		require.Equal(t, http.StatusNotFound, status, section)
 		require.NotContains(t, text, closed.Name, section)
 	}

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -55,8 +56,10 @@ type standing struct {
 	Class, Message       string
 	Since                string
 	NotConsented, NotYet bool
-	// Changes leads to what changed in the section.
-	Changes string
+	// Changes leads to what changed in the section, Origin to the same page with or without the
+	// events that rows come from; Traced tells that it has them.
+	Changes, Origin string
+	Traced          bool
 }
 
 // asked is something that a page asks the API for, and what came of it.
@@ -204,11 +207,11 @@ func (s *Site) viewer(v *visit) error {
 	if section == sectionOverview {
 		return v.overview()
 	}
+	if err := v.whoami(); err != nil {
+		return err
+	}
 	t := tabOf(section)
 	if t == nil {
-		if err := v.whoami(); err != nil {
-			return err
-		}
 		return &refusal{Status: http.StatusNotFound, Detail: v.T("viewer.no-section", "Section", section)}
 	}
 	if v.param("_against") != "" {
@@ -256,7 +259,28 @@ func (v *visit) listOf(t *tab) list {
 	if t.Ready != nil {
 		t.Ready(v, &l)
 	}
+	if v.tracesRows() {
+		l.Query, l.Lines, l.Keep = url.Values{"provenance": {"true"}}, nil, append(l.Keep, originParam)
+		if len(l.Columns) > 0 {
+			l.Columns = append(slices.Clone(l.Columns), column{Name: "origin", Cell: origin})
+		}
+	}
 	return l
+}
+
+// originParam has each row lead to the event that it comes from.
+const originParam = "_origin"
+
+// tracesRows tells whether rows lead to the events that they come from.
+func (v *visit) tracesRows() bool { return v.param(originParam) != "" && v.Me.May("events.read") }
+
+// origin leads to the event that a row comes from.
+func origin(v *visit, r row) cell {
+	id := r.Text("provenance.event_id")
+	if id == "" {
+		return cell{}
+	}
+	return cell{Text: v.T("story.event"), Title: r.Text("provenance.type"), Href: v.event(id)}
 }
 
 // fill makes what a tab shows of what the API answered.
@@ -273,4 +297,19 @@ func (v *visit) fill(d *viewerData, t *tab, l list, answered row) {
 	if t.More != nil {
 		t.More(v, d, answered)
 	}
+	if v.tracesRows() && answered.Has("provenance") {
+		d.Values = append(d.Values, fact{Name: v.T("column.origin"), Cell: origin(v, answered)})
+	}
+	if v.Me.May("events.read") {
+		d.Standing.Origin = v.address(originParam, v.otherOrigin(), "cursor", "")
+		d.Standing.Traced = v.tracesRows()
+	}
+}
+
+// otherOrigin is what [originParam] is on the page that it leads to.
+func (v *visit) otherOrigin() string {
+	if v.tracesRows() {
+		return ""
+	}
+	return "1"
 }

@@ -77,8 +77,12 @@ type compared struct {
 	Cut bool
 }
 
-// Pages of a thousand rows, or changes, that are compared at most.
-const comparedPages = 5
+// Pages of a thousand rows, or changes, that are compared at most, and how many lines are
+// shown of what differs.
+const (
+	comparedPages = 5
+	comparedLines = 1000
+)
 
 // comparison shows how two moments of a section differ.
 func (v *visit) comparison(t *tab) error {
@@ -253,6 +257,10 @@ func (v *visit) differingRows(t *tab, l list, earlier, later []row, c *compared)
 	}
 	shown := &table{ID: "compared", Caption: v.T("list.compared"), Empty: v.T("list.compared-empty"), Headings: append([]heading{{Text: v.T("column.change")}}, v.headings(columns)...)}
 	add := func(kind string, cells []cell) {
+		if len(shown.Lines) >= comparedLines {
+			c.Cut = true
+			return
+		}
 		shown.Lines = append(shown.Lines, line{Class: kind, Cells: append([]cell{{Text: v.Word(kind), Badge: map[string]string{"added": "good", "changed": "warn", "removed": "bad"}[kind]}}, cells...)})
 	}
 	for _, r := range later {
