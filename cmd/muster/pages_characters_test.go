@@ -32,12 +32,34 @@ func (p *site) characters(t *testing.T) {
 	p.read(t, "/v1/characters?limit=1000", &all)
 	require.NotEmpty(t, all.Items)
 	mine, theirs := ownedBy(all.Items, "u1"), others(all.Items, "u1")
+	for _, c := range []organised{mine[0], theirs[0], others(theirs, theirs[0].User)[0]} {
+		p.settled(t, c)
+	}
 	t.Run("launcher", func(t *testing.T) { p.launcherStory(t, all.Items, mine) })
 	t.Run("a member reads everything of his own", func(t *testing.T) { p.viewerStory(t, mine[0]) })
 	t.Run("the past", func(t *testing.T) { p.pastStory(t, mine[0]) })
 	t.Run("an owner decides", func(t *testing.T) { p.ownerStory(t, theirs[0]) })
 	t.Run("a recruiter vets an applicant", func(t *testing.T) { p.recruiterStory(t, theirs[0], others(theirs, theirs[0].User)[0]) })
 	t.Run("nothing leaks", func(t *testing.T) { p.closedStory(t, others(theirs, theirs[0].User)[0], mine[0]) })
+}
+
+// settled waits until every section of a character was read that its owner has consented to.
+func (p *site) settled(t *testing.T, c organised) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var read struct {
+			Sections []struct {
+				Status string `json:"status"`
+			} `json:"sections"`
+		}
+		p.read(t, fmt.Sprintf("/v1/characters/%d", c.ID), &read)
+		for _, section := range read.Sections {
+			if section.Status == "not_yet" {
+				return false
+			}
+		}
+		return true
+	}, 10*time.Minute, 2*time.Second, "not all sections of %s were read", c.Name)
 }
 
 // typeMoment fills a field for a time, which a browser takes by its value.
@@ -150,6 +172,12 @@ func (p *site) viewerStory(t *testing.T, c organised) {
 	if owner.count("#list-killmails tbody a") > 0 {
 		require.Contains(t, owner.follow("#list-killmails tbody a"), "Attackers")
 	}
+	// What is missing of a skill set, and why.
+	status, text := p.ask(t, http.MethodPost, "/v1/skill-sets", `{"name": "Pages", "description": "", "visible": true, "skills": [{"type_name": "Gunnery", "required": 5}]}`)
+	require.Less(t, status, 300, text)
+	require.Contains(t, owner.open(home+"/skill-sets"), "Pages")
+	require.Contains(t, owner.follow("#list-skill-sets tbody a"), "How it came about")
+	require.Contains(t, owner.look(), "Gunnery")
 	// Filters that are the page's own, and one that the API refuses.
 	owner.open(home + "/skills?level_at_least=5")
 	require.Contains(t, owner.openTo(http.StatusUnprocessableEntity, home+"/wallet-journal?from=yesterday"), "validation failed")

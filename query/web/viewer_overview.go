@@ -65,7 +65,7 @@ func (v *visit) overview() error {
 			v.facts(row{"ship": merged["ship"], "ship_name": merged["ship_name"], "home": cmp.Or(value(clones).Text("home_location.location_name"), value(clones).Text("home_location.location_id"))},
 				column{Name: "ship", Field: "ship"}, column{Name: "ship_name", Field: "ship_name"}, column{Name: "home", Field: "home"})...)},
 		{v.T("overview.means"), append(append(v.facts(value(wallet), as(kindISK, "balance_isk", "balance")),
-			v.facts(row{"total": assets.got.Text("total_value")}, as(kindISK, "asset_value", "total"))...),
+			v.facts(worth(assets.got), as(kindISK, "asset_value", "total_value"))...),
 			append(v.facts(value(skills), as(kindNumber, "skill_points", "total_sp"), as(kindNumber, "unallocated", "unallocated_sp")),
 				v.facts(training, column{Name: "training", Cell: trainingNow}, as(kindTime, "finish", "finish_date"))...)...)},
 	}}
@@ -82,6 +82,14 @@ func (v *visit) overview() error {
 	}
 	d.Extra = data
 	return v.show("overview", d.Character.Text("name"), d)
+}
+
+// worth is an answer about assets, or nothing while they were not read.
+func worth(assets row) row {
+	if !assets.Has("observed_at") {
+		return nil
+	}
+	return assets
 }
 
 // trainingNow is the skill that is trained.

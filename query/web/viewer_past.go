@@ -335,8 +335,6 @@ type happening struct {
 	// Notes are what else there is to say, each a sentence.
 	Notes []string
 	Table *table
-	// Open: the table is shown unasked.
-	Open bool
 }
 
 // event leads to an event, if who looks may see events.
@@ -411,14 +409,38 @@ func (v *visit) changeOf(t *tab, r row) happening {
 	for _, item := range r.Rows("changed") {
 		v.addFields(shown, "changed", cmp.Or(v.labelOf(t, item.Row("after")), item.Text("key")), item)
 	}
-	if len(shown.Lines) > 0 {
-		h.Table, h.Open = shown, len(shown.Lines) <= openLines
+	if len(shown.Lines) > noted {
+		h.Table = shown
+		return h
+	}
+	for _, l := range shown.Lines {
+		h.Notes = append(h.Notes, v.noteOf(l))
 	}
 	return h
 }
 
-// openLines is how many lines the details of a change have at most that are shown unasked.
-const openLines = 5
+// noted is how many details of a change are told as sentences; more are a table.
+const noted = 5
+
+// noteOf tells a detail of a change as a sentence.
+func (v *visit) noteOf(l line) string {
+	note := cmp.Or(l.Cells[1].Text, l.Cells[0].Text)
+	if len(l.Cells) < fieldCells {
+		return v.T("story.note", "What", l.Cells[0].Text, "Note", note)
+	}
+	if l.Cells[1].Text == "" {
+		note = l.Cells[2].Text
+	} else {
+		note = v.T("story.note", "What", note, "Note", l.Cells[2].Text)
+	}
+	if l.Cells[3].Text == "" && l.Cells[4].Text == "" {
+		return note
+	}
+	return v.T("story.note", "What", note, "Note", v.T("viewer.from-to", "Before", cmp.Or(l.Cells[3].Text, "–"), "After", cmp.Or(l.Cells[4].Text, "–")))
+}
+
+// fieldCells is how many cells a line has that is about a field.
+const fieldCells = 5
 
 // addValue adds a line for each value that changed of what a section says beside its lists.
 func (v *visit) addValue(shown *table, t *tab, changed row) {
