@@ -183,7 +183,7 @@ func (p *site) viewerStory(t *testing.T, c organised) {
 	require.Contains(t, owner.openTo(http.StatusUnprocessableEntity, home+"/wallet-journal?from=yesterday"), "validation failed")
 
 	require.Contains(t, owner.open(home+"/ledger"), "Does the journal account for the balance?")
-	require.Contains(t, owner.open(home+"/ledger?_since=2020-01-01T00:00"), "How it came about")
+	require.Contains(t, owner.open(home+"/ledger?_since=2020-01-01T00:00"), "What the entries of each kind come to")
 	owner.shot("ledger")
 	owner.open("/search/assets")
 	owner.fill(`input[name="type"]`, "a")

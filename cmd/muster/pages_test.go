@@ -120,8 +120,14 @@ type person struct {
 // nobody starts the browser of somebody who has not signed in.
 func (p *site) nobody(t *testing.T) *person {
 	t.Helper()
+	profile, err := os.MkdirTemp("", "muster-browser-")
+	require.NoError(t, err)
+	// A browser that is stopped writes to its profile for a moment.
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(profile) == nil }, pageTimeout, 100*time.Millisecond)
+	})
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(passableTempDir(t)),
+		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(profile),
 		// The browser asks nobody but Muster.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-US"))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)

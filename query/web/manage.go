@@ -97,7 +97,8 @@ func (v *visit) manage(data manageData) error {
 // decideInManage carries out a decision and comes back to the page, with the problem and what
 // was typed if it is refused.
 func (s *Site) decideInManage(v *visit) (string, error) {
-	do, form := v.r.PostFormValue("do"), v.r.PostForm
+	// What the address says is no decision: only what was sent counts.
+	do, form := v.r.PostFormValue("do"), v.r.PostForm //nolint:forbidigo // a form that was parsed, and no request
 	if err := v.whoami(); err != nil {
 		return "", err
 	}
@@ -175,7 +176,8 @@ func (s *Site) views(v *visit) error {
 		ID: "views", Path: apiOf(v.path("id")) + "/views",
 		Filters: []filter{{Name: "viewer"}, {Name: "section"}, {Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}},
 		Columns: []column{
-			{Name: "viewer", Field: "viewer_user_id", Else: "viewer_id"}, {Name: "section", Cell: func(v *visit, r row) cell {
+			{Name: "viewer", Field: "viewer_user_id", Else: "viewer_id"},
+			{Name: "section", Cell: func(v *visit, r row) cell {
 				section := r.Text("section")
 				if tabOf(section) != nil {
 					return cell{Text: v.T("section." + section)}

@@ -230,11 +230,12 @@ func (s *Site) viewer(v *visit) error {
 	if d.Problem == nil && content.err != nil && !errors.As(content.err, &d.Problem) {
 		return content.err
 	}
-	if d.Problem == nil {
+	switch {
+	case d.Problem == nil:
 		v.fill(d, t, l, content.got)
-	} else if d.Problem.Status == http.StatusUnauthorized {
+	case d.Problem.Status == http.StatusUnauthorized:
 		return d.Problem
-	} else if len(l.Filters) > 0 {
+	case len(l.Filters) > 0:
 		// What was typed stays, to be put right.
 		d.Table = &table{ID: l.ID, Filters: v.form(l), Empty: v.T("list.empty")}
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 )
 
@@ -29,9 +30,7 @@ func (v *visit) overview() error {
 	base := apiOf(v.path("id")) + "/"
 	ask := func(section string, limited bool) *asked {
 		query := url.Values{}
-		for name, values := range at {
-			query[name] = values
-		}
+		maps.Copy(query, at)
 		if limited {
 			query.Set("limit", "1")
 		}

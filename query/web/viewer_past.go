@@ -393,7 +393,13 @@ func (v *visit) changeOf(t *tab, r row) happening {
 		h.Words = v.T("viewer.first-reading", "Rows", v.Number(r.Text("added_count")))
 		return h
 	}
-	h.Words = v.T("viewer.change-counts", "Added", v.Number(r.Text("added_count")), "Changed", v.Number(r.Text("changed_count")), "Removed", v.Number(r.Text("removed_count")))
+	var counts []string
+	for _, kind := range []string{"added", "changed", "removed"} {
+		if r.Int(kind+"_count") > 0 {
+			counts = append(counts, v.T("viewer.count", "Rows", v.Number(r.Text(kind+"_count")), "Change", v.Word(kind)))
+		}
+	}
+	h.Words = strings.Join(counts, ", ")
 	shown := &table{ID: "change-" + r.Text("offset"), Caption: h.Words, Headings: []heading{{Text: v.T("column.change")}, {Text: v.T("column.what")}, {Text: v.T("column.value")}, {Text: v.T("column.before")}, {Text: v.T("column.after")}}}
 	if value := r.Row("value"); value != nil {
 		h.Words = v.T("viewer.value-changed")

@@ -201,7 +201,7 @@ func rolesTab() tab {
 	return tab{Section: "roles", Keys: []string{"group", "place", "role"}, List: list{
 		Items: "value.duties", Limit: -1, NoFiles: true, Columns: columns,
 		Filters: []filter{{Name: "granted", Options: yesNo, Match: flagged("granted")}},
-		Lines:   inGroups(columns, nil, func(v *visit, r row) string { return v.Word(r.Text("group")) }),
+		Lines:   inGroups(columns, func(v *visit, r row) string { return v.Word(r.Text("group")) }),
 	}}
 }
 
@@ -239,7 +239,7 @@ func standingsTab() tab {
 		Filters: []filter{
 			{Name: "level", Options: words(standingLevels()...), Match: equals("standing_level")}, {Name: "kind", Options: words("agent", "npc_corp", "faction"), Match: equals("from_type")},
 		},
-		Lines: inGroups(columns, nil, levelOf),
+		Lines: inGroups(columns, levelOf),
 	}}
 }
 
@@ -270,7 +270,7 @@ func contactsTab() tab {
 			{Name: "contact_type", Options: words("character", "corporation", "alliance", "faction")},
 			{Name: "npc", Options: yesNo, Match: flagged("is_npc")}, {Name: "watched", Options: yesNo, Match: flagged("is_watched")}, {Name: "blocked", Options: yesNo, Match: flagged("is_blocked")},
 		},
-		Lines: inGroups(columns, nil, levelOf),
+		Lines: inGroups(columns, levelOf),
 	}}
 }
 
@@ -333,7 +333,7 @@ const wholeList = 1000
 
 // inGroups makes lines of rows in groups, with a line above each of them. The groups follow
 // one another as their first rows do.
-func inGroups(columns []column, class func(row) string, of func(*visit, row) string) func(*visit, []row) []line {
+func inGroups(columns []column, of func(*visit, row) string) func(*visit, []row) []line {
 	return func(v *visit, rows []row) []line {
 		var names []string
 		groups := map[string][]line{}
@@ -342,11 +342,7 @@ func inGroups(columns []column, class func(row) string, of func(*visit, row) str
 			if _, ok := groups[name]; !ok {
 				names = append(names, name)
 			}
-			one := line{Cells: v.cells(columns, r)}
-			if class != nil {
-				one.Class = class(r)
-			}
-			groups[name] = append(groups[name], one)
+			groups[name] = append(groups[name], line{Cells: v.cells(columns, r)})
 		}
 		var lines []line
 		for _, name := range names {

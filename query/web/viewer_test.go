@@ -86,7 +86,7 @@ func open(t *testing.T, s *Site, path string) (status int, page string) {
 	return w.Code, w.Body.String()
 }
 
-func post(t *testing.T, s *Site, path string, form url.Values) (status int, page string, to string) {
+func post(t *testing.T, s *Site, path string, form url.Values) (status int, page, to string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

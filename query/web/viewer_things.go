@@ -107,7 +107,7 @@ func assetsTab() tab {
 			{Name: "region", Match: contains("region")}, {Name: "system", Match: contains("system_name")},
 			{Name: "type", Match: contains("type_name")}, {Name: "is_ship", Options: yesNo, Match: flagged("is_ship")},
 		},
-		Lines: inGroups(assetColumns(), nil, func(_ *visit, r row) string { return cmp.Or(r.Text("place_name"), r.Text("place_id")) }),
+		Lines: inGroups(assetColumns(), func(_ *visit, r row) string { return cmp.Or(r.Text("place_name"), r.Text("place_id")) }),
 	}}
 }
 
@@ -354,7 +354,7 @@ func skillsTab() tab {
 				{Name: "name", Match: contains("skill_name")}, {Name: "group", Match: contains("group_name")},
 				{Name: "level_at_least", Options: levelOptions, Match: func(r row, value string) bool { return r.Text("trained_skill_level") >= value }},
 			},
-			Lines: inGroups(columns, nil, func(v *visit, r row) string { return cmp.Or(r.Text("group_name"), v.T("viewer.no-group")) }),
+			Lines: inGroups(columns, func(v *visit, r row) string { return cmp.Or(r.Text("group_name"), v.T("viewer.no-group")) }),
 		},
 	}
 }
