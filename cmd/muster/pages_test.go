@@ -256,10 +256,13 @@ func (w *person) follow(selector string) string {
 	return w.look()
 }
 
-// fill types into a field that is empty.
+// fill types into a field, in place of what is in it.
 func (w *person) fill(selector, text string) {
 	w.t.Helper()
-	w.do(chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	w.do(chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Evaluate(`document.querySelector(`+strconv.Quote(selector)+`).value = ""`, nil))
+	if text != "" {
+		w.do(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	}
 }
 
 // choose picks an option, as a person does: lists that are filtered by it follow at once.
