@@ -56,6 +56,8 @@ type standing struct {
 	Class, Message       string
 	Since                string
 	NotConsented, NotYet bool
+	// Again is the character that its owner can register again, to consent to the section.
+	Again string
 	// Changes leads to what changed in the section, Origin to the same page with or without the
 	// events that rows come from; Traced tells that it has them.
 	Changes, Origin string
@@ -287,6 +289,9 @@ func origin(v *visit, r row) cell {
 // fill makes what a tab shows of what the API answered.
 func (v *visit) fill(d *viewerData, t *tab, l list, answered row) {
 	d.Standing = v.standingOf(t.Section, answered)
+	if d.Own && d.Standing.NotConsented {
+		d.Standing.Again = d.ID
+	}
 	value := answered.Row("value")
 	d.Values = v.facts(value, t.Facts...)
 	if strings.HasSuffix(t.Text, "_html") {
