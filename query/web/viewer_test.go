@@ -353,3 +353,53 @@ func TestASliderHasAStepThatFitsTheLife(t *testing.T) {
 		require.Equal(t, p.Max, p.Value, "it stands at now")
 	}
 }
+
+func TestChangesAreToldWithWhatThereWasAndIs(t *testing.T) {
+	t.Parallel()
+	api := newFake()
+	api.answers[someone+"/wallet/changes"] = `{"items":[{"observed_at":"2026-01-03T00:00:00Z","event_id":"e1","value":{"fields":[],"before":{"balance":"10.00"},"after":{"balance":"-20.50"}},"added":[],"changed":[],"removed":[]},
+		{"observed_at":"2026-01-02T00:00:00Z","event_id":"e0","first":true,"added_count":0,"added":[],"changed":[],"removed":[]}]}`
+	api.answers[someone+"/loyalty/changes"] = `{"items":[{"observed_at":"2026-01-03T00:00:00Z","added_count":1,"changed_count":1,"removed_count":0,
+		"added":[{"key":"1","item":{"corporation_id":1,"corporation_name":"New","loyalty_points":5}}],
+		"changed":[{"key":"2","fields":["loyalty_points"],"before":{"corporation_id":2,"corporation_name":"More","loyalty_points":1000},"after":{"corporation_id":2,"corporation_name":"More","loyalty_points":2000}}],"removed":[]}]}`
+	s := siteOf(t, api)
+	_, page := open(t, s, "/characters/7/wallet/changes")
+	require.Contains(t, page, "Balance, ISK: 10.00 → −20.50")
+	require.Contains(t, page, "The first reading")
+	require.NotContains(t, page, "/events/", "who may not see events is not led there")
+	_, page = open(t, s, "/characters/7/loyalty/changes")
+	require.Contains(t, page, "1 added, 1 changed<")
+	require.Contains(t, page, "added: New · 5")
+	require.Contains(t, page, "More · 2,000: loyalty points: 1,000 → 2,000")
+
+	api.refused["GET "+someone+"/loyalty/changes"] = http.StatusUnprocessableEntity
+	status, page := open(t, s, "/characters/7/loyalty/changes?since=yesterday")
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+	require.Contains(t, page, "the rule and the remedy")
+}
+
+func TestRowsLeadToTheirEventsForThoseWhoMaySeeThem(t *testing.T) {
+	t.Parallel()
+	api := newFake()
+	api.answers[someone+"/loyalty"] = `{"status":"ok","items":[{"corporation_id":1,"corporation_name":"Stays","provenance":{"event_id":"e7","type":"eve.section.observed"}}]}`
+	_, page := open(t, siteOf(t, api), "/characters/7/loyalty?_origin=1")
+	require.NotContains(t, page, "/events/e7")
+	require.False(t, api.has("provenance"))
+	api.answers["/v1/me"] = `{"id":"user:u1","user_id":"u1","actions":["characters.read","events.read"]}`
+	_, page = open(t, siteOf(t, api), "/characters/7/loyalty?_origin=1")
+	require.Contains(t, page, `href="/events/e7"`)
+	require.True(t, api.has("provenance=true"))
+}
+
+func TestALoginThatEndedLeadsToTheSignOn(t *testing.T) {
+	t.Parallel()
+	api := newFake()
+	for _, path := range []string{someone, someone + "/mails", "/v1/me"} {
+		api.refused["GET "+path] = http.StatusUnauthorized
+	}
+	s := siteOf(t, api)
+	for _, page := range []string{"", "/mails", "/mails?as_of=2026-01-02T00:00", "/timeline", "/ledger", "/mails/changes"} {
+		status, _ := open(t, s, "/characters/7"+page)
+		require.Equal(t, http.StatusSeeOther, status, page)
+	}
+}
