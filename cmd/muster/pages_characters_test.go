@@ -248,7 +248,7 @@ func (p *site) ownerStory(t *testing.T, c organised) {
 	owner.fill(`input[name="note"]`, "for the recruiter")
 	typeMoment(owner, `input[name="expires_at"]`, "2001-01-01T00:00")
 	page := owner.follow(`button[value="link"]`)
-	require.Contains(t, page, "expires_at", "what is refused is said at the form")
+	require.Contains(t, page, "give a later moment", "what is refused is said at the form")
 	require.Equal(t, "for the recruiter", typed(owner, `input[name="note"]`), "and what was typed stays")
 	typeMoment(owner, `input[name="expires_at"]`, time.Now().UTC().Add(48*time.Hour).Format("2006-01-02T15:04"))
 	page = owner.follow(`button[value="link"]`)
