@@ -311,4 +311,3 @@ func (v *visit) differingFacts(t *tab, before, after row) *table {
 	}
 	return shown
 }
-

@@ -127,4 +127,3 @@ func clonesTab() tab {
 		},
 	}
 }
-
