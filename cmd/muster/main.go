@@ -84,7 +84,7 @@ func (p program) execute(ctx context.Context, parser *kong.Kong, cli *commandLin
 		fmt.Fprintf(p.stderr, "muster: %v\n", err)
 		return exitError
 	}
-	env := &environment{program: p, settings: &cli.settings, logger: cli.newLogger(p.stderr)}
+	env := &environment{program: p, settings: &cli.settings, logger: cli.newLogger(p.stderr), steps: &steps{seen: map[string]int{}}}
 	eventlog.LogSarama(env.logger)
 	err = parsed.Run(env)
 	switch {
@@ -105,7 +105,7 @@ type environment struct {
 	program
 	settings *settings
 	logger   *slog.Logger
-	steps    steps
+	steps    *steps
 }
 
 // commandLine lists the subcommands.

@@ -27,7 +27,7 @@ import (
 )
 
 // pageTimeout bounds how long a page may take on a busy machine.
-const pageTimeout = 60 * time.Second
+const pageTimeout = 3 * time.Minute
 
 // TestPages goes through the pages as people do, in a browser, with the whole demo running.
 func TestPages(t *testing.T) {
@@ -121,8 +121,14 @@ type person struct {
 // nobody starts the browser of somebody who has not signed in.
 func (p *site) nobody(t *testing.T) *person {
 	t.Helper()
+	profile, err := os.MkdirTemp("", "muster-browser-")
+	require.NoError(t, err)
+	// A browser that is stopped writes to its profile for a moment.
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(profile) == nil }, pageTimeout, 100*time.Millisecond)
+	})
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(passableTempDir(t)),
+		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(profile),
 		// The browser asks nobody but Muster.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-US"))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
@@ -238,8 +244,16 @@ func (w *person) look() string {
 // follow clicks on something that leads to another page, and looks at that one.
 func (w *person) follow(selector string) string {
 	w.t.Helper()
-	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery),
-		chromedp.Poll(`!window.stale && document.readyState === "complete"`, nil), chromedp.WaitReady("main"))
+	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery))
+	require.Eventually(w.t, func() bool {
+		ctx, cancel := context.WithTimeout(w.window, pageTimeout)
+		defer cancel()
+		var there bool
+		// The page that goes may take the answer along.
+		err := chromedp.Run(ctx, chromedp.Evaluate(`!window.stale && document.readyState === "complete"`, &there))
+		return err == nil && there
+	}, pageTimeout, 50*time.Millisecond)
+	w.do(chromedp.WaitReady("main"))
 	return w.look()
 }
 

@@ -10,7 +10,27 @@ import (
 func (s *Site) registerCharacters() {
 	s.router.Get("/", s.page(s.launcher))
 	s.router.Get("/finder", s.page(s.finder))
+	s.router.Get("/search", s.page(s.search))
+	s.router.Get("/search/{kind}", s.page(s.search))
 	s.router.Get("/characters/{id}", s.page(s.viewer))
+	s.router.Get("/characters/{id}/timeline", s.page(s.timeline))
+	s.router.Get("/characters/{id}/ledger", s.page(s.ledger))
+	s.router.Get("/characters/{id}/views", s.page(s.views))
+	s.router.Get("/characters/{id}/manage", s.page(s.manage))
+	s.router.Post("/characters/{id}/manage", s.decision(s.decideInManage))
+	s.router.Get("/characters/{id}/mails/{record}", s.page(s.mail))
+	s.router.Get("/characters/{id}/contracts/{record}", s.page(s.contract))
+	s.router.Get("/characters/{id}/killmails/{record}", s.page(s.killmail))
+	s.router.Get("/characters/{id}/skill-sets/{record}", s.page(s.skillSet))
+	s.router.Get("/characters/{id}/assets/{item}", s.page(s.asset))
+	for _, g := range tabGroups() {
+		for _, t := range g.Tabs {
+			// How characters stand to skill sets follows from other sections.
+			if t.Section != sectionOverview && t.Section != "skill-sets" {
+				s.router.Get("/characters/{id}/"+t.Section+"/changes", s.page(s.sectionChanges(t.Section)))
+			}
+		}
+	}
 	s.router.Get("/characters/{id}/{section}", s.page(s.viewer))
 	s.router.Post("/characters/{id}/decide", s.decision(s.decideOnCharacter))
 	s.router.Post("/characters/register", s.decision(s.register))

@@ -67,11 +67,11 @@ func finderList() list {
 
 // finderFilters are the finder's, with the choices that there are.
 func finderFilters(facets row) []filter {
-	choices := func(name, value, text string) func(*visit) []option {
+	choices := func(name, value string) func(*visit) []option {
 		return func(v *visit) []option {
 			var options []option
 			for _, f := range facets.Rows(name) {
-				shown := f.Text(text)
+				shown := f.Text("name")
 				if shown == "" {
 					shown = f.Text(value)
 				}
@@ -82,12 +82,12 @@ func finderFilters(facets row) []filter {
 	}
 	return []filter{
 		{Name: "search", Kind: "search", Wide: true},
-		{Name: "corporation_id", Options: choices("corporations", "id", "name")},
-		{Name: "alliance_id", Options: choices("alliances", "id", "name")},
-		{Name: "main_corporation_id", Options: choices("main_corporations", "id", "name")},
-		{Name: "main_alliance_id", Options: choices("main_alliances", "id", "name")},
-		{Name: "region", Options: choices("regions", "name", "name")},
-		{Name: "state", Options: choices("states", "name", "name")},
+		{Name: "corporation_id", Options: choices("corporations", "id")},
+		{Name: "alliance_id", Options: choices("alliances", "id")},
+		{Name: "main_corporation_id", Options: choices("main_corporations", "id")},
+		{Name: "main_alliance_id", Options: choices("main_alliances", "id")},
+		{Name: "region", Options: choices("regions", "name")},
+		{Name: "state", Options: choices("states", "name")},
 		{Name: "status", Options: words("active", "disabled", "orphaned", "unregistered")},
 		{Name: "is_main", Options: yesNo},
 	}

@@ -20,8 +20,11 @@ type me struct {
 	row
 }
 
-// May tells whether somebody may do an action, such as "reports.read".
-func (m me) May(action string) bool { return slices.Contains(m.Texts("actions"), action) }
+// May tells whether somebody may do an action, such as "reports.read", or holds a permission,
+// such as "finder_access".
+func (m me) May(action string) bool {
+	return slices.Contains(m.Texts("actions"), action) || slices.Contains(m.Texts("permissions"), action)
+}
 
 // Name is what a page calls him.
 func (m me) Name() string {

@@ -8,6 +8,7 @@ type card struct {
 	Portrait portrait
 	Sync     cell
 	System   string
+	Security string
 	Region   string
 	Balance  string
 	Points   string
@@ -45,7 +46,7 @@ func (s *Site) launcher(v *visit) error {
 		data.Cards = append(data.Cards, card{
 			row: r, Portrait: v.portrait("characters", r.Text("character_id"), 64),
 			Sync:   cell{Text: v.Word(r.Text("status")), Badge: badgeOf(r.Text("status"))},
-			System: r.Text("system_name"), Region: r.Text("region"), Balance: v.ISK(r.Text("balance")), Points: v.Number(r.Text("skill_points")),
+			System: r.Text("system_name"), Security: v.Number(tenth(r.Text("security_status"))), Region: r.Text("region"), Balance: v.ISK(r.Text("balance")), Points: v.Number(r.Text("skill_points")),
 		})
 	}
 	sums := answered.Row("summary")

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -102,8 +104,13 @@ type filter struct {
 	// Kind is the field's: text, number, date, month, datetime or, with Options, a choice.
 	Kind    string
 	Options func(*visit) []option
+	// Any is the text of the choice that filters nothing; default "filter.any".
+	Any string
 	// Wide fields take more room.
 	Wide bool
+	// Match tells whether a row has the value, of a filter that the API does not have: it
+	// is looked for in the rows of the page, which should be all.
+	Match func(r row, value string) bool
 }
 
 // option is one choice of a filter.
@@ -146,6 +153,8 @@ type list struct {
 	Limit int
 	// Class gives a line its class.
 	Class func(row) string
+	// Order sorts the rows of the page, if the API's order is not what a reader wants.
+	Order func(a, b row) int
 	// Lines makes lines of the rows, if there is more than one for each, such as groups.
 	Lines func(*visit, []row) []line
 	// NoFiles: the API has no CSV of it.
@@ -186,7 +195,9 @@ func (v *visit) queryOf(l list) url.Values {
 	}
 	names := []string{"cursor"}
 	for _, f := range l.Filters {
-		names = append(names, f.Name)
+		if f.Match == nil {
+			names = append(names, f.Name)
+		}
 	}
 	for _, name := range l.Keep {
 		if !strings.HasPrefix(name, "_") {
@@ -205,7 +216,7 @@ func (v *visit) queryOf(l list) url.Values {
 			continue
 		}
 		for _, f := range l.Filters {
-			if f.Name == name && (f.Kind == "datetime" || f.Kind == "time") {
+			if f.Name == name && (f.Kind == "datetime" || f.Kind == "time" || f.Kind == "date") {
 				value = instant(value)
 			}
 		}
@@ -238,7 +249,7 @@ func (v *visit) tableOf(l list, answered row) *table {
 	if items == "" {
 		items = "items"
 	}
-	rows := answered.Rows(items)
+	rows, files := v.matching(l, answered.Rows(items))
 	t := &table{ID: l.ID, Caption: v.T("list." + l.ID), Headings: v.headings(l.Columns), Quiet: l.Quiet}
 	if t.Empty = v.T("list." + l.ID + "-empty"); strings.HasPrefix(t.Empty, "list.") {
 		t.Empty = v.T("list.empty")
@@ -265,10 +276,29 @@ func (v *visit) tableOf(l list, answered row) *table {
 		t.Total = v.Number(answered.Text("total"))
 	}
 	if !l.NoFiles && len(rows) > 0 {
-		t.Downloads = []navLink{{Text: "CSV", Href: v.address("format", "csv")}, {Text: "Parquet", Href: v.address("format", "parquet")}}
+		for _, format := range []struct{ text, name string }{{"CSV", "csv"}, {"Parquet", "parquet"}} {
+			t.Downloads = append(t.Downloads, navLink{Text: format.text, Href: v.address(append(files, "format", format.name)...)})
+		}
 	}
 	t.Filters = v.form(l)
 	return t
+}
+
+// matching are the rows that the filters let through which the API does not have, in the
+// list's order, and what takes these filters out of an address.
+func (v *visit) matching(l list, rows []row) (matching []row, without []string) {
+	for _, f := range l.Filters {
+		value := v.param(f.Name)
+		if f.Match == nil || value == "" {
+			continue
+		}
+		without = append(without, f.Name, "")
+		rows = slices.DeleteFunc(rows, func(r row) bool { return !f.Match(r, value) })
+	}
+	if l.Order != nil {
+		slices.SortStableFunc(rows, l.Order)
+	}
+	return rows, without
 }
 
 // headings are those of columns, with links that sort where the API can.
@@ -422,7 +452,7 @@ func (v *visit) form(l list) *filterForm {
 		}
 		if field.Options != nil {
 			shown.Choice = true
-			shown.Options = append([]option{{Text: v.T("filter.any")}}, field.Options(v)...)
+			shown.Options = append([]option{{Text: v.T(cmp.Or(field.Any, "filter.any"))}}, field.Options(v)...)
 			for i := range shown.Options {
 				shown.Options[i].Chosen = shown.Options[i].Value == shown.Value
 			}

@@ -31,7 +31,7 @@ func places() []struct {
 	}{
 		{"nav.characters", []place{
 			{"nav.launcher", "/", "characters.read"},
-			{"nav.finder", "/finder", "characters.read"},
+			{"nav.finder", "/finder", "finder_access"},
 			{"nav.search", "/search", "characters.read"},
 		}},
 		{"nav.organisation", organisationPlaces()},

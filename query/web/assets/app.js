@@ -88,14 +88,14 @@
     Object.keys(parameters).forEach(function (name) { if (parameters[name] === "") delete parameters[name]; });
   });
 
-  // A slider that stands for a day moves the field of the moment beside it.
+  // A slider that stands for a moment moves the field beside it.
   function sliders(root) {
-    root.querySelectorAll("input[type=range][data-days]").forEach(function (slider) {
+    root.querySelectorAll("input[type=range][data-step]").forEach(function (slider) {
       var form = slider.form, field = form && form.querySelector("input[name=as_of]");
       if (!field || slider.dataset.ready) return;
       slider.dataset.ready = "yes";
-      var day = function () { return new Date(Date.parse(slider.dataset.from + "T23:59:00Z") + Number(slider.value) * 864e5).toISOString().slice(0, 16); };
-      slider.addEventListener("input", function () { field.value = Number(slider.value) >= Number(slider.max) ? "" : day(); });
+      var at = function () { return new Date(Date.parse(slider.dataset.from) + Number(slider.value) * Number(slider.dataset.step) * 1e3).toISOString().slice(0, 16); };
+      slider.addEventListener("input", function () { field.value = Number(slider.value) >= Number(slider.max) ? "" : at(); });
       slider.addEventListener("change", function () { form.requestSubmit(); });
     });
   }
