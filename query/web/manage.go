@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// asRefusal tells whether the API has refused something for a reason that is worth showing
+// worthShowing tells whether the API has refused something for a reason that is worth showing
 // where it was asked for: not to somebody who has to sign in.
-func asRefusal(err error, into **refusal) bool {
+func worthShowing(err error, into **refusal) bool {
 	return errors.As(err, into) && (*into).Status != http.StatusUnauthorized
 }
 
@@ -109,7 +109,7 @@ func (s *Site) decideInManage(v *visit) (string, error) {
 		return "", v.manage(manageData{Made: made})
 	case err == nil:
 		return next, nil
-	case asRefusal(err, &problem) && problem.Status != http.StatusNotFound:
+	case worthShowing(err, &problem) && problem.Status != http.StatusNotFound:
 		return "", v.manage(manageData{Failed: do, Problem: problem, Typed: form})
 	default:
 		return "", err
@@ -196,7 +196,7 @@ func (s *Site) views(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if content.err != nil && !asRefusal(content.err, &d.Problem) {
+	if content.err != nil && !worthShowing(content.err, &d.Problem) {
 		return content.err
 	}
 	d.Past, d.Table = nil, v.tableOf(l, content.got)

@@ -87,7 +87,7 @@ func (s *Site) search(v *visit) error {
 	}
 	t, _, err := v.list(l)
 	if err != nil {
-		if !asRefusal(err, &data.Problem) {
+		if !worthShowing(err, &data.Problem) {
 			return err
 		}
 		data.Table = &table{ID: l.ID, Filters: form, Empty: v.T("list.empty")}

@@ -114,7 +114,7 @@ func (v *visit) comparison(t *tab) error {
 			c.Values = v.differingFacts(t, earlier.first.Row("value"), later.first.Row("value"))
 		}
 	}
-	if err != nil && !asRefusal(err, &d.Problem) {
+	if err != nil && !worthShowing(err, &d.Problem) {
 		return err
 	}
 	if len(l.Columns) > 0 && d.Problem == nil {
