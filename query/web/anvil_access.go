@@ -110,13 +110,20 @@ func (v *visit) ways(side row) cell {
 	for _, p := range side.Rows("paths") {
 		var through []string
 		for _, link := range p.Rows("through") {
-			through = append(through, link.Text("group")+" ("+v.Term(link.Text("role"))+")")
+			group := link.Text("group")
+			if link.Text("role") == "ADMIN" {
+				group += " (" + v.Term("admin") + ")"
+			}
+			through = append(through, group)
 		}
 		way := v.T("anvil.access.directly")
 		if len(through) > 0 {
 			way = strings.Join(through, " › ")
 		}
-		all = append(all, v.Term(p.Text("level"))+": "+way)
+		if p.Text("level") != side.Text("level") {
+			way = v.Term(p.Text("level")) + ": " + way
+		}
+		all = append(all, way)
 	}
 	if side.Bool("more_paths") {
 		all = append(all, "…")
@@ -148,7 +155,13 @@ func sideColumns(side string) []column {
 			}
 			return made
 		}},
-		{Name: "anvil." + side + "-ways", Cell: func(v *visit, r row) cell { return v.ways(r.Row(side)) }},
+		{Name: "anvil." + side + "-ways", Cell: func(v *visit, r row) cell {
+			made := v.ways(r.Row(side))
+			if side == "observed" && made.Text != "" && made.Text == v.ways(r.Row("declared")).Text {
+				return cell{Text: v.T("anvil.access.same"), Class: "faint"}
+			}
+			return made
+		}},
 	}
 }
 
@@ -233,7 +246,7 @@ func (s *Site) accessOfAccount(v *visit) error {
 	name, email := v.path("consortium"), v.path("email")
 	columns := []column{
 		{Name: "anvil.workspace", Cell: func(v *visit, r row) cell {
-			return cell{Text: r.Text("workspace"), Href: v.atMoment(workspacePath(consortiumPath(name, "access", "workspaces"), r.Text("workspace")))}
+			return cell{Text: r.Text("workspace"), Class: "when", Href: v.atMoment(workspacePath(consortiumPath(name, "access", "workspaces"), r.Text("workspace")))}
 		}}, agreementColumn(),
 	}
 	doubt := column{Name: "anvil.doubt", Cell: func(v *visit, r row) cell {

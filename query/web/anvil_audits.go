@@ -269,6 +269,10 @@ func (s *Site) auditOfScope(v *visit, model, sub, scope string, run option) erro
 	data.Form = v.auditForm(query, run)
 	// What is wrong with the group or workspace itself stands before who is in it.
 	own := v.outcome(answered, model, "", only(whole, scope))
+	for _, t := range own.Tables {
+		t.Caption = v.T("anvil.audit.itself", "What", t.Caption)
+		t.ID += "-itself"
+	}
 	data.Tables = append(own.Tables, data.Tables...)
 	if model == "workspaces" {
 		data.AccessURL = workspacePath(consortiumPath(name, "access", "workspaces"), scope)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -80,12 +81,108 @@ type anvilTrend struct {
 }
 
 func anvilTrends() []anvilTrend {
-	return []anvilTrend{{"day", "hour", 24 * time.Hour}, {"month", "day", 30 * 24 * time.Hour}, {"year", "week", 365 * 24 * time.Hour}}
+	return []anvilTrend{{"hour", "", time.Hour}, {"day", "hour", 24 * time.Hour}, {"month", "day", 30 * 24 * time.Hour}, {"year", "week", 365 * 24 * time.Hour}}
 }
 
-// query asks for figures of a consortium over the trend.
-func (t anvilTrend) query(consortium string, now time.Time) url.Values {
-	return url.Values{"consortium": {consortium}, "interval": {t.interval}, "from": {now.Add(-t.back).Truncate(time.Hour).UTC().Format(time.RFC3339)}}
+// pastOfConsortium is what charts are made of.
+type pastOfConsortium struct {
+	over anvilTrend
+	// rates and findings are by intervals; runs are single audits, of the last hour.
+	rates, findings, runs row
+}
+
+// wants are what the past of a consortium is asked for.
+func (p *pastOfConsortium) wants(consortium string, now time.Time) []want {
+	query := url.Values{"consortium": {consortium}, "from": {now.Add(-p.over.back).Truncate(time.Minute).UTC().Format(time.RFC3339)}}
+	if p.over.interval == "" {
+		query.Set("limit", "1000")
+		return []want{{path: "/v1/analytics/anvil/audits/runs", query: query, into: &p.runs}}
+	}
+	query.Set("interval", p.over.interval)
+	return []want{
+		{path: "/v1/analytics/anvil/audits", query: query, into: &p.rates},
+		{path: "/v1/analytics/anvil/findings", query: query, into: &p.findings, optional: true},
+	}
+}
+
+// told counts the intervals of which something is known.
+func (p *pastOfConsortium) told() int {
+	n := 0
+	for _, r := range p.rates.Rows("items") {
+		if r.Has("audited") {
+			n++
+		}
+	}
+	return n
+}
+
+// minIntervals is how many intervals make a chart.
+const minIntervals = 3
+
+// younger asks again for a shorter past, if nobody has chosen one and a chart of this one would
+// be empty: that of a consortium which is new.
+func (v *visit) younger(p *pastOfConsortium, consortium string, now time.Time) error {
+	if v.param("span") != "" || p.told() >= minIntervals {
+		return nil
+	}
+	day, hour := &pastOfConsortium{over: anvilTrends()[1]}, &pastOfConsortium{over: anvilTrends()[0]}
+	if err := v.gather(append(day.wants(consortium, now), hour.wants(consortium, now)...)...); err != nil {
+		return err
+	}
+	switch {
+	case day.told() >= minIntervals:
+		*p = *day
+	case len(hour.runs.Rows("items")) > 0:
+		*p = *hour
+	}
+	return nil
+}
+
+// consortiumCharts draw the past of a consortium.
+func (v *visit) consortiumCharts(p *pastOfConsortium) []trendChart {
+	rate := []column{
+		{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
+		{Name: "anvil.verified", Field: "verified", Kind: kindNumber}, {Name: "anvil.audited", Field: "audited", Kind: kindNumber},
+	}
+	if p.over.interval == "" {
+		items := auditsIn(p.runs)
+		return []trendChart{
+			v.trendChart("share", "anvil-rate", items, rate...),
+			v.trendChart("lines", "anvil-audits", items, column{Name: "anvil.errors", Field: "errors", Kind: kindNumber}, column{Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
+				column{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber}, column{Name: "anvil.unknown", Field: "unknown", Kind: kindNumber}),
+		}
+	}
+	return []trendChart{
+		v.trendChart("share", "anvil-rate", p.rates.Rows("items"), rate...),
+		v.trendChart("lines", "anvil-findings", p.findings.Rows("items"), column{Name: "anvil.opened", Field: "opened", Kind: kindNumber},
+			column{Name: "anvil.resolved", Field: "resolved", Kind: kindNumber}, column{Name: "anvil.still-open", Field: "open", Kind: kindNumber}),
+	}
+}
+
+// auditsIn are single audits with all their models together, the oldest first. The last one of a
+// page may lack some models, so it is left out if there are more.
+func auditsIn(runs row) []row {
+	var all []row
+	sums := []string{"audited", "verified", "errors", "not_in_app", "beyond", "unknown"}
+	for _, r := range runs.Rows("items") {
+		if len(all) == 0 || all[len(all)-1].Text("start") != r.Text("audited_at") {
+			all = append(all, row{"start": r.Text("audited_at")})
+		}
+		here := all[len(all)-1]
+		for _, name := range sums {
+			here[name] = countOf(here.Int(name) + r.Int(name))
+		}
+	}
+	if runs.Has("next_cursor") && len(all) > 0 {
+		all = all[:len(all)-1]
+	}
+	slices.Reverse(all)
+	for _, r := range all {
+		if whole := r.Int("audited"); whole > 0 {
+			r["verified_percent_floor_2"] = percentOf(r.Int("verified"), whole)
+		}
+	}
+	return all
 }
 
 // consortium shows how a consortium stands, and how that came.
@@ -95,30 +192,20 @@ func (s *Site) consortium(v *visit) error {
 	}
 	name := v.path("consortium")
 	data := consortiumOverview{Head: v.consortiumHead("")}
-	over := anvilTrends()[1]
+	past := &pastOfConsortium{over: anvilTrends()[2]}
 	for _, t := range anvilTrends() {
 		if t.name == v.param("span") {
-			over = t
+			past.over = t
 		}
 	}
 	now := s.config.Now()
-	var consortia, runs, sweeps, rates, findings, newest row
-	figures := func(t anvilTrend) error {
-		query := t.query(name, now)
-		return v.gather(
-			want{path: "/v1/analytics/anvil/audits", query: query, into: &rates},
-			want{path: "/v1/analytics/anvil/findings", query: query, into: &findings, optional: true},
-		)
-	}
-	query := over.query(name, now)
-	err := v.gather(
+	var consortia, runs, sweeps, newest row
+	err := v.gather(append(past.wants(name, now),
 		want{path: "/v1/anvil", query: url.Values{"consortium": {name}}, into: &consortia},
 		want{path: "/v1/analytics/anvil/audits/runs", query: url.Values{"consortium": {name}, "limit": {"6"}}, into: &runs},
-		want{path: consortiumAPI(name, "sweeps"), query: url.Values{"limit": {"20"}}, into: &sweeps},
-		want{path: consortiumAPI(name, "findings"), query: url.Values{"limit": {"8"}, "accepted": {"false"}, "severity": {"high"}}, into: &newest},
-		want{path: "/v1/analytics/anvil/audits", query: query, into: &rates},
-		want{path: "/v1/analytics/anvil/findings", query: query, into: &findings, optional: true},
-	)
+		want{path: consortiumAPI(name, "sweeps"), query: url.Values{"limit": {"20"}}, into: &sweeps, optional: true},
+		want{path: consortiumAPI(name, "findings"), query: url.Values{"limit": {"5"}, "accepted": {"false"}, "severity": {"high"}}, into: &newest, optional: true},
+	)...)
 	if err != nil {
 		return err
 	}
@@ -126,12 +213,8 @@ func (s *Site) consortium(v *visit) error {
 	if len(all) == 0 {
 		return &refusal{Status: http.StatusNotFound, Detail: v.T("anvil.none", "Consortium", name)}
 	}
-	// A consortium that is new has its whole past in one day.
-	if v.param("span") == "" && toldIn(rates.Rows("items")) < 3 {
-		over = anvilTrends()[0]
-		if err := figures(over); err != nil {
-			return err
-		}
+	if err := v.younger(past, name, now); err != nil {
+		return err
 	}
 	here := all[0]
 	data.Never = !here.Has("swept_at")
@@ -142,26 +225,10 @@ func (s *Site) consortium(v *visit) error {
 		data.Newest = v.tableOf(list{ID: "anvil-newest", NoFiles: true, Columns: findingColumns(name, "opened_at", "record", "kind", "severity", "expected", "observed")}, row{"items": newest.at("items")})
 	}
 	for _, t := range anvilTrends() {
-		data.Spans = append(data.Spans, navLink{Text: v.T("anvil.span." + t.name), Href: v.address("span", t.name), Here: t.name == over.name})
+		data.Spans = append(data.Spans, navLink{Text: v.T("anvil.span." + t.name), Href: v.address("span", t.name), Here: t.name == past.over.name})
 	}
-	data.Charts = []trendChart{
-		v.trendChart("share", "anvil-rate", rates.Rows("items"), column{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
-			column{Name: "anvil.verified", Field: "verified", Kind: kindNumber}, column{Name: "anvil.audited", Field: "audited", Kind: kindNumber}),
-		v.trendChart("lines", "anvil-findings", findings.Rows("items"), column{Name: "anvil.opened", Field: "opened", Kind: kindNumber},
-			column{Name: "anvil.resolved", Field: "resolved", Kind: kindNumber}, column{Name: "anvil.still-open", Field: "open", Kind: kindNumber}),
-	}
+	data.Charts = v.consortiumCharts(past)
 	return v.show("anvil_consortium", name, data)
-}
-
-// toldIn counts the intervals of which something is known.
-func toldIn(items []row) int {
-	n := 0
-	for _, r := range items {
-		if r.Has("audited") {
-			n++
-		}
-	}
-	return n
 }
 
 // trendChart makes a chart of intervals, from the first of which anything is known on.
@@ -262,7 +329,7 @@ func (v *visit) overviewAudits(here row, runs []row) *table {
 			return cell{Text: v.Term(r.Text("model")), Href: auditPath(name, r.Text("model"))}
 		}},
 		{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
-		{Name: "anvil.denominator", Cell: func(v *visit, r row) cell {
+		{Name: "anvil.denominator", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 			if !r.Has("audited") {
 				return cell{Class: "num"}
 			}

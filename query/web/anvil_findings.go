@@ -247,10 +247,10 @@ func (v *visit) findingFacts(name string, found row) []fact {
 func (v *visit) causeOf(r row) *causeShown {
 	c := &causeShown{Side: cell{Text: v.Term(r.Text("side")), Badge: "neutral"}, Words: r.Text("words")}
 	c.Facts = v.facts(r,
-		column{Name: "anvil.by", Field: "actor"}, column{Name: "anvil.why", Field: "reason"}, column{Name: "anvil.at", Field: "at", Kind: kindTime},
+		column{Name: "anvil.by", Field: "actor"}, column{Name: "anvil.why", Field: "reason"}, column{Name: "anvil.at", Cell: func(v *visit, r row) cell { return cell{Text: v.toSecond(r.Text("at")), Time: r.Text("at")} }},
 	)
 	if w := r.Row("window"); w != nil {
-		c.Window = v.T("anvil.story.window", "From", v.Time(w.Text("from")), "To", v.Time(w.Text("to")))
+		c.Window = v.T("anvil.story.window", "From", v.toSecond(w.Text("from")), "To", v.toSecond(w.Text("to")))
 		c.Why = v.unseenBetween(w)
 	}
 	return c
@@ -277,11 +277,11 @@ func (v *visit) storyOf(explained row) []storyStep {
 	for _, m := range explained.Rows("timeline") {
 		if w := windows[m.Text("event_id")]; w != nil {
 			steps = append(steps, storyStep{
-				Class: "window", What: v.T("anvil.story.window", "From", v.Time(w.Text("from")), "To", v.Time(w.Text("to"))), Reason: v.unseenBetween(w),
+				Class: "window", What: v.T("anvil.story.window", "From", v.toSecond(w.Text("from")), "To", v.toSecond(w.Text("to"))), Reason: v.unseenBetween(w),
 			})
 		}
 		one := storyStep{
-			Class: m.Text("side"), Side: v.Term(m.Text("side")), Time: v.Time(m.Text("at")), Machine: m.Text("at"), Kind: v.Term(m.Text("kind")), Name: m.Text("name"), What: m.Text("what"),
+			Class: m.Text("side"), Side: v.Term(m.Text("side")), Time: v.toSecond(m.Text("at")), Machine: m.Text("at"), Kind: v.Term(m.Text("kind")), Name: m.Text("name"), What: m.Text("what"),
 			Who: m.Text("actor"), Reason: m.Text("reason"), Event: "/events/" + url.PathEscape(m.Text("event_id")), EventType: m.Text("type"),
 		}
 		if mark := m.Text("mark"); mark != "" {
@@ -298,6 +298,15 @@ func (v *visit) storyOf(explained row) []storyStep {
 		steps = append(steps, one)
 	}
 	return steps
+}
+
+// toSecond writes a time to the second: the steps of a story often follow within one minute.
+func (v *visit) toSecond(text string) string {
+	at, ok := moment(text)
+	if !ok {
+		return text
+	}
+	return at.Format("2006-01-02 15:04:05")
 }
 
 // causesOf are the causes of the times that a finding was open before.

@@ -31,7 +31,7 @@ type sweepForm struct {
 func sweepFacts() []column {
 	return []column{
 		{Name: "anvil.started-at", Field: "started_at", Kind: kindTime}, {Name: "anvil.took", Cell: tookCell}, {Name: "anvil.about", Cell: sweepAbout},
-		{Name: "anvil.covered", Cell: coveredCell}, {Name: "anvil.calls", Field: "calls", Kind: kindNumber}, {Name: "anvil.retries", Field: "retries", Kind: kindNumber},
+		{Name: "anvil.covered", Kind: kindNumber, Cell: coveredCell}, {Name: "anvil.calls", Field: "calls", Kind: kindNumber}, {Name: "anvil.retries", Field: "retries", Kind: kindNumber},
 		{Name: "anvil.news", Field: "observed", Kind: kindNumber}, {Name: "anvil.unseen", Field: "unseen_count", Kind: kindNumber},
 	}
 }
