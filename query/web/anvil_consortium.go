@@ -140,10 +140,8 @@ func (v *visit) younger(p *pastOfConsortium, consortium string, now time.Time) e
 
 // consortiumCharts draw the past of a consortium.
 func (v *visit) consortiumCharts(p *pastOfConsortium) []trendChart {
-	rate := []column{
-		{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
-		{Name: "anvil.verified", Field: "verified", Kind: kindNumber}, {Name: "anvil.audited", Field: "audited", Kind: kindNumber},
-	}
+	// Of what it is a share stands beside it in the table, and is not drawn.
+	rate := []column{{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent}, {Name: "anvil.denominator", Kind: kindNumber, Cell: denominator}}
 	if p.over.interval == "" {
 		items := auditsIn(p.runs)
 		return []trendChart{
@@ -237,7 +235,10 @@ func (v *visit) trendChart(kind, id string, items []row, columns ...column) tren
 	for _, r := range items {
 		begun := len(c.Lines) > 0
 		for _, col := range columns {
-			text := r.Text(col.Field)
+			text := ""
+			if col.Field != "" {
+				text = r.Text(col.Field)
+			}
 			begun = begun || text != "" && text != "0"
 		}
 		if begun {
@@ -329,18 +330,21 @@ func (v *visit) overviewAudits(here row, runs []row) *table {
 			return cell{Text: v.Term(r.Text("model")), Href: auditPath(name, r.Text("model"))}
 		}},
 		{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
-		{Name: "anvil.denominator", Kind: kindNumber, Cell: func(v *visit, r row) cell {
-			if !r.Has("audited") {
-				return cell{Class: "num"}
-			}
-			return cell{Text: v.T("anvil.of", "Part", v.Number(r.Text("verified")), "Whole", v.Number(r.Text("audited"))), Value: r.Text("verified"), Class: "num"}
-		}},
+		{Name: "anvil.denominator", Kind: kindNumber, Cell: denominator},
 		{Name: "anvil.errors", Field: "errors", Kind: kindNumber}, {Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
 		{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber}, {Name: "anvil.unknown", Field: "unknown", Kind: kindNumber}, {Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
 		severity("high"), severity("medium"), severity("low"),
 	}}, row{"items": rows})
 	t.Sortable = false
 	return t
+}
+
+// denominator says how many records are verified of how many.
+func denominator(v *visit, r row) cell {
+	if !r.Has("audited") {
+		return cell{Class: "num"}
+	}
+	return cell{Text: v.T("anvil.of", "Part", v.Number(r.Text("verified")), "Whole", v.Number(r.Text("audited"))), Class: "num"}
 }
 
 // auditPath is where the audit of a model is shown.
