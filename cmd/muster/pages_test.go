@@ -238,8 +238,16 @@ func (w *person) look() string {
 // follow clicks on something that leads to another page, and looks at that one.
 func (w *person) follow(selector string) string {
 	w.t.Helper()
-	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery),
-		chromedp.Poll(`!window.stale && document.readyState === "complete"`, nil), chromedp.WaitReady("main"))
+	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery))
+	require.Eventually(w.t, func() bool {
+		ctx, cancel := context.WithTimeout(w.window, pageTimeout)
+		defer cancel()
+		var there bool
+		// The page that goes may take the answer along.
+		err := chromedp.Run(ctx, chromedp.Evaluate(`!window.stale && document.readyState === "complete"`, &there))
+		return err == nil && there
+	}, pageTimeout, 50*time.Millisecond)
+	w.do(chromedp.WaitReady("main"))
 	return w.look()
 }
 
