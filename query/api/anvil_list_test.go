@@ -29,7 +29,7 @@ func TestConsortiaAreListed(t *testing.T) {
 	a := c.get("/v1/anvil")
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 	require.JSONEq(t, `{"items": [
-		{"consortium": "acme", "sweep_id": "`+sweepID.String()+`", "swept_at": "2026-05-01T06:00:00Z", "unseen_count": 1, "open_findings": 5, "high": 2, "medium": 0, "low": 3, "accepted": 1,
+		{"consortium": "acme", "sweep_id": "`+sweepID.String()+`", "swept_at": "2026-05-01T12:00:01Z", "unseen_count": 1, "open_findings": 5, "high": 2, "medium": 0, "low": 3, "accepted": 1,
 		 "declared_total": 5, "declared": {"account": 3, "group": 2}, "findings": [
 			{"model": "accounts", "severity": "high", "findings": 2, "accepted": 1}, {"model": "workspace_sharing", "severity": "low", "findings": 3, "accepted": 0}]},
 		{"consortium": "new", "sweep_id": null, "swept_at": null, "unseen_count": 0, "open_findings": 0, "high": 0, "medium": 0, "low": 0, "accepted": 0, "declared_total": 0, "declared": {}, "findings": []}
