@@ -25,6 +25,7 @@ type anvilFinding struct {
 
 // anvil: an auditor reads why a record differs, and a steward of the declaration settles it.
 func (p *site) anvil(t *testing.T) {
+	p.wasSwept(t)
 	chief := p.as(t, 90000001)
 	p.readsAStory(t, chief)
 	p.declaresAMembership(t, chief)
@@ -32,6 +33,20 @@ func (p *site) anvil(t *testing.T) {
 	p.reviewsAudits(t, chief)
 	p.declaresAConsortium(t, chief)
 	p.mayNot(t)
+}
+
+// wasSwept waits until AnVIL was asked about everything once, and what differs is known.
+func (p *site) wasSwept(t *testing.T) {
+	require.Eventually(t, func() bool {
+		var all struct {
+			Items []struct {
+				SweptAt *time.Time `json:"swept_at"`
+				High    int        `json:"high"`
+			} `json:"items"`
+		}
+		p.read(t, "/v1/anvil?consortium=demo", &all)
+		return len(all.Items) == 1 && all.Items[0].SweptAt != nil && all.Items[0].High > 0
+	}, 2*time.Minute, 500*time.Millisecond)
 }
 
 // mayNot: who may not read consortia is told so, and is offered nothing of them.
@@ -240,6 +255,11 @@ func (p *site) declaresAConsortium(t *testing.T, chief *person) {
 	require.Contains(t, chief.follow("form.stack button"), "sa@example.org")
 	chief.fill(`input[name="reason"]`, "a new one")
 	require.Contains(t, chief.follow("form.stack button"), "It is declared.")
+
+	// What AnVIL has can be looked at before it is declared.
+	chief.open("/anvil/fresh/import")
+	require.Contains(t, chief.follow("form.stack button"), "The plan")
+	chief.follow(".actions a, main > p > a")
 
 	// Nothing is there yet, and each page says so.
 	chief.open("/anvil/fresh")
