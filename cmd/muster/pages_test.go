@@ -240,21 +240,24 @@ func (w *person) follow(selector string) string {
 	w.t.Helper()
 	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery))
 	require.Eventually(w.t, func() bool {
+		// While one page gives way to the other there is none to ask.
 		ctx, cancel := context.WithTimeout(w.window, pageTimeout)
 		defer cancel()
 		var there bool
-		// The page that goes may take the answer along.
 		err := chromedp.Run(ctx, chromedp.Evaluate(`!window.stale && document.readyState === "complete"`, &there))
 		return err == nil && there
-	}, pageTimeout, 50*time.Millisecond)
+	}, pageTimeout, pageTimeout/600)
 	w.do(chromedp.WaitReady("main"))
 	return w.look()
 }
 
-// fill types into a field that is empty.
+// fill types into a field, in place of what is in it.
 func (w *person) fill(selector, text string) {
 	w.t.Helper()
-	w.do(chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	w.do(chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.Evaluate(`document.querySelector(`+strconv.Quote(selector)+`).value = ""`, nil))
+	if text != "" {
+		w.do(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	}
 }
 
 // choose picks an option, as a person does: lists that are filtered by it follow at once.
