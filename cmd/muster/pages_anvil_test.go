@@ -208,7 +208,7 @@ func (p *site) acceptsAFinding(t *testing.T, chief *person) {
 	text := chief.follow(`button[value="accept"]`)
 	require.Contains(t, text, "The finding is accepted as it is.")
 	require.Contains(t, text, "a guest of the year")
-	require.Contains(t, chief.open("/anvil/demo/findings?accepted=true"), "accepted by u1")
+	require.Contains(t, chief.open("/anvil/demo/findings?accepted=true"), "accepted by user:u1")
 	chief.open(path)
 	require.Contains(t, chief.follow(`button[value="end"]`), "The acceptance is ended.")
 }
