@@ -232,12 +232,12 @@ func (p *site) reviewsAudits(t *testing.T, chief *person) {
 	chief.shot("anvil-access")
 	chief.follow("#list-anvil-access tbody a")
 	require.Positive(t, chief.count("#list-anvil-access-of tbody tr"))
-	chief.openTo(http.StatusNotFound, "/anvil/demo/access/workspaces/no/where")
 
 	german := chief.follow(`button[name="language"]`)
 	require.Contains(t, german, "Konsortien")
 	require.Contains(t, german, "In welche Arbeitsbereiche die Adresse kommt")
 	chief.follow(`button[name="language"]`)
+	chief.openTo(http.StatusNotFound, "/anvil/demo/access/workspaces/no/where")
 }
 
 // declaresAConsortium declares a new consortium by a whole file, which it gets wrong first.
