@@ -221,7 +221,8 @@ func (s *Site) accessToWorkspace(v *visit) error {
 		{Name: "anvil.address", Cell: func(v *visit, r row) cell {
 			return cell{Text: r.Text("address"), Href: v.atMoment(consortiumPath(name, "access", "accounts", r.Text("address")))}
 		}},
-		{Name: "anvil.account", Cell: accountCell}, agreementColumn(),
+		{Name: "anvil.account", Cell: accountCell},
+		agreementColumn(),
 	}
 	t, answered, err := v.list(list{
 		ID: "anvil-access", Path: consortiumAPI(name, "workspaces", project, workspace, "access"), Keep: []string{"as_of"},

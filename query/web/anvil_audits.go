@@ -114,9 +114,12 @@ func tallyColumns() []column {
 				return cell{Text: v.T("anvil.outcome.problems"), Badge: "bad"}
 			}
 		}},
-		{Name: "anvil.verified", Field: "verified", Kind: kindNumber}, {Name: "anvil.errors", Field: "errors", Kind: kindNumber},
-		{Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber}, {Name: "anvil.beyond", Field: "beyond", Kind: kindNumber},
-		{Name: "anvil.unknown", Field: "unknown", Kind: kindNumber}, {Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
+		{Name: "anvil.verified", Field: "verified", Kind: kindNumber},
+		{Name: "anvil.errors", Field: "errors", Kind: kindNumber},
+		{Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
+		{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber},
+		{Name: "anvil.unknown", Field: "unknown", Kind: kindNumber},
+		{Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
 	}
 }
 
@@ -398,16 +401,22 @@ func (s *Site) auditRuns(v *visit) error {
 		ID: "anvil-runs", Path: "/v1/analytics/anvil/audits/runs", Query: url.Values{"consortium": {name}},
 		Filters: []filter{{Name: "model", Options: terms(anvilModels()...)}, {Name: "from", Label: "anvil.filter.from", Kind: "datetime"}, {Name: "to", Label: "anvil.filter.to", Kind: "datetime"}},
 		Columns: []column{
-			{Name: "anvil.at", Field: "audited_at", Kind: kindTime}, term("model", "model"),
+			{Name: "anvil.at", Field: "audited_at", Kind: kindTime},
+			term("model", "model"),
 			{Name: "anvil.because", Cell: func(v *visit, r row) cell {
 				if id := r.Text("sweep_id"); id != "" {
 					return cell{Text: v.T("anvil.because.sweep"), Href: consortiumPath(name, "sweeps") + "?sweep=" + url.QueryEscape(id)}
 				}
 				return cell{Text: v.T("anvil.because.declared")}
 			}},
-			{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent}, {Name: "anvil.verified", Field: "verified", Kind: kindNumber},
-			{Name: "anvil.audited", Field: "audited", Kind: kindNumber}, {Name: "anvil.errors", Field: "errors", Kind: kindNumber}, {Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
-			{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber}, {Name: "anvil.unknown", Field: "unknown", Kind: kindNumber}, {Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
+			{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
+			{Name: "anvil.verified", Field: "verified", Kind: kindNumber},
+			{Name: "anvil.audited", Field: "audited", Kind: kindNumber},
+			{Name: "anvil.errors", Field: "errors", Kind: kindNumber},
+			{Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
+			{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber},
+			{Name: "anvil.unknown", Field: "unknown", Kind: kindNumber},
+			{Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
 			{Name: "anvil.event", Cell: func(_ *visit, r row) cell { return eventCell(r.Text("event_id")) }},
 		},
 	})

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -312,12 +313,8 @@ func (v *visit) overviewAudits(here row, runs []row) *table {
 	var rows []any
 	for _, m := range anvilModels() {
 		r := row{"model": m}
-		for key, value := range by[m] {
-			r[key] = value
-		}
-		for severity, n := range open[m] {
-			r[severity] = n
-		}
+		maps.Copy(r, by[m])
+		maps.Copy(r, open[m])
 		rows = append(rows, map[string]any(r))
 	}
 	severity := func(s string) column {
@@ -331,8 +328,11 @@ func (v *visit) overviewAudits(here row, runs []row) *table {
 		}},
 		{Name: "anvil.verified-percent", Field: "verified_percent_floor_2", Kind: kindPercent},
 		{Name: "anvil.denominator", Kind: kindNumber, Cell: denominator},
-		{Name: "anvil.errors", Field: "errors", Kind: kindNumber}, {Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
-		{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber}, {Name: "anvil.unknown", Field: "unknown", Kind: kindNumber}, {Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
+		{Name: "anvil.errors", Field: "errors", Kind: kindNumber},
+		{Name: "anvil.not-in-app", Field: "not_in_app", Kind: kindNumber},
+		{Name: "anvil.beyond", Field: "beyond", Kind: kindNumber},
+		{Name: "anvil.unknown", Field: "unknown", Kind: kindNumber},
+		{Name: "anvil.ignored", Field: "ignored", Kind: kindNumber},
 		severity("high"), severity("medium"), severity("low"),
 	}}, row{"items": rows})
 	t.Sortable = false

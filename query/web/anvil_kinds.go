@@ -39,7 +39,8 @@ func recordKinds() []recordKind {
 	until := recordField{Field: "expires_at", Kind: "until", Optional: true}
 	return []recordKind{
 		{List: "accounts", Name: field("email"), Fields: []recordField{
-			{Field: "email", Kind: "text", Key: true}, {Field: "is_service_account", Kind: "yes"},
+			{Field: "email", Kind: "text", Key: true},
+			{Field: "is_service_account", Kind: "yes"},
 			{Field: "status", Kind: "choice", Choices: []string{"active", "inactive"}, Default: "active"},
 		}},
 		{List: "managed_groups", Name: field("name"), Fields: []recordField{
@@ -52,24 +53,35 @@ func recordKinds() []recordKind {
 			{Field: "parent", Kind: "text", Among: "managed_groups", Key: true}, {Field: "child", Kind: "text", Among: "managed_groups", Key: true}, role,
 		}},
 		{List: "workspaces", Name: func(r row) string { return r.Text("billing_project") + "/" + r.Text("name") }, Fields: []recordField{
-			{Field: "billing_project", Kind: "text", Among: "billing_projects", Key: true}, {Field: "name", Kind: "text", Key: true},
-			{Field: "authorization_domains", Kind: "list", Among: "managed_groups", Optional: true}, {Field: "is_locked", Kind: "yes"}, {Field: "is_requester_pays", Kind: "yes"},
+			{Field: "billing_project", Kind: "text", Among: "billing_projects", Key: true},
+			{Field: "name", Kind: "text", Key: true},
+			{Field: "authorization_domains", Kind: "list", Among: "managed_groups", Optional: true},
+			{Field: "is_locked", Kind: "yes"},
+			{Field: "is_requester_pays", Kind: "yes"},
 			{Field: "app_access", Kind: "choice", Choices: []string{"OWNER", "LIMITED", "NO_ACCESS"}, Default: "OWNER"},
 		}},
 		{List: "workspace_group_sharing", Name: pair("workspace", "group"), Fields: []recordField{
-			{Field: "workspace", Kind: "text", Among: "workspaces", Key: true}, {Field: "group", Kind: "text", Among: "managed_groups", Key: true},
-			{Field: "access", Kind: "choice", Choices: []string{"READER", "WRITER", "OWNER"}, Default: "READER"}, {Field: "can_compute", Kind: "yes"},
+			{Field: "workspace", Kind: "text", Among: "workspaces", Key: true},
+			{Field: "group", Kind: "text", Among: "managed_groups", Key: true},
+			{Field: "access", Kind: "choice", Choices: []string{"READER", "WRITER", "OWNER"}, Default: "READER"},
+			{Field: "can_compute", Kind: "yes"},
 		}},
 		{List: "billing_projects", Name: field("name"), Fields: []recordField{
 			{Field: "name", Kind: "text", Key: true}, {Field: "has_app_as_user", Kind: "yes", Default: "true"},
 		}},
 		{List: "ignored_group_memberships", Name: pair("group", "email"), Fields: []recordField{
-			{Field: "group", Kind: "text", Among: "managed_groups", Key: true}, {Field: "email", Kind: "text", Key: true}, note,
-			{Field: "role", Kind: "choice", Choices: []string{"", "MEMBER", "ADMIN"}, Optional: true}, until,
+			{Field: "group", Kind: "text", Among: "managed_groups", Key: true},
+			{Field: "email", Kind: "text", Key: true},
+			note,
+			{Field: "role", Kind: "choice", Choices: []string{"", "MEMBER", "ADMIN"}, Optional: true},
+			until,
 		}},
 		{List: "ignored_workspace_sharing", Name: pair("workspace", "email"), Fields: []recordField{
-			{Field: "workspace", Kind: "text", Among: "workspaces", Key: true}, {Field: "email", Kind: "text", Key: true}, note,
-			{Field: "access", Kind: "choice", Choices: []string{"", "READER", "WRITER", "OWNER"}, Optional: true}, until,
+			{Field: "workspace", Kind: "text", Among: "workspaces", Key: true},
+			{Field: "email", Kind: "text", Key: true},
+			note,
+			{Field: "access", Kind: "choice", Choices: []string{"", "READER", "WRITER", "OWNER"}, Optional: true},
+			until,
 		}},
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -104,7 +105,8 @@ func (v *visit) writePlan(p planned, dry row, problem *refusal) error {
 			{Name: "anvil.action", Cell: func(v *visit, r row) cell {
 				return cell{Text: v.Term(r.Text("action")), Badge: map[string]string{"added": "good", "changed": "warn", "withdrawn": "bad"}[r.Text("action")]}
 			}},
-			term("anvil.record-kind", "kind"), {Name: "record", Field: "name"},
+			term("anvil.record-kind", "kind"),
+			{Name: "record", Field: "name"},
 			{Name: "anvil.before", Cell: func(v *visit, r row) cell { return cell{Text: v.changedFields(r.at("before"), r.at("after"))} }},
 			{Name: "anvil.after", Cell: func(v *visit, r row) cell { return cell{Text: v.changedFields(r.at("after"), r.at("before"))} }},
 		}}, dry)
@@ -150,7 +152,7 @@ func (v *visit) changedFields(record, other any) string {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		one, err1 := json.Marshal(fields[name])
 		two, err2 := json.Marshal(beside[name])
-		if beside != nil && err1 == nil && err2 == nil && string(one) == string(two) {
+		if beside != nil && err1 == nil && err2 == nil && bytes.Equal(one, two) {
 			continue
 		}
 		text := v.Term(textOf(fields[name]))

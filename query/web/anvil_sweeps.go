@@ -30,9 +30,14 @@ type sweepForm struct {
 // sweepFacts are what is said of one sweep.
 func sweepFacts() []column {
 	return []column{
-		{Name: "anvil.started-at", Field: "started_at", Kind: kindTime}, {Name: "anvil.took", Cell: tookCell}, {Name: "anvil.about", Cell: sweepAbout},
-		{Name: "anvil.covered", Kind: kindNumber, Cell: coveredCell}, {Name: "anvil.calls", Field: "calls", Kind: kindNumber}, {Name: "anvil.retries", Field: "retries", Kind: kindNumber},
-		{Name: "anvil.news", Field: "observed", Kind: kindNumber}, {Name: "anvil.unseen", Field: "unseen_count", Kind: kindNumber},
+		{Name: "anvil.started-at", Field: "started_at", Kind: kindTime},
+		{Name: "anvil.took", Cell: tookCell},
+		{Name: "anvil.about", Cell: sweepAbout},
+		{Name: "anvil.covered", Kind: kindNumber, Cell: coveredCell},
+		{Name: "anvil.calls", Field: "calls", Kind: kindNumber},
+		{Name: "anvil.retries", Field: "retries", Kind: kindNumber},
+		{Name: "anvil.news", Field: "observed", Kind: kindNumber},
+		{Name: "anvil.unseen", Field: "unseen_count", Kind: kindNumber},
 	}
 }
 
@@ -123,7 +128,7 @@ func (s *Site) showSweeps(v *visit, problem *refusal) error {
 	}
 	data.Form = sweepForm{Action: consortiumPath(name, "sweeps"), Problem: problem, Groups: v.posted("groups"), Workspaces: v.posted("workspaces")}
 	for _, m := range []string{"billing_projects", "accounts", "managed_groups", "workspaces"} {
-		data.Form.Models = append(data.Form.Models, option{Value: m, Text: v.Term(m), Chosen: slices.Contains(v.r.PostForm["models"], m)})
+		data.Form.Models = append(data.Form.Models, option{Value: m, Text: v.Term(m), Chosen: slices.Contains(v.r.Form["models"], m)})
 	}
 	return v.formPage("anvil_sweeps", v.T("anvil.sweep.title"), data, problem)
 }
@@ -142,7 +147,7 @@ func (v *visit) coverage(sweep row) []fact {
 func (s *Site) sweepNow(v *visit) (string, error) {
 	name := v.path("consortium")
 	query := url.Values{}
-	for field, values := range map[string][]string{"models": v.r.PostForm["models"], "groups": namesIn(v.posted("groups")), "workspaces": namesIn(v.posted("workspaces"))} {
+	for field, values := range map[string][]string{"models": v.r.Form["models"], "groups": namesIn(v.posted("groups")), "workspaces": namesIn(v.posted("workspaces"))} {
 		if len(values) > 0 {
 			query.Set(field, strings.Join(values, ","))
 		}

@@ -92,8 +92,10 @@ func TestAnImportIsDeclaredAsItWasPlanned(t *testing.T) {
 		"left_out": [{"kind": "account_membership", "name": "g/x@example.com", "cause": "the account is not declared"}]}`}}
 	w := anvilSite(t, api)(http.MethodPost, "/anvil/acme/import", url.Values{"with_accounts": {"true"}})
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	for _, text := range []string{"the account is not declared", "Locked: yes", "imported from AnVIL",
-		`{&#34;declare&#34;:{&#34;managed_groups&#34;:[{&#34;email&#34;:&#34;g@firecloud.org&#34;,&#34;is_managed_by_app&#34;:true,&#34;name&#34;:&#34;g&#34;}],&#34;service_account&#34;:&#34;sa@example.com&#34;,&#34;workspaces&#34;:[{&#34;billing_project&#34;:&#34;p&#34;,&#34;is_locked&#34;:true,&#34;name&#34;:&#34;w&#34;}]}}`} {
+	for _, text := range []string{
+		"the account is not declared", "Locked: yes", "imported from AnVIL",
+		`{&#34;declare&#34;:{&#34;managed_groups&#34;:[{&#34;email&#34;:&#34;g@firecloud.org&#34;,&#34;is_managed_by_app&#34;:true,&#34;name&#34;:&#34;g&#34;}],&#34;service_account&#34;:&#34;sa@example.com&#34;,&#34;workspaces&#34;:[{&#34;billing_project&#34;:&#34;p&#34;,&#34;is_locked&#34;:true,&#34;name&#34;:&#34;w&#34;}]}}`,
+	} {
 		require.Contains(t, w.Body.String(), text)
 	}
 }
