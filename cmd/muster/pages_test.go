@@ -38,6 +38,7 @@ func TestPages(t *testing.T) {
 	p := startPages(t)
 	t.Run("characters", p.characters)
 	t.Run("operations", p.operations)
+	t.Run("anvil", p.anvil)
 }
 
 // site is a running demo and a browser that looks at it.

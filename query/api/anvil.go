@@ -23,6 +23,8 @@ import (
 type Consortia interface {
 	ConsortiumReader
 
+	// All lists them by name.
+	All(context.Context) ([]postgres.ConsortiumOverview, error)
 	AllFindings(context.Context, postgres.FindingFilter) ([]postgres.ConsortiumFinding, error)
 	// FindingPlace is a finding of whichever consortium.
 	FindingPlace(ctx context.Context, id uuid.UUID) (postgres.FindingPlace, error)
@@ -265,6 +267,7 @@ type sweepOutput struct {
 }
 
 func (s *Server) registerAnvil() {
+	s.registerConsortia()
 	const base = "/v1/anvil/{consortium}"
 	op := func(method, id, path, summary string, errors ...int) huma.Operation {
 		return huma.Operation{Method: method, OperationID: id, Path: base + path, Tags: []string{tagAnvil}, Summary: summary, Errors: append(errors, http.StatusNotFound)}
@@ -342,7 +345,7 @@ func (s *Server) audit(ctx context.Context, in *auditInput) (*single[Audit], err
 		return nil, fmt.Errorf("writing the result of the audit of %s: %w", in.Consortium, err)
 	}
 	out := &Audit{
-		Consortium: in.Consortium, OK: audit.Result.OK(), Result: result, Discrepancies: showDiscrepancies(audit.Result),
+		Consortium: in.Consortium, OK: audit.Result.OK(), Result: result, Discrepancies: showDiscrepancies(in.Consortium, in.Compat, audit.Result),
 		report: auditreport.Report{Subject: in.Consortium, Compat: in.Compat, Result: audit.Result},
 	}
 	if sweep := audit.Sweep; sweep != nil {

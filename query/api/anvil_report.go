@@ -4,30 +4,39 @@ import (
 	"io"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 // Discrepancy is one point in which a record and AnVIL disagree now.
 type Discrepancy struct {
-	Model    string `json:"model"`
-	Scope    string `json:"scope,omitempty" doc:"The group or workspace whose membership or sharing it is about."`
-	Record   string `json:"record"`
-	Kind     string `json:"kind" doc:"The error's text, or not_in_app."`
-	Expected string `json:"expected"`
-	Observed string `json:"observed"`
-	Severity string `json:"severity" enum:"high,medium,low"`
-	Beyond   bool   `json:"beyond" doc:"django-anvil-consortium-manager passes this."`
-	RoleSwap bool   `json:"role_swap" doc:"A member is an admin instead, or the other way round."`
+	FindingID *uuid.UUID `json:"finding_id,omitempty" doc:"The finding that tells of it over time; absent in compat mode."`
+	Model     string     `json:"model"`
+	Scope     string     `json:"scope,omitempty" doc:"The group or workspace whose membership or sharing it is about."`
+	Record    string     `json:"record"`
+	Kind      string     `json:"kind" doc:"The error's text, or not_in_app."`
+	Expected  string     `json:"expected"`
+	Observed  string     `json:"observed"`
+	Severity  string     `json:"severity" enum:"high,medium,low"`
+	Beyond    bool       `json:"beyond" doc:"django-anvil-consortium-manager passes this."`
+	RoleSwap  bool       `json:"role_swap" doc:"A member is an admin instead, or the other way round."`
 }
 
-func showDiscrepancies(result *anvil.Result) []Discrepancy {
+// showDiscrepancies shows what an audit of a consortium found. In compat mode a role
+// swap is two lines, which no finding has.
+func showDiscrepancies(consortium string, compat bool, result *anvil.Result) []Discrepancy {
 	shown := []Discrepancy{}
 	for _, d := range result.Discrepancies() {
-		shown = append(shown, Discrepancy{
+		one := Discrepancy{
 			Model: string(d.Model), Scope: d.Scope, Record: d.Record, Kind: d.Kind, Expected: d.Expected, Observed: d.Observed, Severity: string(d.Severity()),
 			Beyond: d.Beyond, RoleSwap: d.RoleSwap,
-		})
+		}
+		if !compat {
+			one.FindingID = new(anvil.FindingID(event.Consortium(consortium), d.Model, d.Scope, d.Record, d.Kind))
+		}
+		shown = append(shown, one)
 	}
 	return shown
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/anvil"
+	"github.com/muster-sync/muster/domain/event"
 )
 
 func TestAnAuditCanBeHadAsAPageAndAsATable(t *testing.T) {
@@ -51,8 +52,9 @@ func TestAnAuditExplainsWhatItFound(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(c.get("/v1/anvil/acme/audits?models=managed_groups").text), &answer))
 	require.Contains(t, answer.Discrepancies, map[string]any{
 		"model": "managed_groups", "record": "=h", "kind": anvil.NotInApp, "severity": "medium", "expected": "not declared", "observed": "the service account is an admin of it",
-		"beyond": false, "role_swap": false,
+		"beyond": false, "role_swap": false, "finding_id": anvil.FindingID(event.Consortium("acme"), anvil.ModelManagedGroups, "", "=h", anvil.NotInApp).String(),
 	})
+	require.NotContains(t, c.get("/v1/anvil/acme/audits?models=managed_groups&compat=true").text, "finding_id", "in compat mode results are lines, not findings")
 	lines, err := csv.NewReader(strings.NewReader(c.get("/v1/anvil/acme/audits?models=managed_groups", "Accept", "text/csv").text)).ReadAll()
 	require.NoError(t, err)
 	require.Contains(t, lines, []string{"managed_groups", "", "'=h", "not in app", "not_in_app", "not declared", "the service account is an admin of it", "medium"})

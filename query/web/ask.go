@@ -49,6 +49,9 @@ func (a *answer) WriteHeader(status int) {
 	}
 }
 
+// rawBody is what a request sends as it is, instead of JSON that is made of a value.
+type rawBody struct{ media, text string }
+
 // refusal is a problem that the API answered, as RFC 9457 has it.
 type refusal struct {
 	Status   int    `json:"status"`
@@ -101,7 +104,10 @@ func (s *Site) ask(ctx context.Context, r *http.Request, method, path string, qu
 // askFor is [Site.ask] for an answer of another kind than JSON.
 func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string, query url.Values, body any, accept string) (*answer, error) {
 	var sent io.Reader = http.NoBody
-	if body != nil {
+	media := "application/json"
+	if f, ok := body.(rawBody); ok {
+		sent, media = strings.NewReader(f.text), f.media
+	} else if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("writing what to ask %s for: %w", path, err)
@@ -126,7 +132,7 @@ func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string,
 	}
 	q.Header.Set("Accept", accept)
 	if body != nil {
-		q.Header.Set("Content-Type", "application/json")
+		q.Header.Set("Content-Type", media)
 	}
 	a := &answer{header: http.Header{}}
 	s.config.API.ServeHTTP(a, q)

@@ -99,8 +99,8 @@ type table struct {
 
 // filter is a field by which a list is filtered: a parameter of the API.
 type filter struct {
-	// Name is the parameter; its label is "filter.<Name>" of the catalogue.
-	Name string
+	// Name is the parameter; its label is Label of the catalogue, "filter.<Name>" if that is empty.
+	Name, Label string
 	// Kind is the field's: text, number, date, month, datetime or, with Options, a choice.
 	Kind    string
 	Options func(*visit) []option
@@ -443,7 +443,11 @@ func (v *visit) form(l list) *filterForm {
 	f := &filterForm{Action: v.r.URL.Path, Target: "list-" + l.ID}
 	reset := []string{"cursor", ""}
 	for _, field := range l.Filters {
-		shown := filterField{Name: field.Name, Label: v.T("filter." + field.Name), Kind: field.Kind, Value: v.param(field.Name), Wide: field.Wide}
+		label := field.Label
+		if label == "" {
+			label = "filter." + field.Name
+		}
+		shown := filterField{Name: field.Name, Label: v.T(label), Kind: field.Kind, Value: v.param(field.Name), Wide: field.Wide}
 		if shown.Kind == "" {
 			shown.Kind = "text"
 		}
