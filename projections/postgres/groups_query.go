@@ -50,6 +50,36 @@ type GroupMemberFilter struct {
 	Limit int
 }
 
+// HeldGroup is a compliance group that a user is in, since when.
+type HeldGroup struct {
+	Name  string
+	Since time.Time
+}
+
+// GroupsOf lists the compliance groups that a user is in, by name. It fails with
+// [event.CodeUnavailable] if the projection or the database is not there.
+func (r *CharacterReader) GroupsOf(ctx context.Context, user string) ([]HeldGroup, error) {
+	schema, err := r.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := r.pool.Query(ctx, fmt.Sprintf(`SELECT g.name, m.since FROM %[1]s.compliance_members m JOIN %[1]s.compliance_groups g USING (group_id)
+		WHERE m.user_id = $1 ORDER BY lower(g.name) COLLATE "C"`, schema), user)
+	if err != nil {
+		return nil, queryError("listing the compliance groups of a user", err)
+	}
+	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (HeldGroup, error) {
+		var g HeldGroup
+		err := row.Scan(&g.Name, &g.Since)
+		g.Since = g.Since.UTC()
+		return g, err
+	})
+	if err != nil {
+		return nil, queryError("listing the compliance groups of a user", err)
+	}
+	return groups, nil
+}
+
 // ComplianceGroups lists all compliance groups, by name, each with how many of its
 // members the audience has. It fails with [event.CodeUnavailable] if the projection or
 // the database is not there.

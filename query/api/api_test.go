@@ -331,6 +331,10 @@ func (w *world) OwnedBy(ctx context.Context, _ string) ([]postgres.OwnedCharacte
 	return []postgres.OwnedCharacter{{CharacterID: 90000001, Name: "Bruce Wayne", CorporationID: 98000001, Registered: true, Shared: true}, {CharacterID: 90000003, Name: "Alt"}}, w.enter(ctx)
 }
 
+func (w *world) GroupsOf(ctx context.Context, _ string) ([]postgres.HeldGroup, error) {
+	return []postgres.HeldGroup{{Name: "Registered", Since: moment}}, w.enter(ctx)
+}
+
 func recruiter() postgres.Role {
 	return postgres.Role{
 		ID: findingID, Role: access.Role{Name: "Recruiter", Permissions: []string{"characters_access", "view_everything"}, States: []string{"Member"}, Sections: []string{"skills"}},

@@ -197,7 +197,7 @@ func TestTheAccessLogShowsUsersWhatConcernsThem(t *testing.T) {
 	require.Empty(t, c.world.looked, "looks at the log are not noted")
 
 	lines := strings.Split(strings.TrimSpace(c.get("/v1/access-log", "Accept", "text/csv").text), "\r\n")
-	require.Equal(t, "event_id,first_at,last_at,count,viewer_id,viewer_user_id,user_id,character_id,section,way,link_id,rows", lines[0])
+	require.Equal(t, "event_id,first_at,last_at,count,viewer_id,viewer_user_id,viewer_name,user_id,user_name,character_id,character_name,section,way,link_id,rows", lines[0])
 	require.Len(t, lines, 3)
 	require.Equal(t, http.StatusOK, c.get("/v1/access-log", "Accept", "application/vnd.apache.parquet").StatusCode)
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // kind is how a value is shown.
@@ -28,6 +29,8 @@ const (
 	kindHTML
 	// kindWords is a list of words.
 	kindWords
+	// kindSpan is how long something takes or took, in seconds.
+	kindSpan
 )
 
 // column is one column of a list.
@@ -292,7 +295,7 @@ func (v *visit) headings(columns []column) []heading {
 // class is how cells of the kind are aligned.
 func (k kind) class() string {
 	switch k {
-	case kindNumber, kindISK, kindPercent:
+	case kindNumber, kindISK, kindPercent, kindSpan:
 		return "num"
 	case kindTime, kindDay:
 		return "when"
@@ -330,6 +333,10 @@ func (v *visit) cell(c column, r row) cell {
 		}
 	case kindPercent:
 		made.Text, made.Value = v.Percent(text), text
+	case kindSpan:
+		if text != "" {
+			made.Text, made.Value = v.Span(time.Duration(r.Int(c.Field))*time.Second), text
+		}
 	case kindTime:
 		made.Text, made.Time = v.Time(text), text
 	case kindDay:
