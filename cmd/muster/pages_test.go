@@ -37,6 +37,7 @@ func TestPages(t *testing.T) {
 	requireEngines(t)
 	p := startPages(t)
 	t.Run("characters", p.characters)
+	t.Run("organisation", p.organisation)
 }
 
 // site is a running demo and a browser that looks at it.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -29,12 +30,77 @@ type analysis struct {
 	Charts []drawn
 	// Filters are the API's other parameters.
 	Filters []filter
+	// Choices are asked for beside the figures, so that somebody can choose by name.
+	Choices []choices
+	// By is what is grouped by if nothing else is asked for.
+	By string
 	// Intervals are the API's; none is hours to years.
 	Intervals []string
 	// AsOf: it can be asked as of a moment. NoZone: days are those of UTC.
 	AsOf, NoZone bool
 	// Tabs are the pages beside it.
 	Tabs func(*visit) []navLink
+}
+
+// choices are what a filter can be: the items of a list of the API.
+type choices struct {
+	Filter, Path, Items, Value, Text string
+}
+
+// ofCorporations are the corporations of characters that who looks may find.
+func ofCorporations() choices {
+	return choices{Filter: "corporation_id", Path: "/v1/finder/facets", Items: "corporations", Value: "id", Text: "name"}
+}
+
+// ask asks for the figures and, meanwhile, for the choices of the filters. A filter whose
+// choices cannot be had is typed into.
+func (a *analysis) ask(v *visit, query url.Values) (row, error) {
+	var waiting sync.WaitGroup
+	found := make([][]option, len(a.Choices))
+	for i, c := range a.Choices {
+		waiting.Go(func() {
+			query := url.Values{}
+			if c.Items == "items" {
+				query.Set("limit", "1000")
+			}
+			answered, err := v.get(c.Path, query)
+			if err != nil {
+				return
+			}
+			for _, item := range answered.Rows(c.Items) {
+				found[i] = append(found[i], option{Value: item.Text(c.Value), Text: nameOf(item, c.Text, c.Value)})
+			}
+		})
+	}
+	var answered row
+	var err error
+	if query != nil {
+		answered, err = v.get(a.Path, query)
+	}
+	waiting.Wait()
+	filters := slices.Clone(a.Filters)
+	for i, c := range a.Choices {
+		for j := range filters {
+			if filters[j].Name == c.Filter && len(found[i]) > 0 {
+				filters[j].Options = func(v *visit) []option {
+					if here := v.param(c.Filter); here != "" && !slices.ContainsFunc(found[i], func(o option) bool { return o.Value == here }) {
+						return append(slices.Clone(found[i]), option{Value: here, Text: here})
+					}
+					return found[i]
+				}
+			}
+		}
+	}
+	a.Filters = filters
+	return answered, err
+}
+
+// by is what the figures are grouped by; empty for nothing.
+func (a *analysis) by(v *visit) string {
+	if by := v.param("group_by"); by != "" {
+		return by
+	}
+	return a.By
 }
 
 // drawn is a chart of measures that have one scale.
@@ -173,7 +239,7 @@ func (v *visit) asked(a *analysis, s span) url.Values {
 	if !a.NoZone {
 		query.Set("tz", s.Zone.String())
 	}
-	if by := v.param("group_by"); by != "" {
+	if by := a.by(v); by != "" {
 		query.Set("group_by", by)
 	}
 	for _, f := range a.Filters {
@@ -218,7 +284,11 @@ func (v *visit) analysisForm(a *analysis, s span) *filterForm {
 		choice("interval", v.param("interval"), append([]option{{Text: v.T("interval.auto")}}, worded("interval.", a.Intervals...)...)...)
 	}
 	if len(a.Groups) > 0 {
-		choice("group_by", v.param("group_by"), append([]option{{Text: v.T("groupby.none")}}, worded("groupby.", a.Groups...)...)...)
+		groups := worded("groupby.", a.Groups...)
+		if a.By == "" {
+			groups = append([]option{{Text: v.T("groupby.none")}}, groups...)
+		}
+		choice("group_by", a.by(v), groups...)
 	}
 	if len(a.Measures) > 1 && (len(a.Groups) > 0 || a.Each != nil) {
 		names := make([]string, 0, len(a.Measures))
@@ -281,7 +351,6 @@ func (v *visit) begin(a *analysis) (*figuresPage, span, error) {
 		data.More = walletViews(v)
 	}
 	s, err := v.span(!a.NoZone)
-	data.Form = v.analysisForm(a, s)
 	for _, days := range presets() {
 		if days == "1" && len(a.Intervals) > 0 && a.Intervals[0] != "hour" {
 			continue
@@ -318,6 +387,28 @@ func askable(err error) *refusal {
 	}
 }
 
+// figuresOf asks for the figures of a page, with more parameters than those of the page. Without
+// a page it has failed, or a file was answered.
+func (v *visit) figuresOf(a *analysis, more url.Values) (*figuresPage, row, span, error) {
+	data, over, err := v.begin(a)
+	var query url.Values
+	if err == nil {
+		query = v.asked(a, over)
+		for name, values := range more {
+			query[name] = values
+		}
+		if format := v.param("format"); format != "" {
+			return nil, nil, over, v.file(a.Path, query, format, a.ID)
+		}
+	}
+	answered, refused := a.ask(v, query)
+	if err == nil {
+		err = refused
+	}
+	data.Form = v.analysisForm(a, over)
+	return data, answered, over, err
+}
+
 // analyse serves the page of an analysis.
 func (s *Site) analyse(of func(*visit) *analysis) func(*visit) error {
 	return func(v *visit) error {
@@ -325,22 +416,16 @@ func (s *Site) analyse(of func(*visit) *analysis) func(*visit) error {
 			return err
 		}
 		a := of(v)
-		data, over, err := v.begin(a)
-		var answered row
-		if err == nil {
-			query := v.asked(a, over)
-			if format := v.param("format"); format != "" {
-				return v.file(a.Path, query, format, a.ID)
-			}
-			answered, err = v.get(a.Path, query)
+		data, answered, over, err := v.figuresOf(a, nil)
+		if data == nil {
+			return err
 		}
 		if err != nil {
 			return v.showFigures(a, data, err)
 		}
 		data.Range = v.told(answered, over)
 		data.Files = v.files()
-		by := v.param("group_by")
-		if by == "" && a.Each == nil {
+		if a.by(v) == "" && a.Each == nil {
 			v.showWhole(a, data, answered, over.Zone)
 		} else if err := v.showGroups(a, data, answered, over.Zone); err != nil {
 			return err
@@ -553,6 +638,8 @@ func (v *visit) nameOfGroup(a *analysis, fields []string, names row, g *group) s
 			parts = append(parts, v.T("contract-role.as-"+id))
 		case field == "way":
 			parts = append(parts, v.T("way."+id))
+		case field == "section" && a.ID == "looks":
+			parts = append(parts, v.lookedAt(id))
 		case field == "viewer" || field == "owner" || field == "group_name":
 			parts = append(parts, id)
 		default:

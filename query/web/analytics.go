@@ -16,7 +16,7 @@ func (s *Site) registerAnalytics() {
 	for _, a := range topics() {
 		s.router.Get("/analytics/"+a.ID, s.page(s.analyse(func(v *visit) *analysis {
 			made := a
-			made.Tabs = topicTabs
+			made.Tabs, made.Choices = topicTabs, []choices{ofCorporations()}
 			return &made
 		})))
 	}
@@ -148,17 +148,10 @@ func (s *Site) whole(v *visit, a *analysis, more url.Values, show func(*figuresP
 		return err
 	}
 	a.Tabs = topicTabs
-	data, over, err := v.begin(a)
-	var answered row
-	if err == nil {
-		query := v.asked(a, over)
-		for name, values := range more {
-			query[name] = values
-		}
-		if format := v.param("format"); format != "" {
-			return v.file(a.Path, query, format, a.ID)
-		}
-		answered, err = v.get(a.Path, query)
+	a.Choices = []choices{ofCorporations()}
+	data, answered, over, err := v.figuresOf(a, more)
+	if data == nil {
+		return err
 	}
 	if err != nil {
 		return v.showFigures(a, data, err)
@@ -196,14 +189,10 @@ func walletFilters() []filter {
 func (s *Site) walletTop(v *visit) error {
 	a := &analysis{
 		ID: "wallet-top", Path: "/v1/analytics/wallet/top", Groups: []string{"ref_type", "corporation", "character", "counterparty"}, NoZone: true, Measures: walletMeasures(),
-		Filters: append(walletFilters(), filter{Name: "limit", Kind: "number"}),
+		Filters: append(walletFilters(), filter{Name: "limit", Kind: "number"}), By: "ref_type",
 	}
-	m := v.measure(a)
-	by := v.param("group_by")
-	if by == "" {
-		by = "ref_type"
-	}
-	return s.whole(v, a, url.Values{"measure": {m.Name}, "group_by": {by}}, func(data *figuresPage, answered row, _ span) error {
+	m, by := v.measure(a), a.by(v)
+	return s.whole(v, a, url.Values{"measure": {m.Name}}, func(data *figuresPage, answered row, _ span) error {
 		items := answered.Rows("items")
 		field := groupFields(by, nil)
 		groups := groupsOf(items, []string{field})

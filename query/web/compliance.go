@@ -301,6 +301,7 @@ func complianceTrend(*visit) *analysis {
 			{Name: "changes", Kind: "bars", Measures: []string{"became_compliant", "became_non_compliant"}},
 		},
 		Filters: []filter{{Name: "corporation_id", Kind: "number"}},
+		Choices: []choices{{Filter: "corporation_id", Path: "/v1/reports/compliance/corporations", Items: "items", Value: "corporation_id", Text: "corporation_name"}},
 	}
 }
 

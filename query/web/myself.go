@@ -35,12 +35,13 @@ type myPage struct {
 	Tabs        []navLink
 	Facts       []fact
 	Permissions []permitted
-	Actions     []permitted
-	Groups      *table
-	Roles       *table
-	Characters  *table
-	Looks       *table
-	Superuser   bool
+	// Actions are what somebody may do, by how far.
+	Actions    []permitted
+	Groups     *table
+	Roles      *table
+	Characters *table
+	Looks      *table
+	Superuser  bool
 }
 
 // myself shows who looks: what he may do and why, and who has looked at what is his.
@@ -70,8 +71,16 @@ func (s *Site) myself(v *visit) error {
 	for _, p := range user.Rows("permissions") {
 		data.Permissions = append(data.Permissions, permitted{Name: v.T("permission." + p.Text("permission")), From: p.Texts("from"), Sections: p.Texts("sections")})
 	}
-	for _, a := range user.Rows("actions") {
-		data.Actions = append(data.Actions, permitted{Name: v.T("action." + a.Text("action")), From: []string{v.Word("reach_" + a.Text("reach"))}})
+	for _, reach := range []string{"own", "seen", "all"} {
+		may := permitted{Name: v.Word("reach_" + reach)}
+		for _, a := range user.Rows("actions") {
+			if a.Text("reach") == reach {
+				may.From = append(may.From, v.T("action."+a.Text("action")))
+			}
+		}
+		if len(may.From) > 0 {
+			data.Actions = append(data.Actions, may)
+		}
 	}
 	data.Groups = v.tableOf(list{ID: "my-groups", Items: "compliance_groups", NoFiles: true, Columns: []column{{Name: "group", Field: "name"}, {Name: "since", Field: "since", Kind: kindTime}}}, user)
 	data.Roles = v.tableOf(list{ID: "my-roles", Items: "held_roles", NoFiles: true, Columns: []column{
@@ -204,11 +213,7 @@ func looksList(*visit) list {
 			{Name: "last_at", Field: "last_at", Kind: kindTime},
 			{Name: "viewer", Field: "viewer_name", Else: "viewer_id"},
 			{Name: "looked_at", Cell: func(v *visit, r row) cell {
-				text := v.T("looked." + r.Text("section"))
-				if strings.HasPrefix(text, "looked.") {
-					text = v.Word(strings.ReplaceAll(r.Text("section"), "-", " "))
-				}
-				return cell{Text: text}
+				return cell{Text: v.lookedAt(r.Text("section"))}
 			}},
 			{Name: "character", Cell: func(_ *visit, r row) cell {
 				return cell{Text: nameOf(r, "character_name", "character_id"), Href: toCharacter("character_id")(r)}
@@ -224,6 +229,17 @@ func looksList(*visit) list {
 			}},
 		},
 	}
+}
+
+// lookedAt says in words what was looked at: a section of a character, or what an operation
+// answers.
+func (v *visit) lookedAt(section string) string {
+	for _, prefix := range []string{"looked.", "section."} {
+		if text := v.T(prefix + section); text != prefix+section {
+			return text
+		}
+	}
+	return v.Word(strings.ReplaceAll(section, "-", "_"))
 }
 
 // accessLog shows who looked at what.

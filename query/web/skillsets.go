@@ -199,8 +199,8 @@ func (s *Site) skillSet(v *visit) error {
 	)
 	data.Skills = v.tableOf(list{ID: "skill-set-skills", Items: "skills", NoFiles: true, Columns: []column{
 		{Name: "skill", Field: "type_name", Else: "type_id"},
-		{Name: "required", Cell: func(_ *visit, r row) cell { return cell{Text: roman(r.Text("required")), Class: "num"} }},
-		{Name: "recommended", Cell: func(_ *visit, r row) cell { return cell{Text: roman(r.Text("recommended")), Class: "num"} }},
+		{Name: "required", Cell: func(_ *visit, r row) cell { return cell{Text: roman(r.Text("required"))} }},
+		{Name: "recommended", Cell: func(_ *visit, r row) cell { return cell{Text: roman(r.Text("recommended"))} }},
 	}}, set)
 	for _, c := range launcher.Rows("cards") {
 		data.Own = append(data.Own, option{Value: c.Text("character_id"), Text: c.Text("name")})
@@ -309,6 +309,10 @@ func readiness(*visit) *analysis {
 			{Name: "gained_by_character", Kind: kindNumber}, {Name: "lost_by_character", Kind: kindNumber}, {Name: "gained_by_skill_set", Kind: kindNumber}, {Name: "lost_by_skill_set", Kind: kindNumber},
 		},
 		Filters: []filter{{Name: "skill_set_id"}, {Name: "group_id"}, {Name: "corporation_id", Kind: "number"}},
+		Choices: []choices{
+			{Filter: "skill_set_id", Path: "/v1/skill-sets", Items: "items", Value: "skill_set_id", Text: "name"},
+			{Filter: "group_id", Path: "/v1/skill-set-groups", Items: "items", Value: "skill_set_group_id", Text: "label"}, ofCorporations(),
+		},
 	}
 }
 
