@@ -72,6 +72,7 @@ func (p *site) organisation(t *testing.T) {
 // compliance: a director finds who has something to put right, and why.
 func (p *site) compliance(t *testing.T, director, chief *person) {
 	t.Helper()
+	chief.t = t
 	text := director.open("/compliance")
 	require.Contains(t, text, "compliant")
 	require.NotContains(t, text, "Ilse")
@@ -83,7 +84,7 @@ func (p *site) compliance(t *testing.T, director, chief *person) {
 		"permissions": ["basic_access"], "main": 91000001, "characters": [91000001, 91000002]}], "characters": [
 		{"id": 91000001, "name": "Ilse Blythe", "corporation_id": 98000001, "alliance_id": null, "registered": true, "shared": false, "owner": "ilse"},
 		{"id": 91000002, "name": "Ilse Second", "corporation_id": 98000001, "alliance_id": null, "registered": false, "shared": false, "owner": "ilse"}]}`)
-	require.Equal(t, http.StatusOK, status, answer)
+	require.Less(t, status, 300, answer)
 	p.eventually("the report has the new user", func(ctx context.Context) error {
 		var report struct {
 			Items []struct {
@@ -129,6 +130,7 @@ func (p *site) compliance(t *testing.T, director, chief *person) {
 // closest.
 func (p *site) skillSets(t *testing.T, chief *person) {
 	t.Helper()
+	chief.t = t
 	require.Contains(t, chief.open("/skill-sets"), "There is no such skill set yet.")
 	chief.open("/skill-sets/import")
 	chief.do(chromedp.SetValue(`textarea[name="text"]`, "this is no fitting", chromedp.ByQuery))
@@ -202,6 +204,7 @@ func (w *person) fetched(href string) (status int, disposition, text string) {
 // collection along.
 func (p *site) figures(t *testing.T, analyst *person) {
 	t.Helper()
+	analyst.t = t
 	text := analyst.open("/analytics/wallet?range=90")
 	require.Contains(t, text, "Balance at the end")
 	require.Equal(t, 2, analyst.count("figure.chart canvas"))
@@ -248,6 +251,7 @@ func (p *site) figures(t *testing.T, analyst *person) {
 // whoLooked: a member sees who looked at what is his, and makes a token for a program of his.
 func (p *site) whoLooked(t *testing.T, chief, member *person, character int64, user string) {
 	t.Helper()
+	chief.t = t
 	require.Contains(t, member.open("/me"), "Nobody has looked.")
 	chief.open(fmt.Sprintf("/characters/%d", character))
 	p.eventually("the look is told", func(ctx context.Context) error {

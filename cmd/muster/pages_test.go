@@ -244,8 +244,16 @@ func (w *person) look() string {
 // follow clicks on something that leads to another page, and looks at that one.
 func (w *person) follow(selector string) string {
 	w.t.Helper()
-	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery),
-		chromedp.Poll(`!window.stale && document.readyState === "complete"`, nil), chromedp.WaitReady("main"))
+	w.do(chromedp.Evaluate(`window.stale = true`, nil), chromedp.Click(selector, chromedp.ByQuery))
+	require.Eventually(w.t, func() bool {
+		// While one page gives way to the other there is none to ask.
+		ctx, cancel := context.WithTimeout(w.window, pageTimeout)
+		defer cancel()
+		var there bool
+		err := chromedp.Run(ctx, chromedp.Evaluate(`!window.stale && document.readyState === "complete"`, &there))
+		return err == nil && there
+	}, pageTimeout, pageTimeout/600)
+	w.do(chromedp.WaitReady("main"))
 	return w.look()
 }
 

@@ -300,7 +300,7 @@ func (v *visit) analysisForm(a *analysis, s span) *filterForm {
 	for _, field := range a.Filters {
 		shown := filterField{Name: field.Name, Label: v.T("filter." + field.Name), Kind: field.Kind, Value: v.param(field.Name), Wide: field.Wide}
 		if field.Options != nil {
-			choice(field.Name, v.param(field.Name), append([]option{{Text: v.T("filter.any")}}, field.Options(v)...)...)
+			choice(field.Name, v.param(field.Name), v.options(field)...)
 			continue
 		}
 		if shown.Kind == "" {

@@ -251,7 +251,7 @@ func (s *Site) walletDistribution(v *visit) error {
 func (s *Site) walletComparison(v *visit) error {
 	a := &analysis{
 		ID: "wallet-comparison", Path: "/v1/analytics/wallet/comparison", Groups: []string{"ref_type", "corporation", "character", "counterparty", "direction"},
-		Filters: append(walletFilters(), filter{Name: "with", Options: words("previous", "year_before")}),
+		Filters: append(walletFilters(), filter{Name: "with", Options: words("previous", "year_before"), Must: true}),
 	}
 	var measures []measure
 	for _, name := range []string{"income", "expense", "net"} {

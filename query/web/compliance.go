@@ -93,7 +93,15 @@ func (v *visit) reasonsOf(r row) cell {
 	if more := len(reasons) - shown; more > 0 {
 		words = append(words, v.T("compliance.more", "Count", more))
 	}
-	return cell{Text: strings.Join(words, "; ")}
+	return cell{Text: strings.Join(words, "; "), Class: longClass(words)}
+}
+
+// longClass gives room to a cell that has something to say.
+func longClass(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return "long"
 }
 
 // corporations asks for those of the report, for the choices of a filter and what all

@@ -105,6 +105,8 @@ type filter struct {
 	Options func(*visit) []option
 	// Wide fields take more room.
 	Wide bool
+	// Must fields always have one of the options: the first, if none is chosen.
+	Must bool
 }
 
 // option is one choice of a filter.
@@ -425,7 +427,7 @@ func (v *visit) form(l list) *filterForm {
 		}
 		if field.Options != nil {
 			shown.Choice = true
-			shown.Options = append([]option{{Text: v.T("filter.any")}}, field.Options(v)...)
+			shown.Options = v.options(field)
 			for i := range shown.Options {
 				shown.Options[i].Chosen = shown.Options[i].Value == shown.Value
 			}
@@ -441,6 +443,14 @@ func (v *visit) form(l list) *filterForm {
 	}
 	f.Reset = v.address(reset...)
 	return f
+}
+
+// options are a filter's, with that of none before them unless it must have one.
+func (v *visit) options(f filter) []option {
+	if f.Must {
+		return f.Options(v)
+	}
+	return append([]option{{Text: v.T("filter.any")}}, f.Options(v)...)
 }
 
 // words makes options of words in the reader's language.

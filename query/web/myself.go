@@ -69,7 +69,13 @@ func (s *Site) myself(v *visit) error {
 	)
 	data.Facts = append(data.Facts, v.facts(v.Me.row, column{Name: "superuser", Field: "superuser", Kind: kindBool}, column{Name: "session_until", Field: "expires_at", Kind: kindTime})...)
 	for _, p := range user.Rows("permissions") {
-		data.Permissions = append(data.Permissions, permitted{Name: v.T("permission." + p.Text("permission")), From: p.Texts("from"), Sections: p.Texts("sections")})
+		from := p.Texts("from")
+		for i := range from {
+			if from[i] == "import" {
+				from[i] = v.T("myself.from-import")
+			}
+		}
+		data.Permissions = append(data.Permissions, permitted{Name: v.T("permission." + p.Text("permission")), From: from, Sections: p.Texts("sections")})
 	}
 	for _, reach := range []string{"own", "seen", "all"} {
 		may := permitted{Name: v.Word("reach_" + reach)}

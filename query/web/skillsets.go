@@ -214,7 +214,7 @@ func (s *Site) skillSet(v *visit) error {
 		data.Report = v.tableOf(list{ID: "skill-set-who", Items: "who", NoFiles: true, Columns: holderColumns()}, r)
 		data.Closest = v.tableOf(list{ID: "skill-set-closest", Items: "closest", NoFiles: true, Columns: append(holderColumns(),
 			column{Name: "training", Cell: trainingOf}, column{Name: "missing_skills", Cell: func(_ *visit, c row) cell {
-				return cell{Text: levels(c.Rows("failed_required"), 8), Href: missingPath(id, c.Text("character_id"))}
+				return cell{Text: levels(c.Rows("failed_required"), 8), Href: missingPath(id, c.Text("character_id")), Class: "long"}
 			}})}, r)
 	}
 	return v.show("skillset", set.Text("name"), data)
