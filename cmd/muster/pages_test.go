@@ -127,8 +127,14 @@ type person struct {
 // nobody starts the browser of somebody who has not signed in.
 func (p *site) nobody(t *testing.T) *person {
 	t.Helper()
+	profile, err := os.MkdirTemp("", "muster-pages-*")
+	require.NoError(t, err)
+	// Parts of the browser still write for a moment after it has ended.
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(profile) == nil }, pageTimeout, pageTimeout/600)
+	})
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(passableTempDir(t)),
+		chromedp.ExecPath(p.chromium), chromedp.NoSandbox, chromedp.WindowSize(1280, 900), chromedp.UserDataDir(profile),
 		// The browser asks nobody but Muster.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("lang", "en-US"))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
@@ -257,10 +263,10 @@ func (w *person) follow(selector string) string {
 	return w.look()
 }
 
-// fill types into a field that is empty.
+// fill types into a field, instead of what was there.
 func (w *person) fill(selector, text string) {
 	w.t.Helper()
-	w.do(chromedp.SetValue(selector, "", chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	w.do(chromedp.Focus(selector, chromedp.ByQuery), chromedp.Evaluate(`document.querySelector(`+strconv.Quote(selector)+`).value = ""`, nil), chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
 // choose picks an option, as a person does: lists that are filtered by it follow at once.

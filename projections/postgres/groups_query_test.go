@@ -93,6 +93,16 @@ func TestComplianceGroupsAreListedWithTheMembersThatOneMaySee(t *testing.T) {
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: access.Audience{User: "bob"}}))
 	require.Empty(t, members(postgres.GroupMemberFilter{}))
 
+	held, err := reader.GroupsOf(t.Context(), "ada")
+	require.NoError(t, err)
+	require.Equal(t, []postgres.HeldGroup{{Name: "Registered", Since: at(3)}}, held)
+	// Looks are told with the names of those who looked, of the owners and of the characters.
+	look := looked("bob", "ada", 1, "wallet", 4)
+	v.fold(look.Stream(), at(4), look)
+	looks, err := reader.Looks(t.Context(), postgres.LookFilter{Limit: 9})
+	require.NoError(t, err)
+	require.Equal(t, [3]string{"", "One", "One"}, [3]string{looks[0].ViewerName, looks[0].OwnerName, looks[0].CharacterName}, "bob has no main")
+
 	v.fold(event.Roles, at(5), access.GroupRemoved{GroupID: registeredGroup, Name: "Registered"})
 	require.Equal(t, map[string]int64{"blues": 1}, counts(everybody))
 	require.Empty(t, members(postgres.GroupMemberFilter{Audience: everybody}))

@@ -204,5 +204,5 @@ func TestTheDocumentIsServedAndValid(t *testing.T) {
 			ids[op.OperationID] = true
 		}
 	}
-	require.Len(t, ids, 193)
+	require.Len(t, ids, 194)
 }

@@ -56,6 +56,7 @@ func TestAUserSeesHimselfWithWhatHeMayDoAndWhy(t *testing.T) {
 	a := c.get("/v1/me/user", as("ada")...)
 	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
 	require.Equal(t, "ada", c.world.users.ID, "himself and nobody else")
+	require.Empty(t, c.world.looked, "that is no look at data of others")
 	require.Contains(t, a.text, `{"permission":"basic_access","from":["import"]}`)
 	require.Contains(t, a.text, `"compliance_groups":[{"name":"Registered","since":"`)
 	c.requireProblem(c.get("/v1/me/user"), http.StatusForbidden, "only users")

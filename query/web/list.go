@@ -475,7 +475,10 @@ func (v *visit) file(path string, query url.Values, format, name string) error {
 	if format == "parquet" {
 		media, ending = "application/vnd.apache.parquet", "parquet"
 	}
-	query.Set("limit", "1000")
+	// Figures have no pages.
+	if query.Has("limit") {
+		query.Set("limit", "1000")
+	}
 	a, err := v.site.askFor(v.ctx(), v.r, http.MethodGet, path, query, nil, media)
 	if err != nil {
 		return err

@@ -128,6 +128,26 @@ func TestARangeIsWholeDaysOfTheZone(t *testing.T) {
 	}
 }
 
+func TestAFileOfFiguresAsksForThemAndNothingElse(t *testing.T) {
+	site, asked := faked(t, map[string]string{"/v1/analytics/wallet": "start,end\n"})
+	w := ask(site, http.MethodGet, "/analytics/wallet?range=7&group_by=ref_type&measure=net&format=csv", "")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Equal(t, "start,end\n", w.Body.String())
+	require.Equal(t, `attachment; filename="wallet.csv"`, w.Header().Get("Content-Disposition"))
+	require.Equal(t, "GET /v1/analytics/wallet?from=2026-05-03T12%3A00%3A00Z&group_by=ref_type&interval=day&to=2026-05-10T12%3A00%3A00Z&tz=UTC", (*asked)[len(*asked)-1])
+}
+
+func TestCountsAreWordedForOneAsForMany(t *testing.T) {
+	site, _ := faked(t, nil)
+	for _, tongue := range site.languages.all {
+		for _, id := range []string{"compliance.more", "compliance.omitted", "compliance.hidden", "figures.others", "figures.not-drawn", "skillsets.unread"} {
+			for _, n := range []any{1, 2, int64(1), int64(5)} {
+				require.NotEqual(t, id, tongue.T(id, "Count", n))
+			}
+		}
+	}
+}
+
 func TestWhatIsRefusedIsSaidAtTheForm(t *testing.T) {
 	site, _ := faked(t, map[string]string{"/v1/analytics/wallet": "422 choose a coarser interval"})
 	w := ask(site, http.MethodGet, "/analytics/wallet?interval=hour&corporation_id=98000001", "")
