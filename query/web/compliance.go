@@ -359,7 +359,12 @@ func (s *Site) complianceUser(v *visit) error {
 		}
 		return "warn"
 	}, Columns: []column{
-		{Name: "character", Field: "character_name", Else: "character_id", Href: toCharacter("character_id")},
+		{Name: "character", Field: "character_name", Else: "character_id", Href: func(r row) string {
+			if r.Text("fault") == "never_registered" {
+				return "" // there is nothing to open
+			}
+			return toCharacter("character_id")(r)
+		}},
 		{Name: "cause", Field: "cause", Kind: kindWord},
 		{Name: "since", Field: "since", Kind: kindTime},
 		{Name: "decides", Cell: func(v *visit, r row) cell {
