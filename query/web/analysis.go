@@ -2,6 +2,7 @@ package web
 
 import (
 	"errors"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/url"
@@ -394,9 +395,7 @@ func (v *visit) figuresOf(a *analysis, more url.Values) (*figuresPage, row, span
 	var query url.Values
 	if err == nil {
 		query = v.asked(a, over)
-		for name, values := range more {
-			query[name] = values
-		}
+		maps.Copy(query, more)
 		if format := v.param("format"); format != "" {
 			return nil, nil, over, v.file(a.Path, query, format, a.ID)
 		}

@@ -129,7 +129,7 @@ func (s *Site) request(ctx context.Context, r *http.Request, method, path string
 	}
 	// The API routes by itself, whatever page this is for.
 	ctx = context.WithValue(ctx, chi.RouteCtxKey, (*chi.Context)(nil))
-	q, err := http.NewRequestWithContext(ctx, method, target, sent)
+	q, err := http.NewRequestWithContext(ctx, method, target, sent) //nolint:gosec // it goes to the API of this process alone
 	if err != nil {
 		return nil, fmt.Errorf("asking %s: %w", path, err)
 	}

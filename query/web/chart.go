@@ -191,6 +191,25 @@ func (v *visit) chartOfMeasures(caption, kind string, answered row, zone *time.L
 	return c
 }
 
+// together adds a measure of several groups up, by the beginnings of intervals.
+func (m measure) together(groups []*group) map[string]*big.Rat {
+	sums := map[string]*big.Rat{}
+	for _, g := range groups {
+		for _, item := range g.Items {
+			n, ok := number(item.Text(m.Name))
+			if !ok {
+				continue
+			}
+			start := item.Text("start")
+			if sums[start] == nil {
+				sums[start] = new(big.Rat)
+			}
+			sums[start].Add(sums[start], n)
+		}
+	}
+	return sums
+}
+
 // chartOfGroups draws one measure of figures that are grouped: the largest groups each by
 // itself, the others together if they can be added up.
 func (v *visit) chartOfGroups(answered row, zone *time.Location, m measure, sorted []*group, name func(*group) string) *chart {
@@ -211,23 +230,12 @@ func (v *visit) chartOfGroups(answered row, zone *time.Location, m measure, sort
 		}
 	}
 	others := map[string]*big.Rat{}
-	if len(rest) > 0 {
-		if m.Over == added {
-			c.Headings = append(c.Headings, heading{Text: v.T("figures.others", "Count", len(rest)), Class: "num"})
-			for _, g := range rest {
-				for _, item := range g.Items {
-					if n, ok := number(item.Text(m.Name)); ok {
-						start := item.Text("start")
-						if others[start] == nil {
-							others[start] = new(big.Rat)
-						}
-						others[start].Add(others[start], n)
-					}
-				}
-			}
-		} else {
-			c.Note = v.T("figures.not-drawn", "Count", len(rest))
-		}
+	switch {
+	case len(rest) > 0 && m.Over == added:
+		c.Headings = append(c.Headings, heading{Text: v.T("figures.others", "Count", len(rest)), Class: "num"})
+		others = m.together(rest)
+	case len(rest) > 0:
+		c.Note = v.T("figures.not-drawn", "Count", len(rest))
 	}
 	order := make([]string, 0, len(starts))
 	for start := range starts {

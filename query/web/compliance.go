@@ -524,8 +524,7 @@ func (s *Site) defineComplianceGroup(v *visit) (string, error) {
 
 // decidable is a refusal that whoever filled a form in can put right there.
 func decidable(err error) *refusal {
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		switch refused.Status {
 		case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusConflict, http.StatusServiceUnavailable:
 			return refused

@@ -186,7 +186,7 @@ func (s *Site) showTokens(v *visit, form tokenForm, issued row) error {
 
 // issueToken issues a token, and shows it this once.
 func (s *Site) issueToken(v *visit) (string, error) {
-	f := v.r.PostForm
+	f := v.r.Form
 	form := tokenForm{Name: strings.TrimSpace(f.Get("name")), Days: strings.TrimSpace(f.Get("days")), Scope: v.scopes(f["scope"])}
 	body := map[string]any{"name": form.Name, "scope": append([]string{}, f["scope"]...)}
 	if days := (row{"n": form.Days}).Int("n"); days > 0 {

@@ -483,7 +483,7 @@ func (s *Site) showSkillSetGroup(v *visit, form *setGroupForm, chosen []string) 
 
 // saveSkillSetGroup defines a group, changes one, or removes it.
 func (s *Site) saveSkillSetGroup(v *visit) (string, error) {
-	f := v.r.PostForm
+	f := v.r.Form
 	form := &setGroupForm{ID: v.path("id"), Name: strings.TrimSpace(f.Get("name")), Description: strings.TrimSpace(f.Get("description")), Doctrine: f.Get("doctrine") != "", Active: f.Get("active") != ""}
 	chosen := f["skill_set_ids"]
 	const path = "/v1/skill-set-groups"

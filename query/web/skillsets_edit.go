@@ -155,7 +155,7 @@ func typedSet(f url.Values, id string) (setForm, map[string]any) {
 
 // saveSkillSet defines a skill set, or gives one another definition.
 func (s *Site) saveSkillSet(v *visit) (string, error) {
-	form, body := typedSet(v.r.PostForm, v.path("id"))
+	form, body := typedSet(v.r.Form, v.path("id"))
 	if v.r.PostFormValue("do") == "more" {
 		return "", s.showEditor(v, form)
 	}
@@ -235,7 +235,7 @@ func (s *Site) showImport(v *visit, form importForm, read row) error {
 // importSkills reads a fitting or a skill plan, and makes a skill set of it once it was seen
 // what comes of it.
 func (s *Site) importSkills(v *visit) (string, error) {
-	f := v.r.PostForm
+	f := v.r.Form
 	form := importForm{Kind: f.Get("kind"), Text: f.Get("text"), Name: strings.TrimSpace(f.Get("name")), Description: strings.TrimSpace(f.Get("description")), Visible: f.Get("visible") != "", Overwrite: f.Get("overwrite") != ""}
 	path := "/v1/skill-sets/import-fitting"
 	if form.Kind == "plan" {
