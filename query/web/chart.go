@@ -193,7 +193,7 @@ func (v *visit) chartOfMeasures(caption, kind string, answered row, zone *time.L
 
 // together adds a measure of several groups up, by the beginnings of intervals.
 func (m measure) together(groups []*group) map[string]*big.Rat {
-	sums := map[string]*big.Rat{}
+	totals := map[string]*big.Rat{}
 	for _, g := range groups {
 		for _, item := range g.Items {
 			n, ok := number(item.Text(m.Name))
@@ -201,13 +201,13 @@ func (m measure) together(groups []*group) map[string]*big.Rat {
 				continue
 			}
 			start := item.Text("start")
-			if sums[start] == nil {
-				sums[start] = new(big.Rat)
+			if totals[start] == nil {
+				totals[start] = new(big.Rat)
 			}
-			sums[start].Add(sums[start], n)
+			totals[start].Add(totals[start], n)
 		}
 	}
-	return sums
+	return totals
 }
 
 // chartOfGroups draws one measure of figures that are grouped: the largest groups each by

@@ -139,14 +139,18 @@ func (s *Site) complianceUsers(v *visit) error {
 			{Name: "state", Field: "state"},
 			{Name: "corporation", Field: "corporation_name", Else: "corporation_id"},
 			{Name: "alliance", Field: "alliance_name", Else: "alliance_id"},
-			{Name: "characters", Field: "total", Kind: kindNumber}, {Name: "unregistered", Field: "unregistered", Kind: kindNumber},
+			{Name: "characters", Field: "total", Kind: kindNumber},
+			{Name: "unregistered", Field: "unregistered", Kind: kindNumber},
 			{Name: "reasons", Cell: (*visit).reasonsOf},
 		},
 	}
 	filters := func(report row) []filter {
 		return []filter{
-			{Name: "corporation_id", Options: corporationChoices(report)}, {Name: "alliance_id", Kind: "number"}, {Name: "state"},
-			{Name: "registered", Options: yesNo}, {Name: "compliant", Options: yesNo},
+			{Name: "corporation_id", Options: corporationChoices(report)},
+			{Name: "alliance_id", Kind: "number"},
+			{Name: "state"},
+			{Name: "registered", Options: yesNo},
+			{Name: "compliant", Options: yesNo},
 		}
 	}
 	l.Filters = filters(nil)
@@ -226,7 +230,9 @@ func (s *Site) complianceCorporations(v *visit) error {
 				}
 			}},
 			{Name: "share_registered", Field: "percent_floor_2", Kind: kindPercent},
-			{Name: "mains", Field: "mains", Kind: kindNumber}, {Name: "characters", Field: "characters", Kind: kindNumber}, {Name: "unregistered", Field: "unregistered", Kind: kindNumber},
+			{Name: "mains", Field: "mains", Kind: kindNumber},
+			{Name: "characters", Field: "characters", Kind: kindNumber},
+			{Name: "unregistered", Field: "unregistered", Kind: kindNumber},
 		},
 	})
 	if err != nil {
@@ -288,7 +294,8 @@ func (s *Site) complianceOpen(v *visit) error {
 			}
 			return cell{Text: text}
 		}},
-		{Name: "characters", Field: "total", Kind: kindNumber}, {Name: "unregistered", Field: "unregistered", Kind: kindNumber},
+		{Name: "characters", Field: "total", Kind: kindNumber},
+		{Name: "unregistered", Field: "unregistered", Kind: kindNumber},
 	}
 	return v.show("tabbed", v.T("compliance.title"), tabbedPage{Tabs: complianceTabs(v), Intro: v.T("compliance.open-text"), Table: v.tableOf(l, answered)})
 }
@@ -298,10 +305,18 @@ func complianceTrend(*visit) *analysis {
 	return &analysis{
 		ID: "compliance", Path: "/v1/analytics/compliance", Groups: []string{"corporation", "cause"}, Intervals: intervals(), AsOf: true, Tabs: complianceTabs,
 		Measures: []measure{
-			{Name: "users", Kind: kindNumber, Over: standing}, {Name: "compliant", Kind: kindNumber, Over: standing}, {Name: "non_compliant", Kind: kindNumber, Over: standing},
-			{Name: "without_main", Kind: kindNumber, Over: standing}, {Name: "never_registered", Kind: kindNumber, Over: standing}, {Name: "login_lost", Kind: kindNumber, Over: standing},
-			{Name: "became_compliant", Kind: kindNumber}, {Name: "became_non_compliant", Kind: kindNumber}, {Name: "arrived", Kind: kindNumber}, {Name: "left", Kind: kindNumber},
-			{Name: "median_seconds", Kind: kindSpan, Over: apart}, {Name: "p90_seconds", Kind: kindSpan, Over: apart},
+			{Name: "users", Kind: kindNumber, Over: standing},
+			{Name: "compliant", Kind: kindNumber, Over: standing},
+			{Name: "non_compliant", Kind: kindNumber, Over: standing},
+			{Name: "without_main", Kind: kindNumber, Over: standing},
+			{Name: "never_registered", Kind: kindNumber, Over: standing},
+			{Name: "login_lost", Kind: kindNumber, Over: standing},
+			{Name: "became_compliant", Kind: kindNumber},
+			{Name: "became_non_compliant", Kind: kindNumber},
+			{Name: "arrived", Kind: kindNumber},
+			{Name: "left", Kind: kindNumber},
+			{Name: "median_seconds", Kind: kindSpan, Over: apart},
+			{Name: "p90_seconds", Kind: kindSpan, Over: apart},
 		},
 		Charts: []drawn{
 			{Name: "users", Kind: "lines", Measures: []string{"compliant", "non_compliant"}},
@@ -420,7 +435,9 @@ func (s *Site) showComplianceGroups(v *visit, form groupForm) error {
 				}
 				return cell{Text: v.T("compliance.all-states")}
 			}},
-			{Name: "text", Field: "description"}, {Name: "defined_at", Field: "defined_at", Kind: kindTime}, {Name: "defined_by", Field: "defined_by"},
+			{Name: "text", Field: "description"},
+			{Name: "defined_at", Field: "defined_at", Kind: kindTime},
+			{Name: "defined_by", Field: "defined_by"},
 		},
 	})
 	if err != nil {
@@ -453,7 +470,9 @@ func (s *Site) showComplianceGroup(v *visit, form *groupForm) error {
 		Filters: []filter{{Name: "state"}, {Name: "corporation_id", Kind: "number"}, {Name: "alliance_id", Kind: "number"}},
 		Columns: []column{
 			{Name: "user", Cell: func(_ *visit, r row) cell { return cell{Text: userName(r), Href: toComplianceOf("user")(r)} }},
-			{Name: "state", Field: "state"}, {Name: "corporation", Field: "corporation_name", Else: "corporation_id"}, {Name: "alliance", Field: "alliance_name", Else: "alliance_id"},
+			{Name: "state", Field: "state"},
+			{Name: "corporation", Field: "corporation_name", Else: "corporation_id"},
+			{Name: "alliance", Field: "alliance_name", Else: "alliance_id"},
 			{Name: "since", Field: "since", Kind: kindTime},
 		},
 	}
@@ -474,8 +493,10 @@ func (s *Site) showComplianceGroup(v *visit, form *groupForm) error {
 		states = v.T("compliance.all-states")
 	}
 	data.Facts = []fact{
-		{Name: v.T("column.members"), Cell: cell{Text: v.Number(g.Text("members"))}}, {Name: v.T("column.open_to"), Cell: cell{Text: states}},
-		{Name: v.T("column.defined_at"), Cell: cell{Text: v.Time(g.Text("defined_at"))}}, {Name: v.T("column.defined_by"), Cell: cell{Text: g.Text("defined_by")}},
+		{Name: v.T("column.members"), Cell: cell{Text: v.Number(g.Text("members"))}},
+		{Name: v.T("column.open_to"), Cell: cell{Text: states}},
+		{Name: v.T("column.defined_at"), Cell: cell{Text: v.Time(g.Text("defined_at"))}},
+		{Name: v.T("column.defined_by"), Cell: cell{Text: g.Text("defined_by")}},
 	}
 	return v.showTo(statusOf(data.Form.Problem), "compliance_groups", v.T("compliance.of-group", "Group", name), data)
 }

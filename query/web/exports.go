@@ -53,7 +53,8 @@ func (s *Site) showExports(v *visit, problem *refusal) error {
 		name := topic.Text("topic")
 		card := exportCard{Topic: name, Title: v.T("export." + name), Text: v.T("export." + name + "-text")}
 		card.Columns = v.tableOf(list{ID: "export-columns", Items: "columns", NoFiles: true, Columns: []column{
-			{Name: "column", Field: "name"}, {Name: "holds", Cell: func(v *visit, r row) cell { return cell{Text: v.T("holds." + r.Text("type"))} }},
+			{Name: "column", Field: "name"},
+			{Name: "holds", Cell: func(v *visit, r row) cell { return cell{Text: v.T("holds." + r.Text("type"))} }},
 			{Name: "may_be_empty", Field: "optional", Kind: kindBool},
 		}}, topic)
 		data.Topics = append(data.Topics, card)

@@ -155,7 +155,8 @@ func (s *Site) showTokens(v *visit, form tokenForm, issued row) error {
 		return err
 	}
 	columns := []column{
-		{Name: "name", Field: "name"}, {Name: "status", Field: "status", Kind: kindBadge},
+		{Name: "name", Field: "name"},
+		{Name: "status", Field: "status", Kind: kindBadge},
 		{Name: "scope", Cell: func(v *visit, r row) cell {
 			var words []string
 			for _, action := range r.Texts("scope") {
@@ -170,7 +171,9 @@ func (s *Site) showTokens(v *visit, form tokenForm, issued row) error {
 			}
 			return cell{Text: strings.Join(words, ", ")}
 		}},
-		{Name: "user", Field: "user_id"}, {Name: "issued_at", Field: "issued_at", Kind: kindTime}, {Name: "expires_at", Field: "expires_at", Kind: kindTime},
+		{Name: "user", Field: "user_id"},
+		{Name: "issued_at", Field: "issued_at", Kind: kindTime},
+		{Name: "expires_at", Field: "expires_at", Kind: kindTime},
 		{Name: "last_used_at", Field: "last_used_at", Kind: kindTime},
 	}
 	t, answered, err := v.list(list{ID: "tokens", Path: "/v1/tokens", Columns: columns, NoFiles: true})

@@ -123,7 +123,8 @@ func (s *Site) skillSets(v *visit) error {
 				}
 				return cell{Text: v.T("skillsets.audit-only"), Badge: "neutral"}
 			}},
-			{Name: "text", Field: "description"}, {Name: "defined_at", Field: "defined_at", Kind: kindTime},
+			{Name: "text", Field: "description"},
+			{Name: "defined_at", Field: "defined_at", Kind: kindTime},
 		},
 	}
 	filters := func(groups row) []filter {
@@ -305,13 +306,19 @@ func readiness(*visit) *analysis {
 		ID: "readiness", Path: "/v1/analytics/skill-sets", Groups: []string{"group", "corporation", "character"}, Each: []string{"skill_set_id"}, EachName: "skill_set_name",
 		Intervals: intervals(), AsOf: true, Tabs: skillSetTabs,
 		Measures: []measure{
-			{Name: "passed", Kind: kindNumber, Over: standing}, {Name: "recommended", Kind: kindNumber, Over: standing}, {Name: "characters", Kind: kindNumber, Over: standing},
-			{Name: "gained_by_character", Kind: kindNumber}, {Name: "lost_by_character", Kind: kindNumber}, {Name: "gained_by_skill_set", Kind: kindNumber}, {Name: "lost_by_skill_set", Kind: kindNumber},
+			{Name: "passed", Kind: kindNumber, Over: standing},
+			{Name: "recommended", Kind: kindNumber, Over: standing},
+			{Name: "characters", Kind: kindNumber, Over: standing},
+			{Name: "gained_by_character", Kind: kindNumber},
+			{Name: "lost_by_character", Kind: kindNumber},
+			{Name: "gained_by_skill_set", Kind: kindNumber},
+			{Name: "lost_by_skill_set", Kind: kindNumber},
 		},
 		Filters: []filter{{Name: "skill_set_id"}, {Name: "group_id"}, {Name: "corporation_id", Kind: "number"}},
 		Choices: []choices{
 			{Filter: "skill_set_id", Path: "/v1/skill-sets", Items: "items", Value: "skill_set_id", Text: "name"},
-			{Filter: "group_id", Path: "/v1/skill-set-groups", Items: "items", Value: "skill_set_group_id", Text: "label"}, ofCorporations(),
+			{Filter: "group_id", Path: "/v1/skill-set-groups", Items: "items", Value: "skill_set_group_id", Text: "label"},
+			ofCorporations(),
 		},
 	}
 }
@@ -416,12 +423,14 @@ func (s *Site) showSkillSetGroups(v *visit, form *setGroupForm, chosen []string)
 		ID: "skill-set-groups", Path: "/v1/skill-set-groups",
 		Columns: []column{
 			{Name: "group", Field: "label", Href: func(r row) string { return "/skill-sets/groups/" + url.PathEscape(r.Text("skill_set_group_id")) }},
-			{Name: "doctrine", Field: "doctrine", Kind: kindBool}, {Name: "active", Field: "active", Kind: kindBool},
+			{Name: "doctrine", Field: "doctrine", Kind: kindBool},
+			{Name: "active", Field: "active", Kind: kindBool},
 			{Name: "skill_sets", Cell: func(v *visit, r row) cell {
 				n := len(r.Texts("skill_set_ids"))
 				return cell{Text: v.Number(n), Value: strconv.Itoa(n), Class: "num", Href: "/skill-sets?group_id=" + url.QueryEscape(r.Text("skill_set_group_id"))}
 			}},
-			{Name: "text", Field: "description"}, {Name: "defined_at", Field: "defined_at", Kind: kindTime},
+			{Name: "text", Field: "description"},
+			{Name: "defined_at", Field: "defined_at", Kind: kindTime},
 		},
 	}
 	if v.param("format") != "" {
