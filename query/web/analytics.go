@@ -46,7 +46,10 @@ func whose(more ...filter) []filter {
 }
 
 // topics are the figures over time of what characters do.
-func topics() []analysis {
+func topics() []analysis { return append(topicsOfMoney(), topicsOfDoings()...) }
+
+// topicsOfMoney are those of what comes in and goes out.
+func topicsOfMoney() []analysis {
 	return []analysis{
 		{
 			ID: "wallet", Path: "/v1/analytics/wallet", Groups: []string{"ref_type", "corporation", "character", "counterparty", "direction"}, Intervals: intervals(),
@@ -98,6 +101,12 @@ func topics() []analysis {
 			Filters: whose(filter{Name: "counterparty_id", Kind: "number"}, filter{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")},
 				filter{Name: "role", Options: contractRoles}),
 		},
+	}
+}
+
+// topicsOfDoings are those of what characters learn, do and are told.
+func topicsOfDoings() []analysis {
+	return []analysis{
 		{
 			ID: "skills", Path: "/v1/analytics/skills/points", Groups: []string{"corporation", "character"}, Intervals: intervals(),
 			Measures: []measure{
