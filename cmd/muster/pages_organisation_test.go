@@ -103,6 +103,8 @@ func (p *site) compliance(t *testing.T, director, chief *person) {
 	require.Equal(t, 1, director.count("#list-compliance-users tr.warn"), "orange: something is registered, not all")
 	director.shot("compliance")
 	director.choose(`select[name="compliant"]`, "false")
+	// The list is exchanged: what is looked at is the new one, no more faded.
+	director.do(chromedp.Poll(`document.querySelectorAll("#list-compliance-users tbody tr").length === 1 && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling")`, nil))
 	director.shows("#list-compliance-users", "never registered")
 	require.Contains(t, director.look(), "Ilse Second")
 	story := director.follow(`#list-compliance-users tbody tr td a`)
