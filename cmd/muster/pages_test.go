@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -39,6 +40,7 @@ func TestPages(t *testing.T) {
 	t.Run("characters", p.characters)
 	t.Run("operations", p.operations)
 	t.Run("anvil", p.anvil)
+	t.Run("organisation", p.organisation)
 }
 
 // site is a running demo and a browser that looks at it.
@@ -104,8 +106,13 @@ func (p *site) grant(t *testing.T, user, role string, permissions ...string) {
 	require.NoError(t, err)
 	status, text := p.ask(t, http.MethodPut, "/v1/roles/"+url.PathEscape(role), string(body))
 	require.Less(t, status, 300, text)
-	status, text = p.ask(t, http.MethodPut, "/v1/users/"+url.PathEscape(user)+"/roles/"+url.PathEscape(role), "")
-	require.Less(t, status, 300, text)
+	// A role that was only accepted so far can be granted a moment later.
+	p.eventually("the role can be granted", func(context.Context) error {
+		if status, text = p.ask(t, http.MethodPut, "/v1/users/"+url.PathEscape(user)+"/roles/"+url.PathEscape(role), ""); status >= 300 {
+			return fmt.Errorf("%d %s", status, text)
+		}
+		return nil
+	})
 }
 
 // person is somebody with a browser of his own.

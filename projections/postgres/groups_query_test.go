@@ -103,6 +103,12 @@ func TestComplianceGroupsAreListedWithTheMembersThatOneMaySee(t *testing.T) {
 	require.Len(t, of("bob"), 1)
 	require.Empty(t, of("cy"))
 	require.Empty(t, of("nobody"))
+	// Looks are told with the names of those who looked, of the owners and of the characters.
+	look := looked("bob", "ada", 1, "wallet", 4)
+	v.fold(look.Stream(), at(4), look)
+	looks, err := reader.Looks(t.Context(), postgres.LookFilter{Limit: 9})
+	require.NoError(t, err)
+	require.Equal(t, [3]string{"", "One", "One"}, [3]string{looks[0].ViewerName, looks[0].OwnerName, looks[0].CharacterName}, "bob has no main")
 
 	v.fold(event.Roles, at(5), access.GroupRemoved{GroupID: registeredGroup, Name: "Registered"})
 	require.Empty(t, of("ada"))

@@ -21,6 +21,9 @@ type Look struct {
 	EventID uuid.UUID
 	access.DataViewed
 
+	// ViewerName and OwnerName are the names of the users' mains, CharacterName is the
+	// character's; empty where none is known.
+	ViewerName, OwnerName, CharacterName string
 	// Origin is where the event lies.
 	Origin event.Origin
 }
@@ -73,8 +76,13 @@ func (r *CharacterReader) Looks(ctx context.Context, filter LookFilter) ([]Look,
 	}
 	where := q.clause()
 	_, limit := q.sql(filter.Limit)
-	rows, err := r.pool.Query(ctx, `SELECT l.event_id, l.viewer_id, l.viewer_user_id, l.owner_id, l.character_id, l.section, l.way, l.link_id, l.first_at, l.last_at, l.count, l.rows, l.log_partition, l.log_offset
-		FROM `+schema+`.looks l`+where+` ORDER BY l.last_at DESC, l.event_id DESC`+limit, q.args...)
+	main := func(user string) string {
+		return `coalesce((SELECT h.name FROM ` + schema + `.homes h WHERE h.user_id = l.` + user + ` LIMIT 1), '')`
+	}
+	// Names are looked up for what is listed alone.
+	rows, err := r.pool.Query(ctx, `SELECT l.event_id, l.viewer_id, l.viewer_user_id, l.owner_id, l.character_id, l.section, l.way, l.link_id, l.first_at, l.last_at, l.count, l.rows,
+			`+main("viewer_user_id")+`, `+main("owner_id")+`, coalesce((SELECT c.name FROM `+schema+`.characters c WHERE c.character_id = l.character_id), ''), l.log_partition, l.log_offset
+		FROM (SELECT l.* FROM `+schema+`.looks l`+where+` ORDER BY l.last_at DESC, l.event_id DESC`+limit+`) l ORDER BY l.last_at DESC, l.event_id DESC`, q.args...)
 	if err != nil {
 		return nil, queryError("reading the access log", err)
 	}
@@ -82,7 +90,7 @@ func (r *CharacterReader) Looks(ctx context.Context, filter LookFilter) ([]Look,
 		var l Look
 		var o origin
 		err := row.Scan(append([]any{
-			&l.EventID, &l.ViewerID, &l.ViewerUserID, &l.OwnerID, &l.CharacterID, &l.Section, &l.Way, &l.LinkID, &l.FirstAt, &l.LastAt, &l.Count, &l.Rows,
+			&l.EventID, &l.ViewerID, &l.ViewerUserID, &l.OwnerID, &l.CharacterID, &l.Section, &l.Way, &l.LinkID, &l.FirstAt, &l.LastAt, &l.Count, &l.Rows, &l.ViewerName, &l.OwnerName, &l.CharacterName,
 		}, o.columns()...)...)
 		l.Origin = o.of(l.DataViewed.Stream(), event.TopicAccess)
 		l.FirstAt, l.LastAt = l.FirstAt.UTC(), l.LastAt.UTC()

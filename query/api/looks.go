@@ -236,18 +236,21 @@ func (s *Server) own(ctx context.Context, p access.Principal, look *access.DataV
 // AccessLogEntry is an entry of the access log: looks of one viewer at the same thing,
 // within a short time.
 type AccessLogEntry struct {
-	EventID      uuid.UUID `json:"event_id"`
-	FirstAt      time.Time `json:"first_at"`
-	LastAt       time.Time `json:"last_at"`
-	Count        int64     `json:"count" doc:"How many looks there were from first_at to last_at."`
-	ViewerID     string    `json:"viewer_id" doc:"Who looked: user:..., token:..., or link:... for whoever has the link."`
-	ViewerUserID string    `json:"viewer_user_id" doc:"The user who looked; empty for a program and for a link."`
-	UserID       string    `json:"user_id" doc:"Who owned the character then; empty for an orphan and for a list."`
-	CharacterID  *int64    `json:"character_id" doc:"null for a list of many characters."`
-	Section      string    `json:"section" doc:"What was looked at: a section, character for the character itself, or the operation."`
-	Way          string    `json:"way" enum:"view_everything,same_alliance,same_corporation,shared,share_link,token" doc:"By which right. Of a list the widest."`
-	LinkID       string    `json:"link_id" doc:"The link by which; empty for none."`
-	Rows         int64     `json:"rows" doc:"Of a list: how many rows were shown in all. 0 if it was not known when the answer began."`
+	EventID       uuid.UUID `json:"event_id"`
+	FirstAt       time.Time `json:"first_at"`
+	LastAt        time.Time `json:"last_at"`
+	Count         int64     `json:"count" doc:"How many looks there were from first_at to last_at."`
+	ViewerID      string    `json:"viewer_id" doc:"Who looked: user:..., token:..., or link:... for whoever has the link."`
+	ViewerUserID  string    `json:"viewer_user_id" doc:"The user who looked; empty for a program and for a link."`
+	ViewerName    string    `json:"viewer_name,omitempty" doc:"The main of that user, by name, if it is known."`
+	UserID        string    `json:"user_id" doc:"Who owned the character then; empty for an orphan and for a list."`
+	UserName      string    `json:"user_name,omitempty" doc:"The main of the owner, by name, if it is known."`
+	CharacterID   *int64    `json:"character_id" doc:"null for a list of many characters."`
+	CharacterName string    `json:"character_name,omitempty"`
+	Section       string    `json:"section" doc:"What was looked at: a section, character for the character itself, or the operation."`
+	Way           string    `json:"way" enum:"view_everything,same_alliance,same_corporation,shared,share_link,token" doc:"By which right. Of a list the widest."`
+	LinkID        string    `json:"link_id" doc:"The link by which; empty for none."`
+	Rows          int64     `json:"rows" doc:"Of a list: how many rows were shown in all. 0 if it was not known when the answer began."`
 	Traced
 }
 
@@ -336,6 +339,7 @@ func showLook(l postgres.Look) AccessLogEntry {
 	shown := AccessLogEntry{
 		EventID: l.EventID, FirstAt: l.FirstAt, LastAt: l.LastAt, Count: l.Count, ViewerID: l.ViewerID, ViewerUserID: l.ViewerUserID,
 		UserID: l.OwnerID, CharacterID: optional(l.CharacterID), Section: l.Section, Way: string(l.Way), Rows: l.Rows,
+		ViewerName: l.ViewerName, UserName: l.OwnerName, CharacterName: l.CharacterName,
 		Traced: tracedTo(l.Origin),
 	}
 	if l.LinkID != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -82,6 +83,13 @@ type UserDetail struct {
 	Permissions []HeldPermission  `json:"permissions" nullable:"false" doc:"What the user was given in all, by name. A superuser holds all permissions beside."`
 	Actions     []PermittedAction `json:"actions" nullable:"false" doc:"What that lets the user do now."`
 	Characters  []UserCharacter   `json:"characters" nullable:"false"`
+	Groups      []HeldGroup       `json:"compliance_groups" nullable:"false" doc:"The compliance groups that the user is in, by name."`
+}
+
+// HeldGroup is a compliance group that a user is in.
+type HeldGroup struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
 }
 
 // HeldRole is a role that a user holds.
@@ -141,6 +149,10 @@ type userInput struct {
 	ID string `path:"id" maxLength:"200" doc:"The user's id."`
 }
 
+type myselfInput struct {
+	Conditional
+}
+
 type changeUserInput struct {
 	Expecting
 
@@ -188,6 +200,10 @@ func (s *Server) registerUsers() {
 	register(s, access.ActionReadUsers, notModified(huma.Operation{
 		OperationID: "get-user", Path: one, Tags: tags, Summary: "A user: characters, roles, and what he may do and why", Errors: []int{http.StatusNotFound},
 	}), s.getUser)
+	register(s, access.ActionReadSelf, notModified(huma.Operation{
+		OperationID: "get-myself", Path: "/v1/me/user", Tags: []string{tagAccess}, Summary: "You as a user: characters, roles, compliance groups, and what you may do and why",
+		Description: "What administrators see of a user, for the user himself. Programs have nothing of it: 403.", Errors: []int{http.StatusNotFound},
+	}), s.getMyself)
 	register(s, access.ActionManageUsers, decide(http.MethodPatch, "change-user", one, "Activate or deactivate a user, make him a superuser, or move him to another state",
 		"An organisation that is imported later and says something else undoes it."), s.changeUser)
 	register(s, access.ActionManageUsers, decide(http.MethodPut, "grant-role", one+"/roles/{name}", "Grant a role to a user", ""), s.grantRole)
@@ -248,19 +264,54 @@ func showUser(u postgres.User) User {
 }
 
 func (s *Server) getUser(ctx context.Context, in *userInput) (*single[UserDetail], error) {
-	found, err := s.config.Users.Users(ctx, postgres.UserFilter{ID: in.ID, Limit: 1})
+	detail, err := s.userDetail(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.trace(ctx, in.ProvenanceInput, &detail.Traced); err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, detail)
+}
+
+// getMyself shows a user himself.
+func (s *Server) getMyself(ctx context.Context, in *myselfInput) (*single[UserDetail], error) {
+	id := principalOf(ctx).UserID
+	if id == "" {
+		return nil, event.Errorf(event.CodeForbidden, "a program may not do this: only users have characters and roles")
+	}
+	detail, err := s.userDetail(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return singleOf(in.Conditional, detail)
+}
+
+// userDetail is a user with what is his. It fails with [event.CodeNotFound] for one that is
+// not there.
+func (s *Server) userDetail(ctx context.Context, id string) (*UserDetail, error) {
+	found, err := s.config.Users.Users(ctx, postgres.UserFilter{ID: id, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, postgres.NoUser(in.ID)
+		return nil, postgres.NoUser(id)
 	}
 	u := found[0]
 	owned, err := s.config.Users.OwnedBy(ctx, u.UserID)
 	if err != nil {
 		return nil, err
 	}
-	detail := &UserDetail{User: showUser(u), HeldRoles: []HeldRole{}, Permissions: []HeldPermission{}, Actions: []PermittedAction{}, Characters: []UserCharacter{}}
+	groups, err := s.config.Compliance.GroupsOf(ctx, u.UserID)
+	if err != nil {
+		return nil, err
+	}
+	detail := &UserDetail{
+		User: showUser(u), HeldRoles: []HeldRole{}, Permissions: []HeldPermission{}, Actions: []PermittedAction{}, Characters: []UserCharacter{}, Groups: []HeldGroup{},
+	}
+	for _, g := range groups {
+		detail.Groups = append(detail.Groups, HeldGroup{g.Name, g.Since})
+	}
 	for _, h := range u.Holdings {
 		detail.HeldRoles = append(detail.HeldRoles, HeldRole{Name: h.Name, State: h.State, Group: h.Group, Sections: h.Sections})
 	}
@@ -277,10 +328,7 @@ func (s *Server) getUser(ctx context.Context, in *userInput) (*single[UserDetail
 			Main: u.Main != nil && u.Main.CharacterID == c.CharacterID, Registered: c.Registered, Shared: c.Shared,
 		})
 	}
-	if err := s.trace(ctx, in.ProvenanceInput, &detail.Traced); err != nil {
-		return nil, err
-	}
-	return singleOf(in.Conditional, detail)
+	return detail, nil
 }
 
 func reachWords(r access.Reach) string {

@@ -47,7 +47,19 @@ func TestAUserIsShownWithWhatHeMayDoAndWhy(t *testing.T) {
 	} {
 		require.Contains(t, a.text, want)
 	}
+	require.Contains(t, a.text, `"compliance_groups":[{"name":"Registered","since":"`)
 	c.requireProblem(c.get("/v1/users/nobody"), http.StatusNotFound, `no user \"nobody\"`)
+}
+
+func TestAUserSeesHimselfWithWhatHeMayDoAndWhy(t *testing.T) {
+	c := newClient(t)
+	a := c.get("/v1/me/user", as("ada")...)
+	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.Equal(t, "ada", c.world.users.ID, "himself and nobody else")
+	require.Empty(t, c.world.looked, "that is no look at data of others")
+	require.Contains(t, a.text, `{"permission":"basic_access","from":["import"]}`)
+	require.Contains(t, a.text, `"compliance_groups":[{"name":"Registered","since":"`)
+	c.requireProblem(c.get("/v1/me/user"), http.StatusForbidden, "only users")
 }
 
 func TestUsersAreChangedAndGrantedRoles(t *testing.T) {

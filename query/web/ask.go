@@ -114,21 +114,9 @@ func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string,
 		}
 		sent = bytes.NewReader(b)
 	}
-	target := path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
-	// The API routes by itself, whatever page this is for.
-	ctx = context.WithValue(ctx, chi.RouteCtxKey, (*chi.Context)(nil))
-	q, err := http.NewRequestWithContext(ctx, method, target, sent)
+	q, err := s.request(ctx, r, method, path, query, sent)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w", path, err)
-	}
-	q.Host, q.RemoteAddr, q.TLS, q.RequestURI = r.Host, r.RemoteAddr, r.TLS, target
-	for _, name := range passedOn() {
-		if values := r.Header.Values(name); len(values) > 0 {
-			q.Header[http.CanonicalHeaderKey(name)] = values
-		}
+		return nil, err
 	}
 	q.Header.Set("Accept", accept)
 	if body != nil {
@@ -145,6 +133,27 @@ func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string,
 	}
 	problem.Status = a.status
 	return nil, problem
+}
+
+// request makes a request to the API as whoever sent r.
+func (s *Site) request(ctx context.Context, r *http.Request, method, path string, query url.Values, sent io.Reader) (*http.Request, error) {
+	target := path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	// The API routes by itself, whatever page this is for.
+	ctx = context.WithValue(ctx, chi.RouteCtxKey, (*chi.Context)(nil))
+	q, err := http.NewRequestWithContext(ctx, method, target, sent) //nolint:gosec // it goes to the API of this process alone
+	if err != nil {
+		return nil, fmt.Errorf("asking %s: %w", path, err)
+	}
+	q.Host, q.RemoteAddr, q.TLS, q.RequestURI = r.Host, r.RemoteAddr, r.TLS, target
+	for _, name := range passedOn() {
+		if values := r.Header.Values(name); len(values) > 0 {
+			q.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	return q, nil
 }
 
 // chiParam is a part of the path of a page.

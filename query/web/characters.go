@@ -21,7 +21,7 @@ func (s *Site) registerCharacters() {
 	s.router.Get("/characters/{id}/mails/{record}", s.page(s.mail))
 	s.router.Get("/characters/{id}/contracts/{record}", s.page(s.contract))
 	s.router.Get("/characters/{id}/killmails/{record}", s.page(s.killmail))
-	s.router.Get("/characters/{id}/skill-sets/{record}", s.page(s.skillSet))
+	s.router.Get("/characters/{id}/skill-sets/{record}", s.page(s.characterSkillSet))
 	s.router.Get("/characters/{id}/assets/{item}", s.page(s.asset))
 	for _, g := range tabGroups() {
 		for _, t := range g.Tabs {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // kind is how a value is shown.
@@ -30,6 +31,8 @@ const (
 	kindHTML
 	// kindWords is a list of words.
 	kindWords
+	// kindSpan is how long something takes or took, in seconds.
+	kindSpan
 )
 
 // column is one column of a list.
@@ -111,6 +114,8 @@ type filter struct {
 	// Match tells whether a row has the value, of a filter that the API does not have: it
 	// is looked for in the rows of the page, which should be all.
 	Match func(r row, value string) bool
+	// Must fields always have one of the options: the first, if none is chosen.
+	Must bool
 }
 
 // option is one choice of a filter.
@@ -326,7 +331,7 @@ func (v *visit) headings(columns []column) []heading {
 // class is how cells of the kind are aligned.
 func (k kind) class() string {
 	switch k {
-	case kindNumber, kindISK, kindPercent:
+	case kindNumber, kindISK, kindPercent, kindSpan:
 		return "num"
 	case kindTime, kindDay:
 		return "when"
@@ -364,6 +369,10 @@ func (v *visit) cell(c column, r row) cell {
 		}
 	case kindPercent:
 		made.Text, made.Value = v.Percent(text), text
+	case kindSpan:
+		if text != "" {
+			made.Text, made.Value = v.Span(time.Duration(r.Int(c.Field))*time.Second), text
+		}
 	case kindTime:
 		made.Text, made.Time = v.Time(text), text
 	case kindDay:
@@ -456,7 +465,7 @@ func (v *visit) form(l list) *filterForm {
 		}
 		if field.Options != nil {
 			shown.Choice = true
-			shown.Options = append([]option{{Text: v.T(cmp.Or(field.Any, "filter.any"))}}, field.Options(v)...)
+			shown.Options = v.options(field)
 			for i := range shown.Options {
 				shown.Options[i].Chosen = shown.Options[i].Value == shown.Value
 			}
@@ -472,6 +481,14 @@ func (v *visit) form(l list) *filterForm {
 	}
 	f.Reset = v.address(reset...)
 	return f
+}
+
+// options are a filter's, with that of none before them unless it must have one.
+func (v *visit) options(f filter) []option {
+	if f.Must {
+		return f.Options(v)
+	}
+	return append([]option{{Text: v.T(cmp.Or(f.Any, "filter.any"))}}, f.Options(v)...)
 }
 
 // words makes options of words in the reader's language.
@@ -496,7 +513,10 @@ func (v *visit) file(path string, query url.Values, format, name string) error {
 	if format == "parquet" {
 		media, ending = "application/vnd.apache.parquet", "parquet"
 	}
-	query.Set("limit", "1000")
+	// Figures have no pages.
+	if query.Has("limit") {
+		query.Set("limit", "1000")
+	}
 	a, err := v.site.askFor(v.ctx(), v.r, http.MethodGet, path, query, nil, media)
 	if err != nil {
 		return err

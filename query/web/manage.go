@@ -102,7 +102,7 @@ func (s *Site) decideInManage(v *visit) (string, error) {
 	if err := v.whoami(); err != nil {
 		return "", err
 	}
-	made, next, err := v.carryOut(do, form)
+	made, next, err := v.ownerDecides(do, form)
 	var problem *refusal
 	switch {
 	case err == nil && made != nil:
@@ -116,9 +116,9 @@ func (s *Site) decideInManage(v *visit) (string, error) {
 	}
 }
 
-// carryOut has the API decide what a form says. Of a new link, what the API has made is
+// ownerDecides has the API decide what a form says. Of a new link, what the API has made is
 // returned; else where to go.
-func (v *visit) carryOut(do string, form url.Values) (made row, next string, err error) {
+func (v *visit) ownerDecides(do string, form url.Values) (made row, next string, err error) {
 	id := v.path("id")
 	path, here := apiOf(id), characterPath(id)+"/manage"
 	body := map[string]any{}

@@ -210,9 +210,9 @@ func (v *visit) explained(r row) *story {
 	return told
 }
 
-// skillSet shows how a character stands to a skill set: each skill, what is missing, how long
+// characterSkillSet shows how a character stands to a skill set: each skill, what is missing, how long
 // it takes to train, and why it is so.
-func (s *Site) skillSet(v *visit) error {
+func (s *Site) characterSkillSet(v *visit) error {
 	id, set := v.path("id"), url.PathEscape(v.path("record"))
 	missing := &asked{path: "/v1/skill-sets/" + set + "/missing", query: url.Values{"character_id": {id}}}
 	why := &asked{path: apiOf(id) + "/skill-sets/" + set + "/explain"}

@@ -31,7 +31,7 @@
       var short = new Intl.NumberFormat(document.documentElement.lang, { notation: "compact" });
       var axis = { stroke: ink, grid: { stroke: faint }, ticks: { stroke: faint } };
       var plot = new window.uPlot({
-        width: figure.clientWidth || 600, height: 260, tzDate: function (ts) { return window.uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"); },
+        width: figure.clientWidth || 600, height: 260, tzDate: function (ts) { return window.uPlot.tzDate(new Date(ts * 1e3), figure.dataset.zone || "Etc/UTC"); },
         series: series, scales: { y: { range: function (u, min, max) { if (figure.dataset.chart === "share") return [Math.max(0, Math.floor(min === null ? 0 : min) - 5), 100]; return [Math.min(0, min), max <= 0 ? 1 : max * 1.05]; } } },
         axes: [axis, Object.assign({ size: 64, values: function (u, vs) { return vs.map(function (v) { return v === null ? "" : short.format(v); }); } }, axis)]
       }, data, target);
