@@ -347,9 +347,9 @@ func (v *visit) outcome(answered row, model, scope string, outcome row) outcomeD
 			data.Tables = append(data.Tables, v.tableOf(list{ID: id, NoFiles: true, Columns: columns}, row{"items": rows}))
 		}
 	}
-	add("anvil-errors", texts("errors"), append([]column{record, {Name: "kind", Field: "kind"}, severity}, sides...)...)
+	add("anvil-errors", texts("errors"), append([]column{record, {Name: "wrong", Field: "kind"}, severity}, sides...)...)
 	add("anvil-not-in-app", strangers, append([]column{record, severity}, sides...)...)
-	add("anvil-beyond", texts("beyond"), append([]column{record, {Name: "kind", Field: "kind"}, severity}, sides...)...)
+	add("anvil-beyond", texts("beyond"), append([]column{record, {Name: "wrong", Field: "kind"}, severity}, sides...)...)
 	add("anvil-unknown", unknown, record, column{Name: "anvil.why", Field: "cause"})
 	add("anvil-ignored", plain("ignored"), record)
 	add("anvil-ignored-unmatched", plain("ignored_unmatched"), record)

@@ -25,7 +25,7 @@ func findingColumns(consortium string, chosen ...string) []column {
 			}
 			return made
 		}},
-		"kind": {Name: "kind", Cell: func(v *visit, r row) cell {
+		"kind": {Name: "wrong", Cell: func(v *visit, r row) cell {
 			made := cell{Text: v.Term(r.Text("kind"))}
 			if r.Bool("role_swap") {
 				made.Text += " (" + v.T("anvil.role-swap") + ")"

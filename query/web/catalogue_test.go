@@ -80,13 +80,14 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 func TestEveryTextThatIsNamedIsInTheCatalogue(t *testing.T) {
 	texts := catalogue(t, "en")
 	uses := map[*regexp.Regexp]string{
-		regexp.MustCompile(`\bt "([a-z][^"]*)"`):                                       "",
-		regexp.MustCompile(`\.T\("([a-z][^"]*[^."-])"[,)]`):                            "",
-		regexp.MustCompile(`column\{Name: "([a-z_]+)"`):                                "column.",
-		regexp.MustCompile(`{Name: "([a-z_]+)", (?:Field|Cell)`):                       "column.",
-		regexp.MustCompile(`{"(nav\.[a-z-]+)", "/`):                                    "",
-		regexp.MustCompile(`{Name: "([a-z_]+)"(?:, (?:Kind: "|Options:|Wide:)|}[,}])`): "filter.",
-		regexp.MustCompile(`ID: "([a-z-]+)",`):                                         "list.",
+		regexp.MustCompile(`\bt "([a-z][^"]*)"`):                 "",
+		regexp.MustCompile(`\.T\("([a-z][^"]*[^."-])"[,)]`):      "",
+		regexp.MustCompile(`column\{Name: "([a-z_]+)"`):          "column.",
+		regexp.MustCompile(`{Name: "([a-z_]+)", (?:Field|Cell)`): "column.",
+		regexp.MustCompile(`{"(nav\.[a-z-]+)", "/`):              "",
+		regexp.MustCompile(`{Name: "([a-z_]+)"(?:, (?:Kind: "(?:text|number|search|date|month|datetime|time)"|Options:|Wide:))`): "filter.",
+		regexp.MustCompile(`filter{{?Name: "([a-z_]+)"`):                    "filter.",
+		regexp.MustCompile(`ID: "([a-z-]+)", (?:Path|Items|NoFiles|Quiet)`): "list.",
 	}
 	seen := 0
 	check := func(name, source string) {

@@ -27,7 +27,7 @@ func eventList(id, path string, filters []filter) list {
 		ID: id, Path: path, Filters: filters,
 		Columns: []column{
 			{Name: "time", Field: "time", Kind: kindTime}, {Name: "event", Field: "type", Href: toEvent("id")}, {Name: "stream", Field: "stream", Href: toStream},
-			{Name: "section", Cell: sectionCell}, {Name: "actor", Field: "actor"}, {Name: "position", Cell: positionCell}, {Name: "size", Field: "size", Kind: kindNumber},
+			{Name: "section", Cell: sectionCell}, {Name: "actor", Field: "actor"}, {Name: "log_position", Cell: positionCell}, {Name: "size", Field: "size", Kind: kindNumber},
 		},
 	}
 }
@@ -51,7 +51,7 @@ func (s *Site) event(v *visit) error {
 	}{
 		v.facts(one,
 			column{Name: "time", Field: "time", Kind: kindTime}, column{Name: "recorded_at", Field: "recorded", Kind: kindTime}, column{Name: "stream", Field: "stream", Href: toStream},
-			column{Name: "section", Cell: sectionCell}, column{Name: "actor", Field: "actor"}, column{Name: "source", Field: "source"}, column{Name: "position", Cell: positionCell},
+			column{Name: "section", Cell: sectionCell}, column{Name: "actor", Field: "actor"}, column{Name: "source", Field: "source"}, column{Name: "log_position", Cell: positionCell},
 			column{Name: "event_id", Field: "id"}, column{Name: "correlation", Field: "correlation_id"}, column{Name: "causation", Field: "causation_id", Href: toEvent("causation_id")},
 			column{Name: "size", Field: "size", Kind: kindNumber},
 		), string(bytes.TrimSpace(value)),
@@ -73,8 +73,8 @@ func (s *Site) stream(v *visit) error {
 		Table *table
 	}{
 		v.facts(answered,
-			column{Name: "events", Field: "events", Kind: kindNumber}, column{Name: "size", Field: "bytes", Kind: kindNumber}, column{Name: "first_at", Field: "first_at", Kind: kindTime},
-			column{Name: "last_at", Field: "last_at", Kind: kindTime}, column{Name: "partition", Field: "partition"}, column{Name: "topic", Field: "topic"},
+			column{Name: "events", Field: "events", Kind: kindNumber}, column{Name: "size", Field: "bytes", Kind: kindNumber}, column{Name: "first_event", Field: "first_at", Kind: kindTime},
+			column{Name: "last_event", Field: "last_at", Kind: kindTime}, column{Name: "partition", Field: "partition"}, column{Name: "topic", Field: "topic"},
 		), t,
 	})
 }

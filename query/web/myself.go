@@ -101,7 +101,7 @@ func (s *Site) myself(v *visit) error {
 				return cell{Text: v.T("myself.granted")}
 			}
 		}},
-		{Name: "sections", Field: "sections", Kind: kindWords},
+		{Name: "only_sections", Field: "sections", Kind: kindWords},
 	}}, user)
 	data.Looks = v.tableOf(looks, row{"items": seen["items"]})
 	return v.show("me", v.T("myself.title"), data)

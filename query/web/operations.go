@@ -180,7 +180,7 @@ func secondsCell(field string) func(*visit, row) cell {
 // sectionTable is a line for each section, with how many characters have it in which status.
 func (v *visit) sectionTable(rows []row) *table {
 	statuses := []string{"ok", "incomplete", "failing", "not_yet", "not_consented"}
-	t := &table{ID: "sections", Quiet: true, Caption: v.T("list.sections"), Empty: v.T("list.empty"), Sortable: true}
+	t := &table{ID: "section-status", Quiet: true, Caption: v.T("list.section-status"), Empty: v.T("list.empty"), Sortable: true}
 	t.Headings = []heading{{Text: v.T("column.section")}}
 	for _, status := range statuses {
 		t.Headings = append(t.Headings, heading{Text: v.Word(status), Class: "num"})
@@ -295,7 +295,7 @@ func (s *Site) parked(v *visit) error {
 	t, answered, err := v.list(list{
 		ID: "parked", Path: "/v1/poison", Limit: -1, Filters: []filter{{Name: "projection"}},
 		Columns: []column{
-			{Name: "projection", Field: "projection"}, {Name: "position", Cell: positionCell}, {Name: "stream", Field: "stream", Href: toStream},
+			{Name: "projection", Field: "projection"}, {Name: "log_position", Cell: positionCell}, {Name: "stream", Field: "stream", Href: toStream},
 			{Name: "event", Field: "type", Href: toEvent("event_id")}, {Name: "state", Field: "state", Kind: kindBadge}, {Name: "reason", Field: "reason"}, {Name: "parked_at", Field: "parked_at", Kind: kindTime},
 		},
 	})

@@ -265,9 +265,9 @@ func (s *Site) tokens(v *visit) error {
 
 func (v *visit) showTokens(status int, data tokenData) error {
 	t, answered, err := v.list(list{
-		ID: "tokens", Path: "/v1/tokens", NoFiles: true,
+		ID: "all-tokens", Path: "/v1/tokens", NoFiles: true,
 		Columns: []column{
-			{Name: "token", Field: "name"}, {Name: "holder", Field: "user_id", Else: "id"}, {Name: "scope", Field: "scope", Kind: kindWords}, {Name: "status", Field: "status", Kind: kindBadge},
+			{Name: "token", Field: "name"}, {Name: "holder", Field: "user_id", Else: "id"}, {Name: "token_scope", Field: "scope", Kind: kindWords}, {Name: "status", Field: "status", Kind: kindBadge},
 			{Name: "issued_at", Field: "issued_at", Kind: kindTime}, {Name: "expires_at", Field: "expires_at", Kind: kindTime}, {Name: "last_used_at", Field: "last_used_at", Kind: kindTime},
 		},
 	})

@@ -214,7 +214,7 @@ func (s *Site) skillSet(v *visit) error {
 		}
 		data.Report = v.tableOf(list{ID: "skill-set-who", Items: "who", NoFiles: true, Columns: holderColumns()}, r)
 		data.Closest = v.tableOf(list{ID: "skill-set-closest", Items: "closest", NoFiles: true, Columns: append(holderColumns(),
-			column{Name: "training", Cell: trainingOf}, column{Name: "missing_skills", Cell: func(_ *visit, c row) cell {
+			column{Name: "training_time", Cell: trainingOf}, column{Name: "missing_skills", Cell: func(_ *visit, c row) cell {
 				return cell{Text: levels(c.Rows("failed_required"), 8), Href: missingPath(id, c.Text("character_id")), Class: "long"}
 			}})}, r)
 	}
@@ -363,7 +363,7 @@ func (s *Site) missingSkills(v *visit) error {
 		data.Verdict = cell{Text: v.T("skillsets.has-not"), Badge: "bad"}
 	}
 	training := answered.Row("training")
-	data.Facts = v.facts(training, column{Name: "training", Cell: trainingOf}, column{Name: "points_left", Field: "skill_points", Kind: kindNumber})
+	data.Facts = v.facts(training, column{Name: "training_time", Cell: trainingOf}, column{Name: "points_left", Field: "skill_points", Kind: kindNumber})
 	data.Facts = append(data.Facts, v.facts(answered, column{Name: "read_at", Field: "observed_at", Kind: kindTime})...)
 	data.Skills = v.tableOf(list{
 		ID: "skill-set-standing", Items: "skills", NoFiles: true,

@@ -296,7 +296,7 @@ func calendarTab() tab {
 	return tab{Section: "calendar", Keys: []string{"event_id"}, List: list{
 		Filters: span(),
 		Columns: []column{
-			as(kindTime, "date", "event_date"), {Name: "title", Field: "title"}, {Name: "owner", Field: "owner_name", Else: "owner_id"}, as(kindWord, "response", "event_response"),
+			as(kindTime, "date", "event_date"), {Name: "title", Field: "title"}, {Name: "organiser", Field: "owner_name", Else: "owner_id"}, as(kindWord, "response", "event_response"),
 			as(kindNumber, "minutes", "duration"), {Name: "important", Cell: func(v *visit, r row) cell {
 				if r.Text("importance") == "1" {
 					return cell{Text: v.T("word.yes"), Badge: "warn"}

@@ -411,7 +411,7 @@ func planetsTab() tab {
 func researchTab() tab {
 	return tab{Section: "research", Keys: []string{"agent_id"}, List: list{
 		Limit: wholeList, Columns: []column{
-			named("agent", "agent"), named("skill", "skill_type"), as(kindNumber, "points_per_day", "points_per_day"), as(kindNumber, "points_left", "remainder_points"), as(kindTime, "since", "started_at"),
+			named("agent", "agent"), named("skill", "skill_type"), as(kindNumber, "points_per_day", "points_per_day"), as(kindNumber, "remainder", "remainder_points"), as(kindTime, "since", "started_at"),
 		},
 	}}
 }
