@@ -15,7 +15,7 @@ func (p *site) operations(t *testing.T) {
 	chief := p.as(t, 90000001)
 	text := chief.open("/sync")
 	require.Contains(t, text, "How far the read models are")
-	require.Equal(t, 34, chief.count("#list-sections tbody tr"), "each section that is read")
+	require.Equal(t, 34, chief.count("#list-section-status tbody tr"), "each section that is read")
 	chief.shot("sync")
 	require.Contains(t, chief.open("/projections"), "event_index")
 	// The page follows by itself: the first event arrives and takes the place of what was there.

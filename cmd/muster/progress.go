@@ -98,7 +98,8 @@ func (p *pace) note(at time.Time, done int64) {
 	for i := 0; i < pacedNotes; i += 2 {
 		kept = append(kept, p.notes[i])
 	}
-	p.notes = append(kept, paced{at, done})
+	kept = append(kept, paced{at, done})
+	p.notes = kept
 }
 
 // rate is how much is done a second; zero if that is not known yet.

@@ -339,6 +339,7 @@ func (c *retentionProve) Run(ctx context.Context, env *environment) error {
 		if err := folder.settle(records); err != nil {
 			return err
 		}
+		w.Save = folder.save
 		certificate, err = w.Prove(ctx)
 		return err
 	})

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"math/big"
 	"net/url"
 	"slices"
@@ -42,9 +43,7 @@ func (a *yearAsk) question(names map[string]string, want []string) yearQuestion 
 	a.types.set(v, names["types"])
 	a.places.set(v, names["places"])
 	a.others.set(v, names["others"])
-	for name, values := range a.more {
-		v[name] = values
-	}
+	maps.Copy(v, a.more)
 	return yearQuestion{path: a.path + "?" + v.Encode(), want: want}
 }
 

@@ -72,13 +72,13 @@ type yearSaid struct {
 func (s yearSaid) Error() float64 { return (s.Left - s.Real).Seconds() / s.Real.Seconds() }
 
 // Rate is the events folded a second.
-func (r yearReplay) Rate() float64 { return float64(r.Records) / r.Reading.Seconds() }
+func (y *yearReplay) Rate() float64 { return float64(y.Records) / y.Reading.Seconds() }
 
 // Slower is the slower of the floors.
-func (r yearReplay) Slower() float64 { return min(r.Floor, r.Consumed) }
+func (y *yearReplay) Slower() float64 { return min(y.Floor, y.Consumed) }
 
 // Ratio holds the replay against the slower of the floors.
-func (r yearReplay) Ratio() float64 { return r.Rate() / r.Slower() }
+func (y *yearReplay) Ratio() float64 { return y.Rate() / y.Slower() }
 
 // measureSize tells how many bytes a row of the journal takes.
 func (r *yearRig) measureSize() {

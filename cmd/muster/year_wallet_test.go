@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -207,7 +208,7 @@ func (f *yearFlows) series() []string {
 	for g, cells := range f.cells {
 		for i := range cells {
 			closing := yearFields{"closing_balance": nil}
-			if c := closings[g]; c != nil && c[i] != nil {
+			if c := closings[g]; len(c) > i && c[i] != nil {
 				closing["closing_balance"] = yearISK(*c[i])
 			}
 			lines = append(lines, f.group(g).and(f.r.edges(i)).and(cells[i].fields()).and(closing).line())
@@ -293,9 +294,7 @@ func (f *yearFlows) ask(path string, more url.Values) string {
 	f.corporations.set(v, "corporation_id")
 	f.others.set(v, "counterparty_id")
 	f.refTypes.set(v, "ref_type")
-	for name, values := range more {
-		v[name] = values
-	}
+	maps.Copy(v, more)
 	return path + "?" + v.Encode()
 }
 

@@ -100,7 +100,7 @@ func (t *together[Q, R]) appoint() {
 // lead waits for others and does what all have asked, this call's own first. That the
 // caller gives up does not concern the others.
 func (t *together[Q, R]) lead(ctx context.Context) {
-	time.Sleep(gather)
+	time.Sleep(gather) //nolint:forbidigo // two milliseconds, which are the point; who gives up meanwhile has still asked
 	t.mu.Lock()
 	asked := slices.Clone(t.waiting[:min(len(t.waiting), gatherMost)])
 	t.waiting = slices.Delete(t.waiting, 0, len(asked))

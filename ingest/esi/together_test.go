@@ -16,7 +16,7 @@ import (
 func doubled(runs *atomic.Int64) *together[int, int] {
 	return &together[int, int]{run: func(_ context.Context, asked []*call[int, int]) error {
 		runs.Add(1)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // the clock is that of a bubble
 		for _, c := range asked {
 			if c.ask < 0 {
 				c.err = errors.New("negative")
@@ -54,7 +54,7 @@ func TestNoMoreRoundTripsAreUnderWayThanMay(t *testing.T) {
 			}
 			defer under.Add(-1)
 			require.LessOrEqual(t, len(asked), gatherMost)
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the clock is that of a bubble
 			return nil
 		}}
 		var all sync.WaitGroup

@@ -418,7 +418,7 @@ func (k *Keeper) listGivenUp(ctx context.Context, in ChangeInput, s eve.Standing
 	listed := access.CharactersListed{UserID: in.UserID, Characters: list}
 	for i, d := range decisions {
 		if d.Stream == event.User(in.UserID) {
-			decisions[i].Events = append(d.Events, listed)
+			decisions[i].Events = slices.Concat(d.Events, []event.Payload{listed})
 			return decisions, nil
 		}
 	}

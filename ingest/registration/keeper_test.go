@@ -300,7 +300,8 @@ func TestACharacterThatItsOwnerRemovesIsOneThatHeHasNotRegistered(t *testing.T) 
 	}
 	require.True(t, remove("ada").Shown)
 	require.ElementsMatch(t, []event.Payload{
-		eve.CharacterOrphaned{CharacterID: pilot, Reason: "gave it up"}, access.MainSet{UserID: "ada"},
+		eve.CharacterOrphaned{CharacterID: pilot, Reason: "gave it up"},
+		access.MainSet{UserID: "ada"},
 		access.CharactersListed{UserID: "ada", Characters: []access.ListedCharacter{others[0], {CharacterID: pilot, Name: name}, others[1]}},
 	}, r.log.since(before))
 	require.False(t, remove("ada").Changed, "an orphan stays one")

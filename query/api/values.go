@@ -147,7 +147,7 @@ func singleIn[T any](c Conditional, form string, body *T) (*single[T], error) {
 		return nil, fmt.Errorf("naming a version: %w", err)
 	}
 	// The text itself is written later and stays as it is.
-	sum := sha256.Sum256(append(text[:len(text):len(text)], form...))
+	sum := sha256.Sum256(append(slices.Clip(text), form...))
 	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	known := slices.ContainsFunc(strings.Split(c.IfNoneMatch, ","), func(s string) bool {
 		s = strings.TrimPrefix(strings.TrimSpace(s), "W/")

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,12 +43,11 @@ func (t *tongue) ISK(amount string) string {
 // Number writes a number as the API has it; after the comma there are at most four digits.
 func (t *tongue) Number(number any) string {
 	text := textOf(number)
-	if text == "" {
-		if n, ok := number.(int); ok {
-			text = fmt.Sprint(n)
-		} else if n, ok := number.(int64); ok {
-			text = fmt.Sprint(n)
-		}
+	switch n := number.(type) {
+	case int:
+		text = strconv.Itoa(n)
+	case int64:
+		text = strconv.FormatInt(n, 10)
 	}
 	if strings.ContainsAny(text, "eE") {
 		return text

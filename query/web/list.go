@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -188,9 +189,7 @@ func (v *visit) list(l list) (*table, row, error) {
 // queryOf is what a list asks the API for.
 func (v *visit) queryOf(l list) url.Values {
 	query := url.Values{}
-	for name, values := range l.Query {
-		query[name] = values
-	}
+	maps.Copy(query, l.Query)
 	limit := l.Limit
 	if limit == 0 {
 		limit = pageRows

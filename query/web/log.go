@@ -12,8 +12,15 @@ func (s *Site) events(v *visit) error {
 		return err
 	}
 	t, _, err := v.list(eventList("events", "/v1/events", []filter{
-		{Name: "stream", Wide: true}, {Name: "type_prefix", Wide: true}, {Name: "character_id", Kind: "number"}, {Name: "consortium"}, {Name: "actor"}, {Name: "section"},
-		{Name: "correlation_id", Wide: true}, {Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"},
+		{Name: "stream", Wide: true},
+		{Name: "type_prefix", Wide: true},
+		{Name: "character_id", Kind: "number"},
+		{Name: "consortium"},
+		{Name: "actor"},
+		{Name: "section"},
+		{Name: "correlation_id", Wide: true},
+		{Name: "since", Kind: "datetime"},
+		{Name: "until", Kind: "datetime"},
 	}))
 	if err != nil {
 		return err
@@ -26,8 +33,13 @@ func eventList(id, path string, filters []filter) list {
 	return list{
 		ID: id, Path: path, Filters: filters,
 		Columns: []column{
-			{Name: "time", Field: "time", Kind: kindTime}, {Name: "event", Field: "type", Href: toEvent("id")}, {Name: "stream", Field: "stream", Href: toStream},
-			{Name: "section", Cell: sectionCell}, {Name: "actor", Field: "actor"}, {Name: "log_position", Cell: positionCell}, {Name: "size", Field: "size", Kind: kindNumber},
+			{Name: "time", Field: "time", Kind: kindTime},
+			{Name: "event", Field: "type", Href: toEvent("id")},
+			{Name: "stream", Field: "stream", Href: toStream},
+			{Name: "section", Cell: sectionCell},
+			{Name: "actor", Field: "actor"},
+			{Name: "log_position", Cell: positionCell},
+			{Name: "size", Field: "size", Kind: kindNumber},
 		},
 	}
 }

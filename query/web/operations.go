@@ -78,8 +78,10 @@ func (s *Site) syncHealth(v *visit) error {
 // failureTable adds up over the intervals what failed and recovered, by section and kind.
 func (v *visit) failureTable(rows []row) *table {
 	columns := []column{
-		{Name: "section", Cell: sectionCell}, {Name: "class", Field: "class", Kind: kindWord},
-		{Name: "failures", Field: "failed", Kind: kindNumber}, {Name: "recoveries", Field: "recovered", Kind: kindNumber},
+		{Name: "section", Cell: sectionCell},
+		{Name: "class", Field: "class", Kind: kindWord},
+		{Name: "failures", Field: "failed", Kind: kindNumber},
+		{Name: "recoveries", Field: "recovered", Kind: kindNumber},
 	}
 	sums := map[[2]string]*[2]int64{}
 	var order [][2]string
@@ -158,8 +160,10 @@ func (v *visit) lagTable(rows []row) *table {
 
 func lagColumns() []column {
 	return []column{
-		{Name: "projection", Field: "name"}, {Name: "generation", Field: "generation", Kind: kindNumber},
-		{Name: "lag_records", Field: "lag_records", Kind: kindNumber}, {Name: "lag_seconds", Cell: secondsCell("lag_seconds")},
+		{Name: "projection", Field: "name"},
+		{Name: "generation", Field: "generation", Kind: kindNumber},
+		{Name: "lag_records", Field: "lag_records", Kind: kindNumber},
+		{Name: "lag_seconds", Cell: secondsCell("lag_seconds")},
 		{Name: "parked", Field: "parked", Kind: kindNumber, Href: func(r row) string {
 			if r.Int("parked") == 0 {
 				return ""
@@ -295,8 +299,13 @@ func (s *Site) parked(v *visit) error {
 	t, answered, err := v.list(list{
 		ID: "parked", Path: "/v1/poison", Limit: -1, Filters: []filter{{Name: "projection"}},
 		Columns: []column{
-			{Name: "projection", Field: "projection"}, {Name: "log_position", Cell: positionCell}, {Name: "stream", Field: "stream", Href: toStream},
-			{Name: "event", Field: "type", Href: toEvent("event_id")}, {Name: "state", Field: "state", Kind: kindBadge}, {Name: "reason", Field: "reason"}, {Name: "parked_at", Field: "parked_at", Kind: kindTime},
+			{Name: "projection", Field: "projection"},
+			{Name: "log_position", Cell: positionCell},
+			{Name: "stream", Field: "stream", Href: toStream},
+			{Name: "event", Field: "type", Href: toEvent("event_id")},
+			{Name: "state", Field: "state", Kind: kindBadge},
+			{Name: "reason", Field: "reason"},
+			{Name: "parked_at", Field: "parked_at", Kind: kindTime},
 		},
 	})
 	if err != nil {
@@ -378,7 +387,9 @@ func (s *Site) retention(v *visit) error {
 	runs := v.tableOf(list{
 		ID: "retention-runs", Items: "runs", NoFiles: true, Quiet: true,
 		Columns: []column{
-			{Name: "at", Field: "at", Kind: kindTime}, {Name: "streams", Field: "streams", Kind: kindNumber}, {Name: "touched", Field: "touched", Kind: kindNumber},
+			{Name: "at", Field: "at", Kind: kindTime},
+			{Name: "streams", Field: "streams", Kind: kindNumber},
+			{Name: "touched", Field: "touched", Kind: kindNumber},
 			{Name: "tombstones", Cell: func(v *visit, r row) cell {
 				var total int64
 				for _, class := range []string{"history", "state", "registry", "evidence", "forgotten"} {
@@ -386,7 +397,8 @@ func (s *Site) retention(v *visit) error {
 				}
 				return cell{Text: v.Number(strconv.FormatInt(total, 10)), Class: "num"}
 			}},
-			{Name: "closings", Field: "closings", Kind: kindNumber}, {Name: "swept", Field: "swept", Kind: kindNumber},
+			{Name: "closings", Field: "closings", Kind: kindNumber},
+			{Name: "swept", Field: "swept", Kind: kindNumber},
 		},
 	}, answered)
 	certificates := v.tableOf(list{

@@ -17,9 +17,12 @@ func (s *Site) users(v *visit) error {
 		Filters: []filter{{Name: "name"}, {Name: "state"}, {Name: "role"}, {Name: "permission", Options: words(permissions()...)}, {Name: "active", Options: yesNo}, {Name: "superuser", Options: yesNo}},
 		Columns: []column{
 			{Name: "user", Field: "name", Else: "user_id", Href: func(r row) string { return "/users/" + url.PathEscape(r.Text("user_id")) }},
-			{Name: "main", Field: "main_name", Else: "main_id", Href: toCharacter("main_id")}, {Name: "state", Field: "state"},
-			{Name: "active", Field: "active", Kind: kindBool}, {Name: "superuser", Field: "superuser", Kind: kindBool},
-			{Name: "characters", Field: "registered_characters", Kind: kindNumber}, {Name: "unregistered", Field: "unregistered_characters", Kind: kindNumber},
+			{Name: "main", Field: "main_name", Else: "main_id", Href: toCharacter("main_id")},
+			{Name: "state", Field: "state"},
+			{Name: "active", Field: "active", Kind: kindBool},
+			{Name: "superuser", Field: "superuser", Kind: kindBool},
+			{Name: "characters", Field: "registered_characters", Kind: kindNumber},
+			{Name: "unregistered", Field: "unregistered_characters", Kind: kindNumber},
 			{Name: "roles", Field: "roles", Kind: kindWords},
 		},
 	})
@@ -82,7 +85,9 @@ func (s *Site) user(v *visit) error {
 			}
 			return characterPath(r.Text("character_id"))
 		}},
-		{Name: "main", Field: "main", Kind: kindBool}, {Name: "registered", Field: "registered", Kind: kindBool}, {Name: "shared", Field: "shared", Kind: kindBool},
+		{Name: "main", Field: "main", Kind: kindBool},
+		{Name: "registered", Field: "registered", Kind: kindBool},
+		{Name: "shared", Field: "shared", Kind: kindBool},
 	}}, one)
 	title := one.Text("name")
 	for _, field := range []string{"main_name", "user_id"} {
@@ -124,8 +129,11 @@ func (s *Site) roles(v *visit) error {
 	t, _, err := v.list(list{
 		ID: "roles", Path: "/v1/roles",
 		Columns: []column{
-			{Name: "role", Field: "name", Href: func(r row) string { return "/roles/" + url.PathEscape(r.Text("name")) }}, {Name: "text", Field: "description"},
-			{Name: "permissions", Field: "permissions", Kind: kindWords}, {Name: "states", Field: "states", Kind: kindWords}, {Name: "groups", Field: "compliance_groups", Kind: kindWords},
+			{Name: "role", Field: "name", Href: func(r row) string { return "/roles/" + url.PathEscape(r.Text("name")) }},
+			{Name: "text", Field: "description"},
+			{Name: "permissions", Field: "permissions", Kind: kindWords},
+			{Name: "states", Field: "states", Kind: kindWords},
+			{Name: "groups", Field: "compliance_groups", Kind: kindWords},
 		},
 	})
 	if err != nil {
@@ -185,8 +193,8 @@ func (s *Site) decideOnRole(v *visit) (string, error) {
 		_, err := v.send(http.MethodDelete, path, nil, nil)
 		return "/roles?done=role-removed", err
 	}
-	body := map[string]any{"permissions": append([]string{}, v.r.PostForm["permissions"]...), "description": strings.TrimSpace(v.r.PostFormValue("text"))}
-	typed := row{"name": name, "description": body["description"], "permissions": anyOf(v.r.PostForm["permissions"])}
+	body := map[string]any{"permissions": append([]string{}, v.r.Form["permissions"]...), "description": strings.TrimSpace(v.r.PostFormValue("text"))}
+	typed := row{"name": name, "description": body["description"], "permissions": anyOf(v.r.Form["permissions"])}
 	for field, key := range map[string]string{"states": "states", "groups": "compliance_groups", "sections": "sections"} {
 		if listed := parts(v.r.PostFormValue(field)); len(listed) > 0 {
 			body[key] = listed
@@ -267,8 +275,13 @@ func (v *visit) showTokens(status int, data tokenData) error {
 	t, answered, err := v.list(list{
 		ID: "all-tokens", Path: "/v1/tokens", NoFiles: true,
 		Columns: []column{
-			{Name: "token", Field: "name"}, {Name: "holder", Field: "user_id", Else: "id"}, {Name: "token_scope", Field: "scope", Kind: kindWords}, {Name: "status", Field: "status", Kind: kindBadge},
-			{Name: "issued_at", Field: "issued_at", Kind: kindTime}, {Name: "expires_at", Field: "expires_at", Kind: kindTime}, {Name: "last_used_at", Field: "last_used_at", Kind: kindTime},
+			{Name: "token", Field: "name"},
+			{Name: "holder", Field: "user_id", Else: "id"},
+			{Name: "token_scope", Field: "scope", Kind: kindWords},
+			{Name: "status", Field: "status", Kind: kindBadge},
+			{Name: "issued_at", Field: "issued_at", Kind: kindTime},
+			{Name: "expires_at", Field: "expires_at", Kind: kindTime},
+			{Name: "last_used_at", Field: "last_used_at", Kind: kindTime},
 		},
 	})
 	if err != nil {
@@ -281,7 +294,7 @@ func (v *visit) showTokens(status int, data tokenData) error {
 		}
 	}
 	for _, action := range v.Me.Texts("actions") {
-		data.Actions = append(data.Actions, option{Value: action, Text: action, Chosen: slices.Contains(v.r.PostForm["scope"], action)})
+		data.Actions = append(data.Actions, option{Value: action, Text: action, Chosen: slices.Contains(v.r.Form["scope"], action)})
 	}
 	return v.showTo(status, "tokens", v.T("tokens.title"), data)
 }
@@ -291,7 +304,7 @@ func (s *Site) issueToken(v *visit) (string, error) {
 	if err := v.whoami(); err != nil {
 		return "", err
 	}
-	body := map[string]any{"name": strings.TrimSpace(v.r.PostFormValue("name")), "scope": append([]string{}, v.r.PostForm["scope"]...)}
+	body := map[string]any{"name": strings.TrimSpace(v.r.PostFormValue("name")), "scope": append([]string{}, v.r.Form["scope"]...)}
 	if v.r.PostFormValue("program") != "" {
 		body["program"] = true
 	}

@@ -22,7 +22,7 @@ func (s *Site) preferences(w http.ResponseWriter, r *http.Request) {
 		//nolint:gosec // what it holds is no secret, and plain http is for one's own machine alone
 		http.SetCookie(w, &http.Cookie{Name: c.cookie, Value: value, Path: "/", MaxAge: int(chosenFor / time.Second), HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
 	}
-	http.Redirect(w, r, v.back("/", ""), http.StatusSeeOther)
+	http.Redirect(w, r, v.back("/", ""), http.StatusSeeOther) //nolint:gosec // back leads to Muster alone
 }
 
 // signOut ends a session and shows where one can begin again.

@@ -26,11 +26,19 @@ func searches() []list {
 			whose, named("contact", "contact"), as(kindWord, "kind", "contact_type"), as(kindNumber, "standing", "standing"), as(kindBool, "watched", "is_watched"), as(kindBool, "blocked", "is_blocked"),
 		}},
 		{ID: "contracts", Filters: []filter{
-			{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")}, {Name: "status", Options: contractStatuses},
-			{Name: "title"}, number("party_id"), {Name: "from", Kind: "date"}, {Name: "to", Kind: "date"}, number("character_id"),
+			{Name: "type", Options: words("item_exchange", "auction", "courier", "loan")},
+			{Name: "status", Options: contractStatuses},
+			{Name: "title"},
+			number("party_id"),
+			{Name: "from", Kind: "date"},
+			{Name: "to", Kind: "date"},
+			number("character_id"),
 		}, Columns: []column{
-			whose, at("contracts", "contract_id", "title", field("title")), as(kindWord, "type", "type"), {Name: "status", Cell: contractStatus}, {Name: "from", Field: "issuer_name", Else: "issuer_id"},
-			{Name: "to", Field: "assignee_name"}, as(kindTime, "issued", "date_issued"), as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), named("place", "start_location"),
+			whose, at("contracts", "contract_id", "title", field("title")), as(kindWord, "type", "type"),
+			{Name: "status", Cell: contractStatus},
+			{Name: "from", Field: "issuer_name", Else: "issuer_id"},
+			{Name: "to", Field: "assignee_name"},
+			as(kindTime, "issued", "date_issued"), as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), named("place", "start_location"),
 		}},
 		{ID: "mails", Filters: []filter{{Name: "subject"}, {Name: "from_name"}, number("from_id"), {Name: "from", Kind: "date"}, {Name: "to", Kind: "date"}, number("character_id")}, Columns: []column{
 			whose, as(kindTime, "sent", "timestamp"), {Name: "from", Field: "from_name", Else: "from"}, {Name: "to", Cell: recipients}, at("mails", "mail_id", "subject", field("subject")),

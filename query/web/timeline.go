@@ -38,7 +38,10 @@ func (s *Site) timeline(v *visit) error {
 				}
 				return options
 			}},
-			{Name: "since", Kind: "datetime"}, {Name: "until", Kind: "datetime"}, {Name: "min_amount"}, orderFilter(),
+			{Name: "since", Kind: "datetime"},
+			{Name: "until", Kind: "datetime"},
+			{Name: "min_amount"},
+			orderFilter(),
 		},
 		Columns: []column{as(kindTime, "date", "at")},
 	}

@@ -143,8 +143,10 @@ func (v *visit) about(d *viewerData) {
 	)
 	name := url.PathEscape(c.Text("name"))
 	d.Elsewhere = []navLink{
-		{Text: "zKillboard", Href: "https://zkillboard.com/character/" + url.PathEscape(d.ID) + "/"}, {Text: "EveWho", Href: "https://evewho.com/character/" + url.PathEscape(d.ID)},
-		{Text: v.T("viewer.forums"), Href: "https://forums.eveonline.com/u/" + strings.ReplaceAll(name, "%20", "_") + "/summary"}, {Text: "eve-search", Href: "https://eve-search.com/search/author/" + name},
+		{Text: "zKillboard", Href: "https://zkillboard.com/character/" + url.PathEscape(d.ID) + "/"},
+		{Text: "EveWho", Href: "https://evewho.com/character/" + url.PathEscape(d.ID)},
+		{Text: v.T("viewer.forums"), Href: "https://forums.eveonline.com/u/" + strings.ReplaceAll(name, "%20", "_") + "/summary"},
+		{Text: "eve-search", Href: "https://eve-search.com/search/author/" + name},
 	}
 	v.tabs(d)
 	d.Past = v.past(d)

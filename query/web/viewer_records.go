@@ -82,7 +82,9 @@ func (s *Site) contract(v *visit) error {
 				as(kindISK, "buyout", "buyout"), as(kindISK, "current_bid", "current_bid"), as(kindNumber, "bids", "bids_count")),
 		}
 		columns := []column{
-			named("type", "type"), as(kindNumber, "quantity", "quantity"), {Name: "group", Field: "group_name"}, {Name: "blueprint", Cell: func(v *visit, r row) cell {
+			named("type", "type"), as(kindNumber, "quantity", "quantity"),
+			{Name: "group", Field: "group_name"},
+			{Name: "blueprint", Cell: func(v *visit, r row) cell {
 				if r.Bool("is_blueprint_copy") {
 					return cell{Text: v.Word("copy")}
 				}
@@ -128,7 +130,8 @@ func (s *Site) killmail(v *visit) error {
 			Tables: []*table{
 				v.tableOf(list{ID: "attackers", Items: "attackers", NoFiles: true, Order: byNumber("damage_done", ""), Columns: []column{
 					named("attacker", "character"), named("corporation", "corporation"), named("alliance", "alliance"), named("ship", "ship_type"), named("weapon", "weapon_type"),
-					as(kindNumber, "damage", "damage_done"), as(kindBool, "final_blow", "final_blow"), {Name: "security_status", Kind: kindNumber, Cell: security},
+					as(kindNumber, "damage", "damage_done"), as(kindBool, "final_blow", "final_blow"),
+					{Name: "security_status", Kind: kindNumber, Cell: security},
 				}}, r),
 				v.tableOf(list{ID: "victim-items", Items: "victim.items", NoFiles: true, Columns: []column{
 					named("type", "item_type"), as(kindNumber, "destroyed", "quantity_destroyed"), as(kindNumber, "dropped", "quantity_dropped"),
@@ -241,7 +244,8 @@ func (s *Site) characterSkillSet(v *visit) error {
 	made.Facts = append(made.Facts, v.facts(r, as(kindNumber, "points_missing", "training.skill_points"))...)
 	made.Tables = []*table{v.tableOf(list{ID: "skill-set", Items: "skills", NoFiles: true, Columns: []column{
 		named("skill", "type"), as(kindNumber, "required_level", "required"), as(kindNumber, "recommended_level", "recommended"), as(kindNumber, "level_active", "active_skill_level"),
-		as(kindNumber, "level_trained", "trained_skill_level"), {Name: "state", Cell: func(v *visit, r row) cell {
+		as(kindNumber, "level_trained", "trained_skill_level"),
+		{Name: "state", Cell: func(v *visit, r row) cell {
 			met := r.Text("met")
 			return cell{Text: v.Word("met_" + met), Badge: map[string]string{"full": "good", "partial": "warn", "none": "bad"}[met]}
 		}},

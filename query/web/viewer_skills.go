@@ -18,7 +18,8 @@ func skillsTab() tab {
 		List: list{
 			Items: "value.skills", Limit: -1, NoFiles: true, Columns: columns, Order: ascending("group_name", "skill_name"),
 			Filters: []filter{
-				{Name: "name", Match: contains("skill_name")}, {Name: "group", Match: contains("group_name")},
+				{Name: "name", Match: contains("skill_name")},
+				{Name: "group", Match: contains("group_name")},
 				{Name: "level_at_least", Options: levelOptions, Match: func(r row, value string) bool { return r.Text("trained_skill_level") >= value }},
 			},
 			Lines: inGroups(columns, func(v *visit, r row) string { return cmp.Or(r.Text("group_name"), v.T("viewer.no-group")) }),
@@ -44,8 +45,11 @@ func queueTab() tab {
 			return ""
 		},
 		Columns: []column{
-			{Name: "position", Field: "queue_position", Kind: kindNumber}, {Name: "skill", Cell: queued}, as(kindBadge, "state", "training_state"),
-			as(kindPercent, "percent", "percent"), {Name: "remaining", Kind: kindNumber, Cell: func(v *visit, r row) cell {
+			{Name: "position", Field: "queue_position", Kind: kindNumber},
+			{Name: "skill", Cell: queued},
+			as(kindBadge, "state", "training_state"),
+			as(kindPercent, "percent", "percent"),
+			{Name: "remaining", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 				if !r.Has("seconds_left") {
 					return cell{}
 				}
@@ -77,7 +81,8 @@ func skillSetsTab() tab {
 			{Name: "skill_set", Cell: func(v *visit, r row) cell {
 				return cell{Text: r.Text("name"), Href: v.record("skill-sets", r.Text("skill_set_id"))}
 			}},
-			{Name: "ship", Field: "ship_type_name"}, {Name: "groups", Cell: func(_ *visit, r row) cell {
+			{Name: "ship", Field: "ship_type_name"},
+			{Name: "groups", Cell: func(_ *visit, r row) cell {
 				var labels []string
 				for _, g := range r.Rows("groups") {
 					labels = append(labels, g.Text("label"))
@@ -90,7 +95,8 @@ func skillSetsTab() tab {
 				}
 				return cell{Text: v.Word("not_met"), Badge: "bad"}
 			}},
-			{Name: "missing_required", Cell: missing("failed_required")}, {Name: "missing_recommended", Cell: missing("failed_recommended")},
+			{Name: "missing_required", Cell: missing("failed_required")},
+			{Name: "missing_recommended", Cell: missing("failed_recommended")},
 		},
 	}}
 }
@@ -105,13 +111,18 @@ func clonesTab() tab {
 	return tab{
 		Section: "clones", Keys: []string{"jump_clone_id"},
 		Facts: []column{
-			{Name: "home", Field: "home_location.location_name", Else: "home_location.location_id"}, {Name: "system", Field: "home_location.system_name"}, {Name: "region", Field: "home_location.region"},
+			{Name: "home", Field: "home_location.location_name", Else: "home_location.location_id"},
+			{Name: "system", Field: "home_location.system_name"},
+			{Name: "region", Field: "home_location.region"},
 			as(kindTime, "last_clone_jump", "last_clone_jump_date"), as(kindTime, "last_home_change", "last_station_change_date"),
 		},
 		List: list{
 			ID: "clones", Items: "value.jump_clones", Limit: -1, NoFiles: true, Order: ascending("region", "system_name"),
 			Columns: []column{
-				{Name: "region", Field: "region"}, {Name: "system", Field: "system_name"}, named("place", "location"), {Name: "name", Field: "name"},
+				{Name: "region", Field: "region"},
+				{Name: "system", Field: "system_name"},
+				named("place", "location"),
+				{Name: "name", Field: "name"},
 				{Name: "implants", Cell: func(v *visit, r row) cell {
 					var names []string
 					for _, implant := range r.Rows("implant_types") {

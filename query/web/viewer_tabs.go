@@ -83,9 +83,14 @@ func detailsTab() tab {
 	return tab{
 		Section: "details", Text: "description_html",
 		Facts: []column{
-			{Name: "name", Field: "name"}, named("corporation", "corporation"), named("alliance", "alliance"), named("faction", "faction"),
-			{Name: "race", Field: "race_name"}, {Name: "bloodline", Field: "bloodline_name"}, as(kindWord, "gender", "gender"),
-			{Name: "birthday", Cell: birthday}, as(kindNumber, "security_status", "security_status"), {Name: "corporation_title", Field: "corporation_title_plain"},
+			{Name: "name", Field: "name"},
+			named("corporation", "corporation"), named("alliance", "alliance"), named("faction", "faction"),
+			{Name: "race", Field: "race_name"},
+			{Name: "bloodline", Field: "bloodline_name"},
+			as(kindWord, "gender", "gender"),
+			{Name: "birthday", Cell: birthday},
+			as(kindNumber, "security_status", "security_status"),
+			{Name: "corporation_title", Field: "corporation_title_plain"},
 			as(kindNumber, "achievement_score", "achievement_score"),
 		},
 	}
@@ -173,7 +178,8 @@ func walletTab() tab {
 func warfareTab() tab {
 	return tab{Section: "fw-stats", Facts: []column{
 		named("faction", "faction"), as(kindDay, "enlisted", "enlisted_on"),
-		{Name: "rank", Field: "current_rank_name", Else: "current_rank"}, {Name: "highest_rank", Field: "highest_rank_name", Else: "highest_rank"},
+		{Name: "rank", Field: "current_rank_name", Else: "current_rank"},
+		{Name: "highest_rank", Field: "highest_rank_name", Else: "highest_rank"},
 		as(kindNumber, "kills_yesterday", "kills.yesterday"), as(kindNumber, "kills_week", "kills.last_week"), as(kindNumber, "kills_total", "kills.total"),
 		as(kindNumber, "points_yesterday", "victory_points.yesterday"), as(kindNumber, "points_week", "victory_points.last_week"), as(kindNumber, "points_total", "victory_points.total"),
 	}}
@@ -183,13 +189,15 @@ func employmentTab() tab {
 	return tab{Section: "corporation-history", Keys: []string{"record_id"}, List: list{
 		Limit: wholeList, Order: descending("start_date"),
 		Columns: []column{
-			named("corporation", "corporation"), {Name: "closed", Cell: func(v *visit, r row) cell {
+			named("corporation", "corporation"),
+			{Name: "closed", Cell: func(v *visit, r row) cell {
 				if r.Bool("is_deleted") {
 					return cell{Text: v.Word("closed"), Badge: "warn"}
 				}
 				return cell{}
 			}},
-			as(kindTime, "since", "start_date"), as(kindTime, "until", "end_date"), {Name: "days", Kind: kindNumber, Cell: func(v *visit, r row) cell {
+			as(kindTime, "since", "start_date"), as(kindTime, "until", "end_date"),
+			{Name: "days", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 				return cell{Text: v.Number(r.Text("days")), Value: r.Text("days"), Class: "num"}
 			}},
 		},
@@ -223,16 +231,21 @@ func medalsTab() tab {
 	return tab{Section: "medals", Keys: []string{"medal_id", "date", "issuer_id"}, List: list{
 		Limit: wholeList, Order: descending("date"),
 		Columns: []column{
-			as(kindDay, "date", "date"), {Name: "medal", Field: "title"}, {Name: "text", Field: "description_plain", Else: "description"},
-			{Name: "reason", Field: "reason"}, named("corporation", "corporation"), named("issuer", "issuer"), as(kindWord, "visibility", "status"),
+			as(kindDay, "date", "date"),
+			{Name: "medal", Field: "title"},
+			{Name: "text", Field: "description_plain", Else: "description"},
+			{Name: "reason", Field: "reason"},
+			named("corporation", "corporation"), named("issuer", "issuer"), as(kindWord, "visibility", "status"),
 		},
 	}}
 }
 
 func standingsTab() tab {
 	columns := []column{
-		{Name: "name", Field: "from_name", Else: "from_id"}, as(kindWord, "kind", "from_type"),
-		{Name: "standing", Field: "effective_standing", Else: "standing", Kind: kindNumber}, as(kindNumber, "standing_raw", "standing"),
+		{Name: "name", Field: "from_name", Else: "from_id"},
+		as(kindWord, "kind", "from_type"),
+		{Name: "standing", Field: "effective_standing", Else: "standing", Kind: kindNumber},
+		as(kindNumber, "standing_raw", "standing"),
 	}
 	return tab{Section: "standings", Keys: []string{"from_type", "from_id"}, List: list{
 		Limit: wholeList, Columns: columns, Order: byNumber("effective_standing", "standing"),
@@ -268,7 +281,9 @@ func contactsTab() tab {
 		Filters: []filter{
 			{Name: "level", Options: words(standingLevels()...), Match: equals("standing_level")},
 			{Name: "contact_type", Options: words("character", "corporation", "alliance", "faction")},
-			{Name: "npc", Options: yesNo, Match: flagged("is_npc")}, {Name: "watched", Options: yesNo, Match: flagged("is_watched")}, {Name: "blocked", Options: yesNo, Match: flagged("is_blocked")},
+			{Name: "npc", Options: yesNo, Match: flagged("is_npc")},
+			{Name: "watched", Options: yesNo, Match: flagged("is_watched")},
+			{Name: "blocked", Options: yesNo, Match: flagged("is_blocked")},
 		},
 		Lines: inGroups(columns, levelOf),
 	}}
@@ -278,8 +293,10 @@ func notificationsTab() tab {
 	return tab{Section: "notifications", Keys: []string{"notification_id"}, List: list{
 		Filters: append(span(), filter{Name: "type"}), Class: unread,
 		Columns: []column{
-			as(kindTime, "sent", "timestamp"), {Name: "type", Cell: func(_ *visit, r row) cell { return cell{Text: spaced(r.Text("type"))} }},
-			named("sender", "sender"), {Name: "text", Field: "text"},
+			as(kindTime, "sent", "timestamp"),
+			{Name: "type", Cell: func(_ *visit, r row) cell { return cell{Text: spaced(r.Text("type"))} }},
+			named("sender", "sender"),
+			{Name: "text", Field: "text"},
 		},
 	}}
 }
@@ -296,8 +313,12 @@ func calendarTab() tab {
 	return tab{Section: "calendar", Keys: []string{"event_id"}, List: list{
 		Filters: span(),
 		Columns: []column{
-			as(kindTime, "date", "event_date"), {Name: "title", Field: "title"}, {Name: "organiser", Field: "owner_name", Else: "owner_id"}, as(kindWord, "response", "event_response"),
-			as(kindNumber, "minutes", "duration"), {Name: "important", Cell: func(v *visit, r row) cell {
+			as(kindTime, "date", "event_date"),
+			{Name: "title", Field: "title"},
+			{Name: "organiser", Field: "owner_name", Else: "owner_id"},
+			as(kindWord, "response", "event_response"),
+			as(kindNumber, "minutes", "duration"),
+			{Name: "important", Cell: func(v *visit, r row) cell {
 				if r.Text("importance") == "1" {
 					return cell{Text: v.T("word.yes"), Badge: "warn"}
 				}

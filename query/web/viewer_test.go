@@ -167,7 +167,8 @@ func TestASectionTellsHowItStandsAndWhy(t *testing.T) {
 	api := newFake()
 	s := siteOf(t, api)
 	for _, c := range []struct{ answer, shows string }{
-		{`{"status":"not_consented","items":[]}`, "has not consented"}, {`{"status":"not_consented","items":[]}`, "Register again and consent"},
+		{`{"status":"not_consented","items":[]}`, "has not consented"},
+		{`{"status":"not_consented","items":[]}`, "Register again and consent"},
 		{`{"status":"failing","failure":{"class":"esi","message":"ESI says 500","since":"2026-01-05T00:00:00Z"},"items":[]}`, "ESI says 500"},
 		{`{"status":"incomplete","outstanding":3,"items":[]}`, "still to be fetched: 3"},
 		{`{"status":"not_yet","items":[]}`, "was not read so far"},

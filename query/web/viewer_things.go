@@ -103,8 +103,10 @@ func assetsTab() tab {
 	}, More: assetPlaces, List: list{
 		Limit: wholeList, Keep: []string{"_view", "location_id"}, Columns: assetColumns(), Order: ascending("place_name", "type_name", "item_id"),
 		Filters: []filter{
-			{Name: "region", Match: contains("region")}, {Name: "system", Match: contains("system_name")},
-			{Name: "type", Match: contains("type_name")}, {Name: "is_ship", Options: yesNo, Match: flagged("is_ship")},
+			{Name: "region", Match: contains("region")},
+			{Name: "system", Match: contains("system_name")},
+			{Name: "type", Match: contains("type_name")},
+			{Name: "is_ship", Options: yesNo, Match: flagged("is_ship")},
 		},
 		Lines: inGroups(assetColumns(), func(_ *visit, r row) string { return cmp.Or(r.Text("place_name"), r.Text("place_id")) }),
 	}}
@@ -135,7 +137,8 @@ func assetColumns() []column {
 			}
 			return cell{Text: v.Number(r.Text("quantity")), Value: r.Text("quantity"), Class: "num"}
 		}},
-		{Name: "group", Field: "group_name"}, {Name: "within", Kind: kindNumber, Cell: func(v *visit, r row) cell {
+		{Name: "group", Field: "group_name"},
+		{Name: "within", Kind: kindNumber, Cell: func(v *visit, r row) cell {
 			n := r.Int("within")
 			if n == 0 {
 				return cell{Class: "num"}
@@ -181,7 +184,9 @@ func assetPlaces(v *visit, d *viewerData, answered row) {
 			{Name: "place", Cell: func(v *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("place_name"), r.Text("place_id")), Href: v.address("location_id", r.Text("place_id"), "region", "", "system", "")}
 			}},
-			{Name: "system", Field: "system_name"}, {Name: "security", Kind: kindNumber, Cell: security}, {Name: "region", Field: "region"},
+			{Name: "system", Field: "system_name"},
+			{Name: "security", Kind: kindNumber, Cell: security},
+			{Name: "region", Field: "region"},
 			as(kindNumber, "items", "items"), as(kindISK, "sum", "total_value"),
 		},
 	}, row{"places": answered.at("places")})
@@ -193,7 +198,9 @@ func ordersTab() tab {
 		Order: descending("issued"), Limit: wholeList,
 		Filters: []filter{{Name: "history", Any: "word.no", Options: words("true")}, {Name: "is_buy", Options: yesNo, Match: flagged("is_buy_order")}},
 		Columns: []column{
-			named("type", "type"), {Name: "trade", Cell: trade("is_buy_order")}, as(kindISK, "price", "price"), as(kindNumber, "left", "volume_remain"), as(kindNumber, "quantity", "volume_total"),
+			named("type", "type"),
+			{Name: "trade", Cell: trade("is_buy_order")},
+			as(kindISK, "price", "price"), as(kindNumber, "left", "volume_remain"), as(kindNumber, "quantity", "volume_total"),
 			named("place", "location"), as(kindTime, "issued", "issued"), as(kindNumber, "days", "duration"), as(kindWord, "range", "range"), as(kindISK, "escrow", "escrow"), as(kindWord, "state", "state"),
 		},
 	}}
@@ -213,7 +220,8 @@ func blueprintsTab() tab {
 	return tab{Section: "blueprints", Keys: []string{"item_id"}, List: list{
 		Limit: wholeList, Order: ascending("type_name"), Filters: []filter{{Name: "is_copy", Options: yesNo, Match: func(r row, value string) bool { return (r.Text("quantity") == "-2") == (value == "true") }}},
 		Columns: []column{
-			named("type", "type"), {Name: "blueprint", Cell: func(v *visit, r row) cell {
+			named("type", "type"),
+			{Name: "blueprint", Cell: func(v *visit, r row) cell {
 				if r.Text("quantity") == "-2" {
 					return cell{Text: v.Word("copy"), Badge: "neutral"}
 				}
@@ -234,7 +242,9 @@ func fittingsTab() tab {
 	return tab{Section: "fittings", Keys: []string{"fitting_id"}, List: list{
 		Limit: wholeList, Order: ascending("ship_type_name", "name"),
 		Columns: []column{
-			named("ship", "ship_type"), {Name: "name", Field: "name"}, {Name: "text", Field: "description_html", Kind: kindHTML},
+			named("ship", "ship_type"),
+			{Name: "name", Field: "name"},
+			{Name: "text", Field: "description_html", Kind: kindHTML},
 			{Name: "modules", Cell: func(_ *visit, r row) cell {
 				counts, order := map[string]int64{}, []string{}
 				for _, item := range r.Rows("items") {
@@ -260,7 +270,8 @@ func journalTab() tab {
 		Filters: append(span(), filter{Name: "ref_type"}),
 		Columns: []column{
 			as(kindTime, "date", "date"), as(kindWord, "ref_type", "ref_type"), named("first_party", "first_party"), named("second_party", "second_party"),
-			as(kindISK, "amount", "amount"), as(kindISK, "balance", "balance"), {Name: "text", Cell: func(_ *visit, r row) cell {
+			as(kindISK, "amount", "amount"), as(kindISK, "balance", "balance"),
+			{Name: "text", Cell: func(_ *visit, r row) cell {
 				return cell{Text: strings.Trim(r.Text("description")+" – "+r.Text("reason"), " –")}
 			}},
 		},
@@ -273,7 +284,9 @@ func transactionsTab() tab {
 	return tab{Section: "wallet-transactions", Keys: []string{"transaction_id"}, List: list{
 		Filters: append(span(), filter{Name: "is_buy", Options: yesNo, Match: flagged("is_buy")}), Limit: wholeList / 2,
 		Columns: []column{
-			as(kindTime, "date", "date"), {Name: "trade", Cell: trade("is_buy")}, as(kindNumber, "quantity", "quantity"), named("type", "type"), as(kindISK, "unit_price", "unit_price"),
+			as(kindTime, "date", "date"),
+			{Name: "trade", Cell: trade("is_buy")},
+			as(kindNumber, "quantity", "quantity"), named("type", "type"), as(kindISK, "unit_price", "unit_price"),
 			{Name: "sum", Kind: kindISK, Cell: func(v *visit, r row) cell {
 				total := r.Text("total")
 				if r.Bool("is_buy") && total != "" && !strings.HasPrefix(total, "-") {
@@ -281,7 +294,8 @@ func transactionsTab() tab {
 				}
 				return v.cell(as(kindISK, "sum", "total"), row{"total": total})
 			}},
-			named("client", "client"), named("place", "location"), {Name: "system", Field: "system_name"},
+			named("client", "client"), named("place", "location"),
+			{Name: "system", Field: "system_name"},
 		},
 	}}
 }
@@ -295,11 +309,16 @@ func contractsTab() tab {
 			{Name: "summary", Cell: func(v *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("summary"), r.Text("contract_id")), Href: v.record("contracts", r.Text("contract_id"))}
 			}},
-			as(kindWord, "type", "type"), {Name: "from", Field: "issuer_name", Else: "issuer_id"},
+			as(kindWord, "type", "type"),
+			{Name: "from", Field: "issuer_name", Else: "issuer_id"},
 			{Name: "to", Cell: func(_ *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("acceptor_name"), r.Text("assignee_name"), strings.TrimPrefix(r.Text("assignee_id"), "0"))}
 			}},
-			{Name: "status", Cell: contractStatus}, as(kindTime, "issued", "date_issued"), {Name: "time_left", Cell: timeLeft}, as(kindISK, "price", "price"), as(kindISK, "reward", "reward"), {Name: "title", Field: "title"},
+			{Name: "status", Cell: contractStatus},
+			as(kindTime, "issued", "date_issued"),
+			{Name: "time_left", Cell: timeLeft},
+			as(kindISK, "price", "price"), as(kindISK, "reward", "reward"),
+			{Name: "title", Field: "title"},
 		},
 	}}
 }
@@ -343,7 +362,9 @@ func mailsTab() tab {
 		Keep:  []string{"label_id", "to_id"},
 		Class: unread, Filters: append(span(), filter{Name: "unread", Options: words("true")}),
 		Columns: []column{
-			as(kindTime, "sent", "timestamp"), {Name: "from", Field: "from_name", Else: "from"}, {Name: "to", Cell: recipients},
+			as(kindTime, "sent", "timestamp"),
+			{Name: "from", Field: "from_name", Else: "from"},
+			{Name: "to", Cell: recipients},
 			{Name: "subject", Cell: func(v *visit, r row) cell {
 				return cell{Text: cmp.Or(r.Text("subject"), v.T("viewer.no-subject")), Href: v.record("mails", r.Text("mail_id"))}
 			}},
@@ -394,7 +415,8 @@ func miningTab() tab {
 		Filters: append(span(), filter{Name: "system", Match: contains("solar_system_name")}, filter{Name: "type", Match: contains("type_name")}), Limit: wholeList,
 		Columns: []column{
 			as(kindDay, "date", "date"), named("type", "type"), as(kindNumber, "quantity", "quantity"), as(kindISK, "price", "price"), as(kindISK, "sum", "total"),
-			named("system", "solar_system"), {Name: "region", Field: "region"},
+			named("system", "solar_system"),
+			{Name: "region", Field: "region"},
 		},
 	}}
 }
@@ -402,7 +424,8 @@ func miningTab() tab {
 func planetsTab() tab {
 	return tab{Section: "planets", Keys: []string{"planet_id"}, List: list{
 		Limit: wholeList, Columns: []column{
-			{Name: "region", Field: "region"}, named("system", "solar_system"), named("planet", "planet"), as(kindWord, "type", "planet_type"),
+			{Name: "region", Field: "region"},
+			named("system", "solar_system"), named("planet", "planet"), as(kindWord, "type", "planet_type"),
 			as(kindNumber, "pins", "num_pins"), as(kindNumber, "level", "upgrade_level"), as(kindTime, "updated", "last_update"),
 		},
 	}}

@@ -28,7 +28,7 @@ func PostgresFilesWith(t testing.TB, pool *pgxpool.Pool, text string) []string {
 		if err != nil {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // a folder of a test
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}

@@ -28,10 +28,12 @@ const (
 	// Days is how many days a year has.
 	Days = 365
 
-	// FirstCharacter, FirstCorporation and FirstType are where ids begin.
-	FirstCharacter   = 91_000_001
+	// FirstCharacter is where the ids of characters begin.
+	FirstCharacter = 91_000_001
+	// FirstCorporation is where those of corporations begin.
 	FirstCorporation = 98_000_101
-	FirstType        = 1_001
+	// FirstType is where those of types begin.
+	FirstType = 1_001
 	// Types is how many types are traded, mined, flown and lost; of the last of them
 	// nobody knows a price.
 	Types = 60
