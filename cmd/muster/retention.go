@@ -57,7 +57,7 @@ func (e *environment) newRetention(s *stores, appender worker.Appender, settings
 	c := worker.Config{
 		Policies: policies, Pool: s.pool, Log: s.reader, Registry: s.registry, Appender: appender, Control: s.control,
 		Index:     chviews.NewEventIndexReader(s.clickhouse, generations, s.control),
-		IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName},
+		IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName, chviews.OrganisationName},
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				g, err := s.control.Live(ctx, pgviews.CharactersName)

@@ -82,7 +82,7 @@ func TestWhoGivesUpHoldsNobodyUp(t *testing.T) {
 				_, err := line.do(t.Context(), 1)
 				require.NoError(t, err)
 			})
-			time.Sleep(2 * gather)
+			time.Sleep(2 * gather) //nolint:forbidigo // the clock is that of a bubble
 		}
 		impatient, cancel := context.WithCancel(t.Context())
 		for range 3 {

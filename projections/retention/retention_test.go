@@ -198,7 +198,7 @@ func (o *organisation) config(days int) worker.Config {
 	return worker.Config{
 		Policies: policies, Pool: o.pool, Log: o.reader, Registry: o.registry, Appender: o.appender,
 		Index:   chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control),
-		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: []string{pgviews.CharactersName, chviews.WalletName, chviews.FactsName, chviews.RecordsName},
+		Control: o.control, IndexName: chviews.EventIndexName, ViewNames: o.viewNames(),
 		Views: []worker.View{
 			{Name: "postgres: records", Before: func(ctx context.Context, at time.Time) ([]retention.Aged, error) {
 				return pgviews.RecordsBefore(ctx, o.pool, generation(ctx, pgviews.CharactersName), at)
@@ -212,6 +212,17 @@ func (o *organisation) config(days int) worker.Config {
 		Purge:   func(ctx context.Context) error { return o.runner.Purge(ctx, o.bound) },
 		Beside:  o.beside,
 	}
+}
+
+// viewNames are the read models that rows are removed from, beside the index.
+func (o *organisation) viewNames() []string {
+	var names []string
+	for _, b := range o.bound {
+		if b.Name != chviews.EventIndexName && b.Name != pgviews.AnVILName {
+			names = append(names, b.Name)
+		}
+	}
+	return names
 }
 
 // beside are the generations that are not live, and how far they have come.

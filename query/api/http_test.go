@@ -449,7 +449,7 @@ func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	config := api.Config{
 		Authenticator: tokens{}, SignIns: c.world, Tokens: c.world, Characters: c.world, Compliance: c.world, Finder: c.world, Searcher: c.world, Figures: c.world, Wallets: c.world, Facts: trends{}, FindingTrends: trends{}, RecordFigures: trends{}, OrganisationTrends: trends{}, AnVILTrends: trends{}, Prices: trends{}, Exports: c.world, Importer: c.world, Keeper: c.world, Users: c.world, RoleKeeper: c.world, SkillSets: c.world, SkillSetDefiner: c.world, Consortia: consortia{c.world}, Past: c.world, Events: indexed{c.world}, Records: indexed{c.world}, Explainer: explaining{c.world}, Declarer: c.world, ConsortiumImporter: c.world,
-		Sweeper: c.world, Operations: c.world, Retention: c.world, Looks: accessLog{c.world}, AccessLog: accessLog{c.world}, Sharer: c.world, Links: c.world, Gatherer: registry, Registerer: registry,
+		Sweeper: c.world, Operations: c.world, Rebuilder: c.world, Retention: c.world, Looks: accessLog{c.world}, AccessLog: accessLog{c.world}, Sharer: c.world, Links: c.world, Gatherer: registry, Registerer: registry,
 	}
 	_, err = api.New(config)
 	require.NoError(t, err)

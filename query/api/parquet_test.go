@@ -97,6 +97,11 @@ func TestParquetSaysWhatTheJSONSays(t *testing.T) {
 		require.NotEmpty(t, page.Items, path)
 		types, rows := parquetRows(t, c, target, who...)
 		require.Len(t, rows, len(page.Items), path)
+		if strings.HasSuffix(path, "/access/history") {
+			// What was and what is, side by side, as columns that the JSON has not.
+			require.Contains(t, types, "before_level")
+			continue
+		}
 		if strings.HasSuffix(path, "/access") {
 			// Both sides side by side, as columns that the JSON has not.
 			require.Contains(t, types, "declared_level")

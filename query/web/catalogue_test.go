@@ -86,8 +86,8 @@ func TestEveryTextThatIsNamedIsInTheCatalogue(t *testing.T) {
 		regexp.MustCompile(`{Name: "([a-z_]+)", (?:Field|Cell)`): "column.",
 		regexp.MustCompile(`{"(nav\.[a-z-]+)", "/`):              "",
 		regexp.MustCompile(`{Name: "([a-z_]+)"(?:, (?:Kind: "(?:text|number|search|date|month|datetime|time)"|Options:|Wide:))`): "filter.",
-		regexp.MustCompile(`filter{{?Name: "([a-z_]+)"`): "filter.",
-		regexp.MustCompile(`list{\s*ID: "([a-z-]*[a-z])"`):    "list.",
+		regexp.MustCompile(`filter{{?Name: "([a-z_]+)"`):   "filter.",
+		regexp.MustCompile(`list{\s*ID: "([a-z-]*[a-z])"`): "list.",
 	}
 	seen := 0
 	check := func(name, source string) {
