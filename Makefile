@@ -16,6 +16,8 @@ TEST_PARALLEL ?= 2
 # Longest time for the tests of one package; a hang ends with the stacks of all goroutines.
 TEST_TIMEOUT ?= 30m
 CHAOS_ROUNDS ?= 20
+# How often every step is killed at, beside the random kills.
+CHAOS_STEPS ?= 1
 DAY_CHARACTERS ?= 200
 DAY_HOURS ?= 24
 DAY_SPEED ?= 120
@@ -72,7 +74,7 @@ unit: ## The tests of the domain, in seconds
 
 .PHONY: chaos
 chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum
-	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_CHAOS_ROUNDS="$(CHAOS_ROUNDS)" \
+	$(TEST_ENV) MUSTER_REQUIRE_ENGINES=1 MUSTER_CHAOS_ROUNDS="$(CHAOS_ROUNDS)" MUSTER_CHAOS_STEPS="$(CHAOS_STEPS)" \
 		$(GO) test -count=1 -timeout 60m -run '^TestChaos' -v ./cmd/muster
 
 .PHONY: day
