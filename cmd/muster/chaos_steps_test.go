@@ -71,7 +71,7 @@ func TestChaosAtEveryStepComesToTheSameEnd(t *testing.T) {
 		name string
 		run  func()
 	}{
-		{"folding", s.killFolding}, {"retention", s.killRetention}, {"forgetting", s.killForgetting}, {"replay", s.killReplay}, {"schemas", s.killScratch}, {"certificates", s.killCertificates},
+		{"folding", s.killFolding}, {"retention", s.killRetention}, {"replay", s.killReplay}, {"schemas", s.killScratch}, {"certificates", s.killCertificates}, {"forgetting", s.killForgetting},
 	}
 	if rounds == 0 {
 		parts = parts[:1]

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,9 +18,13 @@ import (
 func faked(t *testing.T, answers map[string]string) (*Site, *[]string) {
 	t.Helper()
 	var asked []string
+	// A page asks for several things at once.
+	var mu sync.Mutex
 	site, err := New(Config{
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
 			asked = append(asked, r.Method+" "+r.URL.RequestURI())
+			mu.Unlock()
 			answer, ok := answers[r.URL.Path]
 			switch {
 			case r.URL.Path == "/v1/me":
