@@ -14,7 +14,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # Packages tested at the same time: each may start a Postgres, a ClickHouse and a broker of its own.
 TEST_PARALLEL ?= 2
 # Longest time for the tests of one package; a hang ends with the stacks of all goroutines.
-TEST_TIMEOUT ?= 30m
+TEST_TIMEOUT ?= 45m
 CHAOS_ROUNDS ?= 20
 # How often every step is killed at, beside the random kills.
 CHAOS_STEPS ?= 1

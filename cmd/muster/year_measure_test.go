@@ -359,7 +359,7 @@ func (r *yearRig) retain() {
 	r.figures.LogBefore = r.recordsLeft()
 	days := int(time.Since(yearCut()) / (24 * time.Hour))
 	const thinned = 60
-	settings := retentionSettings{Days: strconv.Itoa(days), StateDays: strconv.Itoa(days), StateAllDays: strconv.Itoa(days - thinned)}
+	settings := retentionSettings{Days: strconv.Itoa(days), StateDays: strconv.Itoa(days), StateAllDays: strconv.Itoa(days - thinned), AccessDays: "none"}
 	var done retention.Completed
 	require.NoError(r.t, r.env.withRetention(r.t.Context(), settings, func(w *worker.Worker) (err error) {
 		done, err = w.Run(r.t.Context())

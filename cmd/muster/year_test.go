@@ -162,7 +162,7 @@ func newYearRig(t *testing.T, size year.Config) *yearRig {
 	r.stores.control, err = runner.NewControl(t.Context(), heard)
 	require.NoError(t, err)
 	const forever = "none"
-	r.roles, err = r.env.newRoles(t.Context(), r.stores, worlds{Retention: retentionSettings{Days: forever, StateDays: forever, StateAllDays: forever}})
+	r.roles, err = r.env.newRoles(t.Context(), r.stores, worlds{Retention: retentionSettings{Days: forever, StateDays: forever, StateAllDays: forever, AccessDays: forever}})
 	require.NoError(t, err)
 	looks, err := r.roles.newViewlog()
 	require.NoError(t, err)
@@ -348,6 +348,9 @@ func (r *yearRig) judgeAll(questions []yearQuestion) {
 // and after retention and compaction. MUSTER_YEAR_CHARACTERS and MUSTER_YEAR_ROWS set its
 // size; MUSTER_YEAR_MEASURE has it measure, too, which `make year` does.
 func TestAYearOfCharacters(t *testing.T) {
+	if os.Getenv("MUSTER_YEAR_CHARACTERS") == "" {
+		t.Skip("takes minutes: make year")
+	}
 	if testing.Short() {
 		t.Skip("takes most of a minute")
 	}
