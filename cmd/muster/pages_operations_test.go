@@ -3,7 +3,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -40,17 +43,30 @@ func (p *site) operations(t *testing.T) {
 	require.Contains(t, chief.follow(`button[value="define"]`), "The role is defined.")
 	text = chief.open("/users")
 	require.Contains(t, text, "Member")
-	chief.open("/users/u2")
+	// A role that was only accepted so far is there a moment later.
+	chief.eventually("the role can be chosen", func(context.Context) error {
+		chief.open("/users/u2")
+		if chief.count(`select[name="role"] option`) == 0 {
+			return errors.New("there is none to choose")
+		}
+		return nil
+	})
 	chief.do(chromedp.SetValue(`select[name="role"]`, "Recruiters", chromedp.ByQuery))
-	require.Contains(t, chief.follow(`button[value="grant"]`), "Revoke Recruiters")
+	chief.follow(`button[value="grant"]`)
+	chief.eventually("the role is the user's", func(context.Context) error {
+		if text := chief.open("/users/u2"); !strings.Contains(text, "Revoke Recruiters") {
+			return errors.New(text)
+		}
+		return nil
+	})
 	chief.shot("user")
 
 	// A token is shown once.
-	chief.open("/tokens")
-	chief.fill(`form[action="/tokens"] input[name="name"]`, "nightly report")
+	chief.open("/me/tokens")
+	chief.fill(`form[action="/me/tokens"] input[name="name"]`, "nightly report")
 	chief.do(chromedp.Click(`input[value="reports.read"]`, chromedp.ByQuery))
-	require.Contains(t, chief.follow(`form[action="/tokens"] button`), "muster_tok_")
-	require.NotContains(t, chief.open("/tokens"), "muster_tok_")
+	require.Contains(t, chief.follow(`form[action="/me/tokens"] button`), "muster_tok_")
+	require.NotContains(t, chief.open("/me/tokens"), "muster_tok_")
 
 	// From an event to its stream and back.
 	chief.open("/events")

@@ -96,7 +96,8 @@ type presenceFold struct {
 }
 
 // sql takes the observations within the range, and of each character the last before it
-// and the first after it, which tell of sessions that reach into it.
+// and the first after it, which tell of sessions that reach into it. The first after it may
+// tell of the login alone: the first that tells of the logout is taken, too.
 func (f *presenceFold) sql(p *query, database string, limit int) string {
 	from, to := "toDateTime64("+p.moment(f.from)+", 3, 'UTC')", "toDateTime64("+p.moment(f.to)+", 3, 'UTC')"
 	characters := f.query.filters(p, false)
@@ -107,7 +108,7 @@ func (f *presenceFold) sql(p *query, database string, limit int) string {
 	return fmt.Sprintf(`SELECT character_id, observed_at, online, last_login, last_logout, logins FROM %[1]s.presence FINAL
 		WHERE (observed_at >= %[2]s AND observed_at < %[3]s
 			OR (character_id, observed_at) IN (SELECT character_id, max(observed_at) FROM %[1]s.presence WHERE observed_at < %[2]s%[4]s GROUP BY character_id)
-			OR (character_id, observed_at) IN (SELECT character_id, min(observed_at) FROM %[1]s.presence WHERE observed_at >= %[3]s%[6]s%[4]s GROUP BY character_id))%[4]s
+			OR (character_id, observed_at) IN (SELECT character_id, arrayJoin([min(observed_at), minIf(observed_at, NOT online OR last_login >= %[3]s)]) FROM %[1]s.presence WHERE observed_at >= %[3]s%[6]s%[4]s GROUP BY character_id))%[4]s
 		ORDER BY character_id, observed_at LIMIT %[5]d`+finalByPartition, database, from, to, characters, limit, known)
 }
 

@@ -124,6 +124,25 @@ func TestHeatMapsSayWhatNobodySaw(t *testing.T) {
 	}, cells)
 }
 
+// The login of a session that reaches out of the range is seen after its end, and its logout
+// later still: the session is not an open one.
+func TestALogoutIsKnownAlthoughTheLoginWasSeenAfterTheRange(t *testing.T) {
+	f := newFactTables(t, clickhouse.Records())
+	day := utc(t, "2026-05-04T00:00:00Z")
+	seen := func(minute int, value string) told {
+		return told{payload: eve.SectionObserved{CharacterID: 1, Section: eve.SectionOnline, Encoding: eve.EncodingFull, FetchedAt: day.Add(time.Duration(minute) * time.Minute), Value: json.RawMessage(value)}}
+	}
+	f.fill(t, t, 1,
+		seen(60, `{"online":true,"last_login":"2026-05-04T00:59:00Z","logins":1}`),
+		seen(70, `{"online":true,"last_login":"2026-05-04T00:59:00Z","logins":1}`),
+		seen(91, `{"online":false,"last_login":"2026-05-04T00:59:00Z","last_logout":"2026-05-04T01:30:00Z","logins":1}`))
+	for _, hours := range []int{1, 24} {
+		heat, err := f.records().Presence(t.Context(), clickhouse.RecordQuery{FactQuery: clickhouse.FactQuery{From: day, To: day.Add(time.Duration(hours) * time.Hour)}})
+		require.NoError(t, err)
+		require.Equal(t, []int64{1, 0, 0}, []int64{heat.Sessions, heat.Open, heat.Missed}, "%d hours", hours)
+	}
+}
+
 func TestSyncFiguresAgreeWithAFoldOfTheEvents(t *testing.T) {
 	f := newFactTables(t, clickhouse.Records())
 	type happening struct {

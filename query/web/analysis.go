@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"maps"
 	"math/big"
 	"net/http"
@@ -373,21 +372,6 @@ func (v *visit) told(answered row, s timeSpan) string {
 	return v.T("figures.about", "From", write(answered.Text("from")), "To", write(answered.Text("to")), "Zone", s.Zone.String())
 }
 
-// askable tells whether a refusal is about how the question was put, so that it can be put
-// in another way.
-func askable(err error) *refusal {
-	var refused *refusal
-	if !errors.As(err, &refused) {
-		return nil
-	}
-	switch refused.Status {
-	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusServiceUnavailable:
-		return refused
-	default:
-		return nil
-	}
-}
-
 // figuresOf asks for the figures of a page, with more parameters than those of the page. Without
 // a page it has failed, or a file was answered.
 func (v *visit) figuresOf(a *analysis, more url.Values) (*figuresPage, row, timeSpan, error) {
@@ -438,7 +422,7 @@ func (s *Site) analyse(of func(*visit) *analysis) func(*visit) error {
 func (v *visit) showFigures(a *analysis, data *figuresPage, err error) error {
 	status := http.StatusOK
 	if err != nil {
-		if data.Problem = askable(err); data.Problem == nil {
+		if data.Problem = atForm(err); data.Problem == nil {
 			return err
 		}
 		// A part of a page is not exchanged for what is no success.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -126,21 +125,6 @@ func term(name, field string) column {
 	return column{Name: name, Cell: func(v *visit, r row) cell { return cell{Text: v.Term(r.Text(field))} }}
 }
 
-// atForm is what the API has against what a form sent: it is shown at the form, with what
-// was typed. Anything else is a page of its own.
-func atForm(err error) (*refusal, bool) {
-	var refused *refusal
-	if !errors.As(err, &refused) {
-		return nil, false
-	}
-	switch refused.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError:
-		return nil, false
-	default:
-		return refused, true
-	}
-}
-
 // complained is a complaint of the page itself.
 func (v *visit) complained(id string, pairs ...any) *refusal {
 	return &refusal{Status: http.StatusUnprocessableEntity, Detail: v.T(id, pairs...)}
@@ -151,11 +135,7 @@ func (v *visit) formPage(name, title string, data any, problem *refusal) error {
 	if err := v.whoami(); err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if problem != nil {
-		status = problem.Status
-	}
-	return v.showTo(status, name, title, data)
+	return v.showTo(statusOf(problem), name, title, data)
 }
 
 // posted is a field of the form that was sent.

@@ -297,7 +297,7 @@ func (s *Site) planRecord(v *visit) (string, error) {
 	}
 	patch := map[string]any{"declare": map[string]any{kind.List: []any{kind.record(v.posted)}}}
 	err := s.showPlan(v, planned{What: "patch", Patch: patch, Back: consortiumPath(v.path("consortium"), "declared", kind.List)}, nil)
-	if problem, bad := atForm(err); bad {
+	if problem := atForm(err); problem != nil {
 		return "", s.showRecord(v, v.posted, true, problem)
 	}
 	return "", err
@@ -324,7 +324,7 @@ func (s *Site) planDecision(v *visit) (string, error) {
 		return "", v.complained("problem.unknown-decision", "Decision", do)
 	}
 	err := s.showPlan(v, planned{What: "patch", Patch: patch, Back: consortiumPath(v.path("consortium"), "declared", kind.List)}, nil)
-	if problem, bad := atForm(err); bad {
+	if problem := atForm(err); problem != nil {
 		return "", s.showRecord(v, v.posted, false, problem)
 	}
 	return "", err

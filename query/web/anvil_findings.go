@@ -373,7 +373,7 @@ func (s *Site) acceptFinding(v *visit) (string, error) {
 		}
 		_, err = v.send("POST", path, nil, body)
 	}
-	if problem, ok := atForm(err); ok {
+	if problem := atForm(err); problem != nil {
 		if err := v.whoami(); err != nil {
 			return "", err
 		}

@@ -208,7 +208,7 @@ func (s *Site) applyPlan(v *visit) (string, error) {
 		return "", v.writePlan(p, dry, problem)
 	}
 	_, err = v.carryOut(p, false)
-	if problem, bad := atForm(err); bad {
+	if problem := atForm(err); problem != nil {
 		return "", v.writePlan(p, dry, problem)
 	}
 	return v.back(consortiumPath(v.path("consortium"), "declared"), "anvil-declared"), err
@@ -252,7 +252,7 @@ func (s *Site) planDeclaration(v *visit) (string, error) {
 		return "", v.showFile("", v.complained("anvil.file.empty"))
 	}
 	err := s.showPlan(v, planned{What: "file", Text: text, Back: consortiumPath(v.path("consortium"), "declared")}, nil)
-	if problem, bad := atForm(err); bad {
+	if problem := atForm(err); problem != nil {
 		return "", v.showFile(text, problem)
 	}
 	return "", err
@@ -295,7 +295,7 @@ func (s *Site) planImport(v *visit) (string, error) {
 		return "", err
 	}
 	dry, err := v.send(http.MethodPost, consortiumAPI(name, "imports"), query, nil)
-	if problem, bad := atForm(err); bad {
+	if problem := atForm(err); problem != nil {
 		return "", s.showAnvilImport(v, problem)
 	}
 	if err != nil {

@@ -153,7 +153,7 @@ func (s *Site) sweepNow(v *visit) (string, error) {
 		}
 	}
 	swept, err := v.send(http.MethodPost, consortiumAPI(name, "sweeps"), query, nil)
-	if problem, ok := atForm(err); ok {
+	if problem := atForm(err); problem != nil {
 		return "", s.showSweeps(v, problem)
 	}
 	if err != nil {

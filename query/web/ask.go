@@ -54,6 +54,9 @@ type rawBody struct{ media, text string }
 
 // refusal is a problem that the API answered, as RFC 9457 has it.
 type refusal struct {
+	// FromAPI: its words are the API's, which are English, and not the catalogue's.
+	FromAPI bool `json:"-"`
+
 	Status   int    `json:"status"`
 	Title    string `json:"title"`
 	Detail   string `json:"detail"`
@@ -72,6 +75,36 @@ func asRefusal(err error) (*refusal, bool) {
 	var refused *refusal
 	ok := errors.As(err, &refused)
 	return refused, ok
+}
+
+// atForm is what the API has against what somebody asked for or sent, to be shown where he did
+// that, with what he typed. It is nil for what is a page of its own: that he has to sign in, that
+// he may not do this, or a defect.
+func atForm(err error) *refusal {
+	refused, ok := asRefusal(err)
+	if !ok {
+		return nil
+	}
+	switch refused.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusInternalServerError:
+		return nil
+	default:
+		return refused
+	}
+}
+
+// worthShowing tells whether the API has refused something for a reason that is worth showing
+// where it was asked for: not to somebody who has to sign in.
+func worthShowing(err error, into **refusal) bool {
+	return errors.As(err, into) && (*into).Status != http.StatusUnauthorized
+}
+
+// statusOf is the status of a page with a form: that of what was refused.
+func statusOf(problem *refusal) int {
+	if problem == nil {
+		return http.StatusOK
+	}
+	return problem.Status
 }
 
 // Lines are what the problem says, a sentence each.
@@ -127,7 +160,7 @@ func (s *Site) askFor(ctx context.Context, r *http.Request, method, path string,
 	if a.status < http.StatusBadRequest {
 		return a, nil
 	}
-	problem := &refusal{Status: a.status, Title: http.StatusText(a.status)}
+	problem := &refusal{FromAPI: true, Status: a.status, Title: http.StatusText(a.status)}
 	if err := json.Unmarshal(a.body.Bytes(), problem); err != nil {
 		problem.Detail = ""
 	}

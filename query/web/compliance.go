@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -448,14 +447,6 @@ func (s *Site) showComplianceGroups(v *visit, form groupForm) error {
 	})
 }
 
-// statusOf is the status of a page with a form: that of what was refused.
-func statusOf(problem *refusal) int {
-	if problem == nil {
-		return http.StatusOK
-	}
-	return problem.Status
-}
-
 // complianceGroup shows who is in a compliance group.
 func (s *Site) complianceGroup(v *visit) error { return s.showComplianceGroup(v, nil) }
 
@@ -509,7 +500,7 @@ func (s *Site) defineComplianceGroup(v *visit) (string, error) {
 		form.Name = strings.TrimSpace(v.r.PostFormValue("name"))
 	}
 	again := func(err error) (string, error) {
-		if form.Problem = decidable(err); form.Problem == nil {
+		if form.Problem = atForm(err); form.Problem == nil {
 			return "", err
 		}
 		if made {
@@ -541,15 +532,4 @@ func (s *Site) defineComplianceGroup(v *visit) (string, error) {
 		return again(err)
 	}
 	return form.Path() + "?done=group-defined", nil
-}
-
-// decidable is a refusal that whoever filled a form in can put right there.
-func decidable(err error) *refusal {
-	if refused, ok := errors.AsType[*refusal](err); ok {
-		switch refused.Status {
-		case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusConflict, http.StatusServiceUnavailable:
-			return refused
-		}
-	}
-	return nil
 }

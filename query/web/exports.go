@@ -103,7 +103,7 @@ func (s *Site) download(v *visit) error {
 		problem.Detail = ""
 	}
 	problem.Status = through.refused
-	if decidable(problem) == nil {
+	if atForm(problem) == nil {
 		return problem
 	}
 	return s.showExports(v, problem)

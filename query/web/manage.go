@@ -1,19 +1,12 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
-
-// worthShowing tells whether the API has refused something for a reason that is worth showing
-// where it was asked for: not to somebody who has to sign in.
-func worthShowing(err error, into **refusal) bool {
-	return errors.As(err, into) && (*into).Status != http.StatusUnauthorized
-}
 
 // manageData is what the page of an owner's decisions shows.
 type manageData struct {

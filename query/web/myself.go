@@ -11,9 +11,9 @@ import (
 // registerMyself adds the pages about who looks, and about who has looked at what is his.
 func (s *Site) registerMyself() {
 	s.router.Get("/me", s.page(s.myself))
-	s.router.Get("/me/tokens", s.page(s.myTokens))
-	s.router.Post("/me/tokens", s.decision(s.issueMyToken))
-	s.router.Post("/me/tokens/{id}/revoke", s.decision(s.revokeMyToken))
+	s.router.Get("/me/tokens", s.page(s.tokens))
+	s.router.Post("/me/tokens", s.decision(s.issueToken))
+	s.router.Post("/me/tokens/{id}/revoke", s.decision(s.revokeToken))
 	s.router.Get("/access-log", s.page(s.accessLog))
 	s.router.Get("/access-log/trend", s.page(s.analyse(looksTrend)))
 }
@@ -111,7 +111,9 @@ func (s *Site) myself(v *visit) error {
 type tokenForm struct {
 	Name, Days string
 	Scope      []option
-	Problem    *refusal
+	// Program: it is for a program, which MayPrograms says whoever looks may issue it for.
+	Program, MayPrograms bool
+	Problem              *refusal
 }
 
 // tokensPage is what the page of tokens shows.
@@ -130,13 +132,13 @@ type tokenLine struct {
 	Cells []cell
 }
 
-// myTokens lists tokens, and has a form for another one.
-func (s *Site) myTokens(v *visit) error {
-	return s.showTokens(v, tokenForm{Days: "90", Scope: v.myScopes([]string{"characters.read"})}, nil)
+// tokens lists tokens, and has a form for another one.
+func (s *Site) tokens(v *visit) error {
+	return s.showTokens(v, tokenForm{Days: "90", Scope: v.tokenScopes([]string{"characters.read"})}, nil)
 }
 
-// myScopes are the actions that a token may be bounded by.
-func (v *visit) myScopes(chosen []string) []option {
+// tokenScopes are the actions that a token may be bounded by.
+func (v *visit) tokenScopes(chosen []string) []option {
 	if err := v.whoami(); err != nil {
 		return nil
 	}
@@ -180,33 +182,37 @@ func (s *Site) showTokens(v *visit, form tokenForm, issued row) error {
 	if err != nil {
 		return err
 	}
+	form.MayPrograms = v.Me.Bool("superuser")
 	data := tokensPage{Tabs: myTabs(v), Table: t, Form: form, Issued: issued}
 	for i, r := range answered.Rows("items") {
 		data.Tokens = append(data.Tokens, tokenLine{row: r, Cells: t.Lines[i].Cells})
 	}
-	return v.showTo(statusOf(form.Problem), "mytokens", v.T("myself.tokens"), data)
+	return v.showTo(statusOf(form.Problem), "tokens", v.T("myself.tokens"), data)
 }
 
-// issueMyToken issues a token, and shows it this once.
-func (s *Site) issueMyToken(v *visit) (string, error) {
+// issueToken issues a token, and shows it this once.
+func (s *Site) issueToken(v *visit) (string, error) {
 	f := v.r.Form
-	form := tokenForm{Name: strings.TrimSpace(f.Get("name")), Days: strings.TrimSpace(f.Get("days")), Scope: v.myScopes(f["scope"])}
+	form := tokenForm{Name: strings.TrimSpace(f.Get("name")), Days: strings.TrimSpace(f.Get("days")), Scope: v.tokenScopes(f["scope"])}
 	body := map[string]any{"name": form.Name, "scope": append([]string{}, f["scope"]...)}
+	if form.Program = f.Get("program") != ""; form.Program {
+		body["program"] = true
+	}
 	if days := (row{"n": form.Days}).Int("n"); days > 0 {
 		body["expires_at"] = s.config.Now().Add(time.Duration(min(days, 36500)) * 24 * time.Hour).UTC().Format(time.RFC3339)
 	}
 	issued, err := v.send(http.MethodPost, "/v1/tokens", nil, body)
 	if err != nil {
-		if form.Problem = decidable(err); form.Problem == nil {
+		if form.Problem = atForm(err); form.Problem == nil {
 			return "", err
 		}
 		return "", s.showTokens(v, form, nil)
 	}
-	return "", s.showTokens(v, tokenForm{Days: "90", Scope: v.myScopes([]string{"characters.read"})}, issued)
+	return "", s.showTokens(v, tokenForm{Days: "90", Scope: v.tokenScopes([]string{"characters.read"})}, issued)
 }
 
-// revokeMyToken revokes a token.
-func (s *Site) revokeMyToken(v *visit) (string, error) {
+// revokeToken revokes a token.
+func (s *Site) revokeToken(v *visit) (string, error) {
 	_, err := v.send(http.MethodDelete, "/v1/tokens/"+url.PathEscape(v.path("id")), nil, nil)
 	return "/me/tokens?done=token-revoked", err
 }

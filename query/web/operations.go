@@ -23,9 +23,6 @@ func (s *Site) registerOperations() {
 	s.router.Get("/roles/{name}", s.page(s.role))
 	s.router.Post("/roles/{name}", s.decision(s.decideOnRole))
 	s.router.Post("/roles", s.decision(s.decideOnRole))
-	s.router.Get("/tokens", s.page(s.tokens))
-	s.router.Post("/tokens", s.decision(s.issueToken))
-	s.router.Post("/tokens/{id}/revoke", s.decision(s.revokeToken))
 	s.router.Get("/events", s.page(s.events))
 	s.router.Get("/events/{id}", s.page(s.event))
 	s.router.Get("/streams/{stream}", s.page(s.stream))
@@ -42,7 +39,6 @@ func operationsPlaces() []place {
 		{"nav.events", "/events", "events.read"},
 		{"nav.users", "/users", "users.read"},
 		{"nav.roles", "/roles", "users.read"},
-		{"nav.tokens", "/tokens", "tokens.manage"},
 	}
 }
 

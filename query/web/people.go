@@ -205,7 +205,7 @@ func (s *Site) decideOnRole(v *visit) (string, error) {
 		return "", &refusal{Status: http.StatusUnprocessableEntity, Detail: v.T("roles.needs-name")}
 	}
 	_, err := v.send(http.MethodPut, path, nil, body)
-	if refused, ok := typedWrong(err); ok {
+	if refused := atForm(err); refused != nil {
 		if err := v.whoami(); err != nil {
 			return "", err
 		}
@@ -234,95 +234,4 @@ func parts(text string) []string {
 		}
 	}
 	return found
-}
-
-// typedWrong tells whether the API refused what somebody has typed, so that he should have it
-// before him again.
-func typedWrong(err error) (*refusal, bool) {
-	refused, ok := asRefusal(err)
-	if !ok {
-		return nil, false
-	}
-	switch refused.Status {
-	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return refused, true
-	default:
-		return nil, false
-	}
-}
-
-// tokenData is what the page of tokens shows.
-type tokenData struct {
-	Table   *table
-	Rows    []row
-	Issued  row
-	Actions []option
-	// MayPrograms: somebody may issue tokens for programs.
-	MayPrograms bool
-	Problem     *refusal
-	Name        string
-}
-
-// tokens lists tokens and has a form for new ones.
-func (s *Site) tokens(v *visit) error {
-	if err := v.whoami(); err != nil {
-		return err
-	}
-	return v.showTokens(http.StatusOK, tokenData{})
-}
-
-func (v *visit) showTokens(status int, data tokenData) error {
-	t, answered, err := v.list(list{
-		ID: "all-tokens", Path: "/v1/tokens", NoFiles: true,
-		Columns: []column{
-			{Name: "token", Field: "name"},
-			{Name: "holder", Field: "user_id", Else: "id"},
-			{Name: "token_scope", Field: "scope", Kind: kindWords},
-			{Name: "status", Field: "status", Kind: kindBadge},
-			{Name: "issued_at", Field: "issued_at", Kind: kindTime},
-			{Name: "expires_at", Field: "expires_at", Kind: kindTime},
-			{Name: "last_used_at", Field: "last_used_at", Kind: kindTime},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	data.Table, data.MayPrograms = t, v.Me.Bool("superuser")
-	for _, r := range answered.Rows("items") {
-		if r.Text("status") == "active" || r.Text("status") == "" && !r.Has("revoked_at") {
-			data.Rows = append(data.Rows, r)
-		}
-	}
-	for _, action := range v.Me.Texts("actions") {
-		data.Actions = append(data.Actions, option{Value: action, Text: action, Chosen: slices.Contains(v.r.Form["scope"], action)})
-	}
-	return v.showTo(status, "tokens", v.T("tokens.title"), data)
-}
-
-// issueToken issues a token and shows it, this once.
-func (s *Site) issueToken(v *visit) (string, error) {
-	if err := v.whoami(); err != nil {
-		return "", err
-	}
-	body := map[string]any{"name": strings.TrimSpace(v.r.PostFormValue("name")), "scope": append([]string{}, v.r.Form["scope"]...)}
-	if v.r.PostFormValue("program") != "" {
-		body["program"] = true
-	}
-	if until := v.r.PostFormValue("expires_at"); until != "" {
-		body["expires_at"] = instant(until)
-	}
-	issued, err := v.send(http.MethodPost, "/v1/tokens", nil, body)
-	if refused, ok := typedWrong(err); ok {
-		return "", v.showTokens(refused.Status, tokenData{Problem: refused, Name: v.r.PostFormValue("name")})
-	}
-	if err != nil {
-		return "", err
-	}
-	return "", v.showTokens(http.StatusCreated, tokenData{Issued: issued})
-}
-
-// revokeToken ends a token.
-func (s *Site) revokeToken(v *visit) (string, error) {
-	_, err := v.send(http.MethodDelete, "/v1/tokens/"+url.PathEscape(v.path("id")), nil, nil)
-	return v.back("/tokens", "token-revoked"), err
 }

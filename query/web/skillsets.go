@@ -511,7 +511,7 @@ func (s *Site) saveSkillSetGroup(v *visit) (string, error) {
 	if err == nil {
 		return "/skill-sets/groups?done=" + done, nil
 	}
-	if form.Problem = decidable(err); form.Problem == nil {
+	if form.Problem = atForm(err); form.Problem == nil {
 		return "", err
 	}
 	if form.ID == "" {

@@ -167,7 +167,7 @@ func (s *Site) saveSkillSet(v *visit) (string, error) {
 		saved, err = v.send(http.MethodPut, "/v1/skill-sets/"+url.PathEscape(form.ID), nil, body)
 	}
 	if err != nil {
-		if form.Problem = decidable(err); form.Problem == nil {
+		if form.Problem = atForm(err); form.Problem == nil {
 			return "", err
 		}
 		return "", s.showEditor(v, form)
@@ -250,7 +250,7 @@ func (s *Site) importSkills(v *visit) (string, error) {
 	}
 	read, err := v.send(http.MethodPost, path, nil, body)
 	if err != nil {
-		if form.Problem = decidable(err); form.Problem == nil {
+		if form.Problem = atForm(err); form.Problem == nil {
 			return "", err
 		}
 		return "", s.showImport(v, form, nil)
