@@ -180,10 +180,13 @@ func (s *stepped) killed(step string, args ...string) {
 		var output bytes.Buffer
 		cmd.Env, cmd.Stdout, cmd.Stderr = s.with(file+","+step), &output, &output
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		// What it was at when time was up is worth knowing.
+		cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }, 5*time.Second
 		err := cmd.Run()
-		ended, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
-		if ctx.Err() == nil && ended.Signaled() && ended.Signal() == syscall.SIGKILL {
-			return nil
+		if cmd.ProcessState != nil && ctx.Err() == nil {
+			if ended, _ := cmd.ProcessState.Sys().(syscall.WaitStatus); ended.Signaled() && ended.Signal() == syscall.SIGKILL {
+				return nil
+			}
 		}
 		return fmt.Errorf("it ended otherwise: %w: %s", err, output.String())
 	})

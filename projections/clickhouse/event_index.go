@@ -30,7 +30,7 @@ const EventIndexName = "event_index"
 func EventIndex() runner.Projection {
 	return runner.Projection{
 		Name:      EventIndexName,
-		Version:   2,
+		Version:   3,
 		Topics:    event.Topics(),
 		Schema:    eventIndexSchema,
 		Envelopes: true,

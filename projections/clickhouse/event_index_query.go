@@ -114,12 +114,19 @@ type EventFilter struct {
 const indexedColumns = `stream, log_offset, log_partition, topic, world, event_id, type, stream_version, time, recorded, source, actor, correlation_id, causation_id,
 	character_id, consortium, section, content_hash, size`
 
+// firstCopy and lastCopy are which of several copies of an event is told.
+const (
+	firstCopy = "log_offset"
+	// lastCopy is the one that compaction keeps.
+	lastCopy = "log_offset DESC"
+)
+
 // told is the index without what was forgotten and, of each event, without all
-// copies but the first among the rows that the conditions leave.
-func told(database, where string) string {
+// copies but one among the rows that the conditions leave.
+func told(database, where, copied string) string {
 	return fmt.Sprintf(`(SELECT %[2]s FROM (SELECT %[2]s FROM %[1]s.event_index FINAL WHERE %[3]s) AS i
 		LEFT ANY JOIN (SELECT stream, argMax(topic, log_offset) AS cut_topic, max(log_offset) AS cut, argMax(time, log_offset) AS cut_time FROM %[1]s.forgotten GROUP BY stream) AS f USING (stream)
-		WHERE if(topic = f.cut_topic, log_offset >= f.cut, time >= f.cut_time) ORDER BY stream, topic, log_offset LIMIT 1 BY stream, topic, event_id)`, database, indexedColumns, where)
+		WHERE if(topic = f.cut_topic, log_offset >= f.cut, time >= f.cut_time) ORDER BY stream, topic, %[4]s LIMIT 1 BY stream, topic, event_id)`, database, indexedColumns, where, copied)
 }
 
 func (q *query) text(v string) string { return q.add("String", v) }
@@ -198,7 +205,7 @@ func (r *EventIndexReader) Events(ctx context.Context, filter EventFilter) ([]In
 		order = "topic " + direction + ", "
 	}
 	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY %slog_offset %s LIMIT %s`+finalByPartition,
-		indexedColumns, told(database, strings.Join(filter.conditions(q), " AND ")), order, direction, q.integer(int64(filter.Limit)))
+		indexedColumns, told(database, strings.Join(filter.conditions(q), " AND "), firstCopy), order, direction, q.integer(int64(filter.Limit)))
 	return r.selectEvents(ctx, "listing events", sql, q)
 }
 
@@ -213,7 +220,7 @@ func (r *EventIndexReader) selectEvents(ctx context.Context, doing, sql string, 
 	return events, nil
 }
 
-// Event is the event with an id. It fails with [event.CodeNotFound] if the index
+// Event is the event with an id, where it lies in the log for good. It fails with [event.CodeNotFound] if the index
 // has none.
 func (r *EventIndexReader) Event(ctx context.Context, id uuid.UUID) (IndexedEvent, error) {
 	database, err := r.database(ctx)
@@ -221,7 +228,7 @@ func (r *EventIndexReader) Event(ctx context.Context, id uuid.UUID) (IndexedEven
 		return IndexedEvent{}, err
 	}
 	q := &query{}
-	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY stream, topic, log_offset LIMIT 1`+finalByPartition, indexedColumns, told(database, "event_id = "+q.add("UUID", id.String())))
+	sql := fmt.Sprintf(`SELECT %s FROM %s ORDER BY stream, topic, log_offset LIMIT 1`+finalByPartition, indexedColumns, told(database, "event_id = "+q.add("UUID", id.String()), lastCopy))
 	events, err := r.selectEvents(ctx, "finding an event", sql, q)
 	if err != nil {
 		return IndexedEvent{}, err
@@ -305,7 +312,7 @@ func (r *EventIndexReader) Stream(ctx context.Context, stream event.Stream) (Str
 	q := &query{}
 	sql := fmt.Sprintf(`SELECT count() AS events, sum(size) AS bytes, max(stream_version) AS head, min(time) AS first, max(time) AS last, argMax(topic, (time, log_offset)) AS in_topic,
 			argMax(log_partition, (time, log_offset)) AS partition, argMax(log_offset, (time, log_offset)) AS last_offset, sumMap(map(toString(type), toUInt64(1))) AS types
-		FROM %s`+finalByPartition, told(database, "stream = "+q.text(string(stream))))
+		FROM %s`+finalByPartition, told(database, "stream = "+q.text(string(stream)), firstCopy))
 	var s StreamSummary
 	if err := r.conn.QueryRow(ctx, sql, q.arguments...).ScanStruct(&s); err != nil {
 		return StreamSummary{}, queryError("summing up a stream", err)

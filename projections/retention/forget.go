@@ -117,7 +117,7 @@ func (w *Worker) destroyKeys(ctx context.Context, stream event.Stream, facts []r
 		return err
 	}
 	var ids []uuid.UUID
-	err = w.read(ctx, at, forgotten, func(_ event.Event, p event.Payload) error {
+	err = w.read(ctx, at, lastCopies(forgotten), func(_ event.Event, p event.Payload) error {
 		if told, is := p.(eve.CharacterForgotten); is {
 			ids = append(ids, told.KeyIDs...)
 		}

@@ -555,6 +555,16 @@ func (w *Worker) expireLooks(ctx context.Context, now time.Time, done *retention
 	return flush()
 }
 
+// lastCopies leaves of each event that was appended more than once the copy that compaction
+// keeps. The facts are those of one stream, in the order of the log.
+func lastCopies(facts []retention.Fact) []retention.Fact {
+	last := make(map[uuid.UUID]int64, len(facts))
+	for _, f := range facts {
+		last[f.ID] = f.Offset
+	}
+	return slices.DeleteFunc(slices.Clone(facts), func(f retention.Fact) bool { return f.Offset != last[f.ID] })
+}
+
 // readAtOnce is how many events of a journal are held at once.
 const readAtOnce = 64
 
@@ -568,7 +578,7 @@ func (w *Worker) closeBooks(ctx context.Context, stream event.Stream, facts, jou
 	var last eve.JournalClosed
 	var lastID uuid.UUID
 	var read time.Time
-	for _, f := range facts {
+	for _, f := range lastCopies(facts) {
 		switch f.Type {
 		case eve.TypeCharacterForgotten:
 			last, lastID = eve.JournalClosed{}, uuid.Nil
@@ -589,7 +599,7 @@ func (w *Worker) closeBooks(ctx context.Context, stream event.Stream, facts, jou
 	if err != nil {
 		return err
 	}
-	for len(journal) > 0 {
+	for journal = lastCopies(journal); len(journal) > 0; {
 		some := journal[:min(readAtOnce, len(journal))]
 		journal = journal[len(some):]
 		err := w.read(ctx, partition, some, func(_ event.Event, p event.Payload) error {
@@ -694,7 +704,7 @@ const patience = time.Minute
 
 // settled waits until read models have come to where the log ends now.
 func (w *Worker) settled(ctx context.Context, projections ...string) error {
-	ends, err := w.Log.Ends(ctx, event.TopicEVE)
+	ends, err := w.Log.Ends(ctx, event.TopicEVE, event.TopicAccess)
 	if err != nil {
 		return err
 	}
@@ -737,16 +747,16 @@ func (w *Worker) caughtUp(ctx context.Context, projection string, to map[eventlo
 	if err != nil {
 		return false, err
 	}
-	next := map[eventlog.Partition]int64{}
+	next, reads := map[eventlog.Partition]int64{}, map[string]bool{}
 	for _, c := range checkpoints {
-		next[c.Partition] = c.Next
+		next[c.Partition], reads[c.Topic] = c.Next, true
 	}
 	for at, span := range to {
-		if next[at] < span.End && span.End > span.Start {
+		if reads[at.Topic] && next[at] < span.End && span.End > span.Start {
 			return false, nil
 		}
 	}
-	return true, nil
+	return len(checkpoints) > 0, nil
 }
 
 // lock makes this process the only one that runs.

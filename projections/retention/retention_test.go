@@ -537,9 +537,17 @@ func TestCopiesThatCompactionTakesAwayMakeNoDifference(t *testing.T) {
 	o := newOrganisation(t)
 	o.put(1, o.ago(9), eve.CharacterRegistered{CharacterID: 1, Name: "One", UserID: "u1"})
 	again := o.put(1, o.ago(8), eve.SectionObserved{CharacterID: 1, Section: eve.SectionWallet, Encoding: eve.EncodingFull, ContentHash: "h", FetchedAt: o.ago(8), Value: json.RawMessage(`1.5`)})
-	o.put(1, o.ago(7), eve.CharacterDisabled{CharacterID: 1, Reason: "asked"})
 	require.NoError(t, o.appender.Append(t.Context(), again))
-	o.put(1, o.ago(6), eve.CharacterEnabled{CharacterID: 1, Reason: "asked"})
+	// A decision and entries of a journal, whose rows name the first event that told them.
+	disabled, err := event.New(uuid.New(), event.Character(1), "test", o.ago(7), eve.CharacterDisabled{CharacterID: 1, Reason: "asked"})
+	require.NoError(t, err)
+	disabled.Version = 1
+	journal, _, _, err := eve.NewJournalFacts("test", eve.JournalReading{CharacterID: 1, FetchedAt: o.ago(6), Pages: [][]byte{[]byte(`[{"id":1,"date":"2026-05-01T00:00:00Z","ref_type":"bounty_prizes","amount":1,"balance":1}]`)}}, &eve.KnownEntries{}, uuid.Nil)
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, o.appender.Append(t.Context(), append(journal, disabled)...))
+	}
+	o.put(1, o.ago(5), eve.CharacterEnabled{CharacterID: 1, Reason: "asked"})
 	o.settle()
 	rows := func() (n uint64) {
 		g, err := o.control.Live(t.Context(), chviews.EventIndexName)
@@ -547,13 +555,47 @@ func TestCopiesThatCompactionTakesAwayMakeNoDifference(t *testing.T) {
 		require.NoError(t, o.conn.QueryRow(t.Context(), "SELECT count() FROM `"+g.Namespace+"`.event_index FINAL").Scan(&n))
 		return n
 	}
-	require.EqualValues(t, 5, rows())
+	require.EqualValues(t, 8, rows())
 
 	require.NoError(t, o.compact(t.Context()))
 
 	o.verified()
 	o.replayed()
-	require.EqualValues(t, 4, rows(), "the earlier copy is in the log no more")
+	require.EqualValues(t, 5, rows(), "the earlier copies are in the log no more")
+}
+
+// keptKeys are a keyring without keys.
+type keptKeys struct{ worker.Keyring }
+
+// DestroyAgain implements [worker.Keyring].
+func (keptKeys) DestroyAgain(context.Context, int64, []uuid.UUID) (int, error) { return 0, nil }
+
+// A process that is killed after it has appended a decision appends it again, and compaction
+// takes the earlier copy away.
+func TestADecisionThatWasAppendedTwiceIsFoundWhereCompactionLeavesIt(t *testing.T) {
+	o := newOrganisation(t)
+	o.told(1)
+	forgotten, err := event.New(uuid.New(), event.Character(1), "test", o.ago(1), eve.CharacterForgotten{CharacterID: 1, Reason: "asked for", KeyIDs: []uuid.UUID{uuid.New()}})
+	require.NoError(t, err)
+	forgotten.Version = 1
+	for range 2 {
+		require.NoError(t, o.appender.Append(t.Context(), forgotten))
+	}
+	o.settle()
+	require.NoError(t, o.compact(t.Context()))
+	found, err := chviews.NewEventIndexReader(o.conn, live.New(o.control), o.control).Event(t.Context(), forgotten.ID)
+	require.NoError(t, err)
+	records, err := o.reader.ReadAt(t.Context(), []event.Position{found.Position()})
+	require.NoError(t, err)
+	require.Len(t, records, 1, "what the index says of it is true")
+
+	config := o.config(0)
+	config.Keys = keptKeys{}
+	done, err := worker.New(config).Run(t.Context())
+	require.NoError(t, err)
+	require.Positive(t, done.Tombstones[retention.ClassForgotten])
+	o.verified()
+	o.replayed()
 }
 
 func TestOneProcessAtATimeEnforcesRetention(t *testing.T) {

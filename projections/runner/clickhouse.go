@@ -230,7 +230,7 @@ func (s *ClickHouse) sums(ctx context.Context, g Generation, t Table) (TableSums
 		final = "FINAL"
 	}
 	// A tuple has a hash also where one of its columns is null.
-	hashed := fmt.Sprintf("SELECT cityHash64(%s) AS place, cityHash64(tuple(*)) AS content FROM %s.%s %s", t.Key, quote(g.Namespace), quote(t.Name), final)
+	hashed := fmt.Sprintf("SELECT cityHash64(%s) AS place, cityHash64(tuple(* EXCEPT log_offset)) AS content FROM %s.%s %s", t.Key, quote(g.Namespace), quote(t.Name), final)
 	if t.Copies != "" {
 		hashed = fmt.Sprintf(`SELECT argMax(cityHash64(%s), log_offset) AS place, argMax(cityHash64(tuple(*)), log_offset) AS content FROM %s.%s %s GROUP BY %s
 			SETTINGS max_bytes_before_external_group_by = 268435456`, t.Key, quote(g.Namespace), quote(t.Name), final, t.Copies)

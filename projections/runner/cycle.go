@@ -133,8 +133,9 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 			return nil
 		}
 	}
-	if e.Version > 0 && e.Version <= f.versions[string(e.Stream)] && !f.retrying {
-		// A second copy of a decision: the forwarder repeats after a crash.
+	if e.Version > 0 && e.Version <= f.versions[string(e.Stream)] && !f.retrying && !f.projection.Envelopes {
+		// A second copy of a decision: the forwarder repeats after a crash. Who looks at records
+		// sees it all the same: it is the one that compaction keeps.
 		f.metrics.duplicates.WithLabelValues(f.projection.Name).Inc()
 		return nil
 	}

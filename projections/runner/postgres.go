@@ -94,9 +94,15 @@ func (s *Postgres) sums(ctx context.Context, g Generation, t Table) (TableSums, 
 		if _, err := tx.Exec(ctx, "SET LOCAL timezone TO 'UTC'"); err != nil {
 			return err
 		}
+		table := pgx.Identifier{t.Name}.Sanitize()
+		var columns string
+		if err := tx.QueryRow(ctx, `SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+			WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'log_offset'`, table).Scan(&columns); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT (hashtextextended(concat_ws('|', %s), 0) & %d)::int AS range, count(*),
 				sum(hashtextextended(t::text, 1)::numeric)::text
-			FROM %s t GROUP BY 1 ORDER BY 1`, t.Key, ranges-1, pgx.Identifier{t.Name}.Sanitize()))
+			FROM (SELECT %s FROM %s) t GROUP BY 1 ORDER BY 1`, t.Key, ranges-1, columns, table))
 		if err != nil {
 			return err
 		}

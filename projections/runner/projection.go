@@ -57,6 +57,10 @@ type Projection struct {
 }
 
 // Table is a table of a projection, with what identifies a row.
+//
+// A column log_offset is where the event lies that a row was told by. An event may have been
+// appended twice, the first copy tells the row, and compaction leaves the last one: so a
+// comparison of two generations leaves the column out, unless rows are copies themselves.
 type Table struct {
 	Name string
 	// Key is the SQL expression list of the natural key.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
@@ -23,19 +24,29 @@ import (
 // What is being built by somebody comes to the tombstones by itself, and so do
 // scratches. It can be interrupted, and run by several processes.
 func (r *Runner) Purge(ctx context.Context, list []Bound) error {
+	// Most of the time passes until a store has deleted what it was told to.
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(purgedAtOnce)
 	for _, b := range list {
-		all, err := r.Control.Generations(ctx, b.Name)
-		if err != nil {
-			return err
-		}
-		for _, g := range all {
-			if err := r.purge(ctx, b, g); err != nil {
-				return fmt.Errorf("taking what was removed out of generation %d of %s: %w", g.Number, g.Projection, err)
+		work.Go(func() error {
+			all, err := r.Control.Generations(ctx, b.Name)
+			if err != nil {
+				return err
 			}
-		}
+			for _, g := range all {
+				if err := r.purge(ctx, b, g); err != nil {
+					return fmt.Errorf("taking what was removed out of generation %d of %s: %w", g.Number, g.Projection, err)
+				}
+			}
+			return nil
+		})
 	}
-	return nil
+	return work.Wait()
 }
+
+// purgedAtOnce bounds the projections whose generations let go of it at the same time; each
+// holds a connection with its lock.
+const purgedAtOnce = 4
 
 func (r *Runner) purge(ctx context.Context, b Bound, g Generation) error {
 	var lock *owner

@@ -247,7 +247,7 @@ func (v *verification) fold(ctx context.Context, o Oracle, cp runner.Checkpoint,
 		if !whole && !v.Registry.Knows(e.Type) {
 			return nil
 		}
-		if e.Version > 0 {
+		if e.Version > 0 && !whole {
 			if e.Version <= versions[e.Stream] {
 				return nil
 			}
