@@ -140,7 +140,7 @@ func (r *apiRig) pages() []openedPage {
 		fixed("finder", "/finder", false),
 		fixed("finder, by a part of a name", "/finder?search=0042", false),
 		tab("assets"), tab("skills"), tab("wallet-journal"), tab("mails"), tab("contracts"), tab("contacts"),
-		fixed("search in assets", "/search?type_id=600", false),
+		fixed("search in assets", "/search/assets?type_id=600", false),
 		fixed("compliance of users", "/compliance", true),
 	}
 }
