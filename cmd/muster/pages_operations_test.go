@@ -17,6 +17,12 @@ import (
 func (p *site) operations(t *testing.T) {
 	chief := p.as(t, 90000001)
 	text := chief.open("/sync")
+	var self struct {
+		MainName string `json:"main_name"`
+	}
+	p.read(t, "/v1/users/u1", &self)
+	require.NotEmpty(t, self.MainName)
+	chief.shows(".self a", self.MainName)
 	require.Contains(t, text, "How far the read models are")
 	require.Equal(t, 34, chief.count("#list-section-status tbody tr"), "each section that is read")
 	chief.shot("sync")

@@ -199,7 +199,7 @@ func TestNobodyAsksFasterThanHeMay(t *testing.T) {
 func TestWhoAmI(t *testing.T) {
 	c := newClient(t)
 	c.world.grants = access.Grants{Active: true, Permissions: []string{"basic_access", "finder_access", "other.permission"}}
-	require.JSONEq(t, `{"id": "user:ada", "kind": "user", "user_id": "ada", "superuser": false, "permissions": ["basic_access", "finder_access"],
+	require.JSONEq(t, `{"id": "user:ada", "kind": "user", "user_id": "ada", "main_id": 90000001, "main_name": "Bruce Wayne", "superuser": false, "permissions": ["basic_access", "finder_access"],
 		"actions": ["characters.read", "access-log.read", "analytics.read", "characters.register", "characters.update", "characters.disable", "characters.enable",
 			"characters.remove", "characters.unshare", "me.read", "tokens.manage"], "scope": null, "expires_at": null,
 		"compliance_groups": [{"group_id": "7d444840-9dc0-11d1-b245-5ffdce74fae1", "name": "Registered", "description": "d", "since": "2026-05-01T12:00:00Z"}]}`, c.get("/v1/me", as("ada")...).text)

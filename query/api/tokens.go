@@ -10,6 +10,7 @@ import (
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/projections/postgres"
 )
 
 // Tokens issues and revokes tokens.
@@ -89,6 +90,8 @@ type Me struct {
 	ID          string     `json:"id" doc:"How the log and events name you."`
 	Kind        string     `json:"kind" enum:"user,program,administrator"`
 	UserID      string     `json:"user_id,omitempty"`
+	MainID      *int64     `json:"main_id" doc:"Your main character; null for a program, and while you have none."`
+	MainName    string     `json:"main_name,omitempty" doc:"If it is known."`
 	TokenID     string     `json:"token_id,omitempty" doc:"The token that you have used; absent for a session and for the administrator's token."`
 	Superuser   bool       `json:"superuser"`
 	Permissions []string   `json:"permissions" nullable:"false" doc:"Of Member Audit's permissions, those that you hold; none for a program."`
@@ -166,6 +169,13 @@ func (s *Server) getMe(ctx context.Context, _ *struct{}) (*body[Me], error) {
 			if v.Can(permission) {
 				me.Permissions = append(me.Permissions, string(permission))
 			}
+		}
+		users, err := s.config.Users.Users(ctx, postgres.UserFilter{ID: p.UserID, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		if len(users) == 1 && users[0].Main != nil {
+			me.MainID, me.MainName = &users[0].Main.CharacterID, users[0].Main.Name
 		}
 		groups, err := s.config.Compliance.GroupsOf(ctx, p.UserID)
 		if err != nil {
