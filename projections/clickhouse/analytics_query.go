@@ -50,6 +50,9 @@ type WalletQuery struct {
 	// Zone is the time zone of the calendar; UTC if nil.
 	Zone    *time.Location
 	GroupBy []Dimension
+	// AsOf leaves out what Muster saw later; zero for nothing. What retention has removed
+	// since is not known of that time either.
+	AsOf time.Time
 
 	// CounterpartyIDs are the parties of entries that are not the character.
 	CharacterIDs, CorporationIDs, CounterpartyIDs []int64
@@ -199,12 +202,20 @@ func (a analysis) starts() string {
 	return b.String()
 }
 
+// known is a condition that a moment is not after that of the question.
+func (a analysis) known(q *query, column string) string {
+	if a.AsOf.IsZero() {
+		return "true"
+	}
+	return column + " <= fromUnixTimestamp64Milli(" + q.integer(a.AsOf.UnixMilli()) + ", 'UTC')"
+}
+
 // memberships is a subquery of who was in which corporation since when. The
 // first known one counts from the beginning of time.
-func (a analysis) memberships() string {
+func (a analysis) memberships(q *query) string {
 	return fmt.Sprintf(`(SELECT character_id, corporation_id,
 			if(row_number() OVER (PARTITION BY character_id ORDER BY since) = 1, toDateTime64(0, 3, 'UTC'), since) AS since
-		FROM %s.affiliations FINAL)`, a.database)
+		FROM %s.affiliations AS f FINAL WHERE %s)`, a.database, a.known(q, "f.since"))
 }
 
 // dimension is the expression of a dimension if it was asked for, else one that
@@ -229,7 +240,7 @@ func (a analysis) flowsSQL(q *query, ending string) string {
 
 // entriesSQL are the entries that a question is about, with the fields that it groups by.
 func (a analysis) entriesSQL(q *query) string {
-	where := []string{"date >= " + q.moment(a.bounds[0]), "date < " + q.moment(a.bounds[len(a.bounds)-1])}
+	where := []string{"date >= " + q.moment(a.bounds[0]), "date < " + q.moment(a.bounds[len(a.bounds)-1]), a.known(q, "observed_at")}
 	if len(a.CharacterIDs) > 0 {
 		where = append(where, "character_id IN "+q.integers(a.CharacterIDs))
 	}
@@ -241,7 +252,7 @@ func (a analysis) entriesSQL(q *query) string {
 	}
 	join, filter, corporation := "", "", "toInt64(0)"
 	if a.needsCorporation() {
-		join = "ASOF LEFT JOIN " + a.memberships() + " AS m ON m.character_id = j.character_id AND m.since <= j.at"
+		join = "ASOF LEFT JOIN " + a.memberships(q) + " AS m ON m.character_id = j.character_id AND m.since <= j.at"
 		corporation = "m.corporation_id"
 		if len(a.CorporationIDs) > 0 {
 			filter = "WHERE m.corporation_id IN " + q.integers(a.CorporationIDs)
@@ -267,22 +278,22 @@ func (a analysis) entriesSQL(q *query) string {
 func (a analysis) balancesSQL(q *query) string {
 	end := q.moment(a.bounds[len(a.bounds)-1])
 	starts := a.starts()
-	character := ""
+	character, known := "", " AND "+a.known(q, "observed_at")
 	if len(a.CharacterIDs) > 0 {
 		character = " AND character_id IN " + q.integers(a.CharacterIDs)
 	}
 	points := fmt.Sprintf(`SELECT character_id, roundDown(toUnixTimestamp(date), %[1]s) AS bucket,
 				argMax(balance, (date, id)) AS journal, CAST(NULL, 'Nullable(Decimal(20, 2))') AS seen, CAST(NULL, 'Nullable(Int64)') AS corporation
-			FROM %[2]s.wallet_journal FINAL WHERE date < %[3]s AND balance IS NOT NULL%[4]s GROUP BY character_id, bucket
+			FROM %[2]s.wallet_journal FINAL WHERE date < %[3]s AND balance IS NOT NULL%[4]s%[5]s GROUP BY character_id, bucket
 		UNION ALL SELECT character_id, roundDown(toUInt32(toUnixTimestamp(observed_at)), %[1]s) AS bucket,
 				CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(argMax(balance, observed_at), 'Nullable(Decimal(20, 2))'), CAST(NULL, 'Nullable(Int64)')
-			FROM %[2]s.balances FINAL WHERE observed_at < toDateTime64(%[3]s, 3, 'UTC')%[4]s GROUP BY character_id, bucket`, starts, a.database, end, character)
+			FROM %[2]s.balances FINAL WHERE observed_at < toDateTime64(%[3]s, 3, 'UTC')%[4]s%[5]s GROUP BY character_id, bucket`, starts, a.database, end, character, known)
 	keep, corporation := "", "toInt64(0)"
 	if a.needsCorporation() {
 		points += fmt.Sprintf(`
 		UNION ALL SELECT character_id, roundDown(toUInt32(toUnixTimestamp(since)), %[1]s) AS bucket,
 				CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(NULL, 'Nullable(Decimal(20, 2))'), CAST(argMax(corporation_id, since), 'Nullable(Int64)')
-			FROM %[2]s WHERE since < toDateTime64(%[3]s, 3, 'UTC')%[4]s GROUP BY character_id, bucket`, starts, a.memberships(), end, character)
+			FROM %[2]s WHERE since < toDateTime64(%[3]s, 3, 'UTC')%[4]s GROUP BY character_id, bucket`, starts, a.memberships(q), end, character)
 		corporation = "ifNull(anyLast(corporation) OVER w, 0)"
 		if len(a.CorporationIDs) > 0 {
 			keep = "WHERE part.1 IN " + q.integers(a.CorporationIDs)

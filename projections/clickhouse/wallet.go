@@ -32,7 +32,7 @@ const WalletName = "wallet"
 func Wallet() runner.Projection {
 	return runner.Projection{
 		Name:    WalletName,
-		Version: 4,
+		Version: 5,
 		Topics:  []string{event.TopicEVE},
 		Schema:  walletSchema,
 
@@ -66,7 +66,7 @@ func (o *origin) columns() []any { return []any{o.eventID, o.partition, o.offset
 
 type journalColumns struct {
 	characterID, id                      []int64
-	date                                 []time.Time
+	date, observedAt                     []time.Time
 	refType                              []string
 	amount, tax                          []decimal.Decimal
 	balance                              []*decimal.Decimal
@@ -190,6 +190,7 @@ func (c *journalColumns) keep(rows []int) {
 		keep(column, rows)
 	}
 	keep(&c.date, rows)
+	keep(&c.observedAt, rows)
 	keep(&c.amount, rows)
 	keep(&c.tax, rows)
 	keep(&c.balance, rows)
@@ -271,6 +272,7 @@ func (b *walletBatch) record(e runner.Event, p eve.JournalRecorded) error {
 		c.characterID = append(c.characterID, p.CharacterID)
 		c.id = append(c.id, j.ID)
 		c.date = append(c.date, j.Date)
+		c.observedAt = append(c.observedAt, p.FetchedAt)
 		c.refType = append(c.refType, j.RefType)
 		c.amount = append(c.amount, amounts[i].amount)
 		c.balance = append(c.balance, amounts[i].balance)
@@ -324,8 +326,8 @@ func (b *walletBatch) Inserts() []runner.Insert {
 	j, a, l, z := &b.journal, &b.affiliations, &b.balances, &b.closings
 	return []runner.Insert{
 		insert("wallet_journal", len(j.id),
-			"character_id, id, date, ref_type, amount, balance, tax, first_party_id, second_party_id, tax_receiver_id, context_id, context_id_type, description, reason",
-			&j.origin, j.characterID, j.id, j.date, j.refType, j.amount, j.balance, j.tax, j.firstParty, j.secondParty, j.taxReceiver, j.contextID, j.contextType, j.description, j.reason),
+			"character_id, id, date, ref_type, amount, balance, tax, first_party_id, second_party_id, tax_receiver_id, context_id, context_id_type, description, reason, observed_at",
+			&j.origin, j.characterID, j.id, j.date, j.refType, j.amount, j.balance, j.tax, j.firstParty, j.secondParty, j.taxReceiver, j.contextID, j.contextType, j.description, j.reason, j.observedAt),
 		insert("affiliations", len(a.characterID), "character_id, since, corporation_id, alliance_id",
 			&a.origin, a.characterID, a.since, a.corporation, a.alliance),
 		insert("balances", len(l.characterID), "character_id, observed_at, balance",

@@ -355,6 +355,8 @@ type fact struct {
 	at                         time.Time
 	refType                    string
 	amount, balance            int64
+	// known is when an entry was seen.
+	known time.Time
 }
 
 // TestFiguresAgreeWithAFoldOfTheFacts compares the answers to random questions
@@ -378,8 +380,11 @@ func TestFiguresAgreeWithAFoldOfTheFacts(t *testing.T) {
 				refType: rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "type"),
 				amount:  rapid.Int64Range(-1000, 1000).Draw(rt, "amount"), balance: rapid.Int64Range(0, 1e17).Draw(rt, "balance"),
 			}
+			f.known = f.at.Add(time.Duration(rapid.IntRange(0, 2*24*3600*1000).Draw(rt, "seen after")) * time.Millisecond)
 			entries = append(entries, f)
-			payloads = append(payloads, journal(f.character, entry(f.id, f.at, f.refType, eve.ISK(f.amount).String(), eve.ISK(f.balance).String())))
+			recorded := journal(f.character, entry(f.id, f.at, f.refType, eve.ISK(f.amount).String(), eve.ISK(f.balance).String()))
+			recorded.FetchedAt = f.known
+			payloads = append(payloads, recorded)
 		}
 		for i := range rapid.IntRange(0, 5).Draw(rt, "balances") {
 			f := fact{character: rapid.Int64Range(1, 4).Draw(rt, "character"), at: draw("seen").Add(time.Duration(i+1) * time.Millisecond), balance: rapid.Int64Range(0, 1e6).Draw(rt, "balance")}
@@ -406,6 +411,13 @@ func TestFiguresAgreeWithAFoldOfTheFacts(t *testing.T) {
 		}
 		if rapid.Bool().Draw(rt, "filter corporations") {
 			q.CorporationIDs = []int64{10, 11}
+		}
+		if rapid.Bool().Draw(rt, "as of a moment") {
+			q.AsOf = draw("moment")
+			later := func(at time.Time) bool { return at.After(q.AsOf) }
+			entries = slices.DeleteFunc(entries, func(f fact) bool { return later(f.known) })
+			seen = slices.DeleteFunc(seen, func(f fact) bool { return later(f.at) })
+			moves = slices.DeleteFunc(moves, func(f fact) bool { return later(f.at) })
 		}
 		figures, err := w.reader.Analyse(t.Context(), q)
 		require.NoError(rt, err)

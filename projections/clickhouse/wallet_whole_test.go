@@ -34,6 +34,9 @@ func TestWalletsOverAWholeRangeAgreeWithACountOfTheEntries(t *testing.T) {
 		if rapid.Bool().Draw(rt, "filter counterparties") {
 			q.CounterpartyIDs = []int64{2, 8}
 		}
+		if len(q.CorporationIDs) == 0 && !slices.Contains(q.GroupBy, clickhouse.ByCorporation) && rapid.Bool().Draw(rt, "as of a moment") {
+			q.AsOf = origin.Add(time.Duration(rapid.IntRange(0, 5*24*60).Draw(rt, "moment")) * time.Minute)
+		}
 		events, corporation := moves(rt, origin)
 		var counted []drawn
 		for id := range int64(rapid.IntRange(0, 30).Draw(rt, "entries")) {
@@ -51,9 +54,12 @@ func TestWalletsOverAWholeRangeAgreeWithACountOfTheEntries(t *testing.T) {
 			if rapid.Bool().Draw(rt, "second") {
 				e.FirstPartyID, e.SecondPartyID = d.other, d.character
 			}
-			events = append(events, told{stream: event.Character(d.character), at: at, payload: journal(d.character, e)})
+			recorded := journal(d.character, e)
+			recorded.FetchedAt = at.Add(time.Duration(rapid.IntRange(0, 2*24*60).Draw(rt, "seen after")) * time.Minute)
+			events = append(events, told{stream: event.Character(d.character), at: at, payload: recorded})
 			d.corporation = corporation(d.character, at)
-			if !at.Before(q.From) && at.Before(q.To) && selected(asked, d.character, d.corporation) && pass(q.CounterpartyIDs, d.other) {
+			known := q.AsOf.IsZero() || !recorded.FetchedAt.After(q.AsOf)
+			if known && !at.Before(q.From) && at.Before(q.To) && selected(asked, d.character, d.corporation) && pass(q.CounterpartyIDs, d.other) {
 				counted = append(counted, d)
 			}
 		}

@@ -52,6 +52,7 @@ type walletInput struct {
 
 	From           time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To             time.Time `query:"to" doc:"Exclusive; now if left out."`
+	AsOf           time.Time `query:"as_of" doc:"Count what Muster had seen by this moment; the range ends there at the latest. Leave it out for now."`
 	Interval       string    `query:"interval" enum:"hour,day,week,month,quarter,year" default:"day" doc:"Weeks begin on Monday."`
 	TZ             string    `query:"tz" default:"UTC" maxLength:"100" doc:"IANA name of the time zone whose calendar is meant, such as Europe/Berlin."`
 	GroupBy        []string  `query:"group_by" enum:"character,corporation,ref_type,direction,counterparty" maxItems:"5" doc:"None, one or several, separated by commas."`
@@ -74,18 +75,16 @@ func (s *Server) registerAnalytics() {
 }
 
 func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOutput, error) {
-	zone, err := zoneOf(in.TZ)
+	r, now, err := s.rangeAsOf(RangeInput{From: in.From, To: in.To, TZ: in.TZ}, in.AsOf)
 	if err != nil {
 		return nil, err
 	}
-	if in.To.IsZero() {
-		in.To = s.config.Now().Truncate(time.Second)
-	}
-	if in.From.IsZero() {
-		in.From = in.To.Add(-defaultRange)
+	from, to, zone, err := r.bounds(now)
+	if err != nil {
+		return nil, err
 	}
 	q := clickhouse.WalletQuery{
-		From: in.From, To: in.To, Interval: clickhouse.Interval(in.Interval), Zone: zone,
+		From: from, To: to, AsOf: in.AsOf, Interval: clickhouse.Interval(in.Interval), Zone: zone,
 		CharacterIDs: in.CharacterID, CorporationIDs: in.CorporationID, RefTypes: in.RefType, CounterpartyIDs: in.CounterpartyID,
 	}
 	for _, d := range in.GroupBy {
@@ -99,7 +98,7 @@ func (s *Server) analyseWallets(ctx context.Context, in *walletInput) (*walletOu
 		return nil, err
 	}
 	out := &WalletAnalytics{
-		From: in.From.UTC(), To: in.To.UTC(), Interval: in.Interval, TZ: zone.String(),
+		From: from.UTC(), To: to.UTC(), Interval: in.Interval, TZ: zone.String(),
 		GroupBy: append([]string{}, in.GroupBy...), Items: make([]WalletFigures, len(figures)),
 		RowsAt: in.rowsAt("/v1/characters/{id}/wallet-journal", "/v1/characters/{id}/wallet/changes"),
 	}

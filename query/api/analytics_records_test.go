@@ -134,10 +134,10 @@ func TestFiguresOfRecordsAreFiltered(t *testing.T) {
 
 func TestFiguresThatAreNotToldAsOfAMomentSaySo(t *testing.T) {
 	c := newClient(t)
-	for _, target := range []string{"wallet", "market", "mining", "killmails", "mails", "notifications"} {
+	for _, target := range []string{"market", "mining", "killmails", "mails", "notifications"} {
 		c.requireProblem(c.get("/v1/analytics/"+target+"?as_of=2026-01-01T00:00:00Z"), http.StatusUnprocessableEntity, "end the range with to")
 	}
-	for _, target := range []string{"skills/points", "sync", "activity"} {
+	for _, target := range []string{"wallet", "wallet/distribution", "wallet/comparison", "skills/points", "sync", "activity"} {
 		c.requireProblem(c.get("/v1/analytics/"+target+"?as_of=2027-01-01T00:00:00Z"), http.StatusUnprocessableEntity, "yet to come")
 		require.Equal(t, http.StatusOK, c.get("/v1/analytics/"+target+"?as_of=2026-01-01T00:00:00Z").StatusCode)
 	}

@@ -19,6 +19,7 @@ type WalletRange struct {
 
 	From           time.Time `query:"from" doc:"Inclusive; 30 days before to if left out."`
 	To             time.Time `query:"to" doc:"Exclusive; now if left out."`
+	AsOf           time.Time `query:"as_of" doc:"Count what Muster had seen by this moment; the range ends there at the latest. Leave it out for now."`
 	CharacterID    []int64   `query:"character_id" maxItems:"1000" doc:"One or several, separated by commas."`
 	CorporationID  []int64   `query:"corporation_id" maxItems:"1000" doc:"One or several, separated by commas: entries made while in one of them."`
 	CounterpartyID []int64   `query:"counterparty_id" maxItems:"1000" doc:"One or several, separated by commas."`
@@ -32,14 +33,17 @@ func (in ProvenanceInput) walletRows() []string {
 
 // walletQuery is the question, about the characters that the caller may open.
 func (s *Server) walletQuery(ctx context.Context, in *WalletRange, by []string) (clickhouse.WalletQuery, error) {
-	r := RangeInput{From: in.From, To: in.To, TZ: "UTC"}
-	from, to, _, err := r.bounds(s.config.Now())
+	r, now, err := s.rangeAsOf(RangeInput{From: in.From, To: in.To, TZ: "UTC"}, in.AsOf)
+	if err != nil {
+		return clickhouse.WalletQuery{}, err
+	}
+	from, to, _, err := r.bounds(now)
 	if err != nil {
 		return clickhouse.WalletQuery{}, err
 	}
 	characters, err := s.analysed(ctx, eve.SectionWalletJournal, in.CharacterID)
 	return clickhouse.WalletQuery{
-		From: from, To: to, GroupBy: dimensions(by), CharacterIDs: characters, CorporationIDs: in.CorporationID, CounterpartyIDs: in.CounterpartyID, RefTypes: in.RefType,
+		From: from, To: to, AsOf: in.AsOf, GroupBy: dimensions(by), CharacterIDs: characters, CorporationIDs: in.CorporationID, CounterpartyIDs: in.CounterpartyID, RefTypes: in.RefType,
 	}, err
 }
 

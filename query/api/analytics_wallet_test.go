@@ -48,6 +48,17 @@ func TestWalletsOverAWholeRangeAreAskedAsSaid(t *testing.T) {
 	berlin := c.get("/v1/analytics/wallet/comparison?with=year_before&tz=Europe/Berlin&from=2026-03-29T00:00:00Z&to=2026-03-30T22:00:00Z").text
 	require.Contains(t, berlin, `"before_from":"2025-03-29T00:00:00Z","before_to":"2025-03-30T22:00:00Z"`)
 
+	// As of a moment the range ends there at the latest.
+	then := moment.Add(-time.Hour)
+	for _, target := range []string{"wallet?", "wallet/top?group_by=character&", "wallet/distribution?", "wallet/comparison?"} {
+		for _, until := range []string{"", "to=" + moment.Format(time.RFC3339) + "&"} {
+			c.world.wallets = nil
+			require.Equal(t, http.StatusOK, c.get("/v1/analytics/"+target+until+"as_of="+then.Format(time.RFC3339)).StatusCode, target)
+			asked := append([]clickhouse.WalletQuery{c.world.wallet}, c.world.wallets...)[min(1, len(c.world.wallets))]
+			require.Equal(t, []time.Time{then.Add(-30 * 24 * time.Hour), then, then}, []time.Time{asked.From, asked.To, asked.AsOf}, target)
+		}
+	}
+
 	for target, why := range map[string]string{
 		"top": "group_by", "top?group_by=moon": "group_by", "top?group_by=character&measure=moon": "measure", "top?group_by=character&limit=1001": "limit", "distribution?group_by=direction": "group_by",
 		"comparison?with=moon": "with", "comparison?tz=Moon/Crater": "IANA", "comparison?interval=day": "interval",

@@ -17,8 +17,10 @@ CREATE TABLE IF NOT EXISTS `muster_wallet_g1`.wallet_journal_local ON CLUSTER `m
     tax_receiver_id Int64                            CODEC(T64, ZSTD(1)),
     context_id      Int64                            CODEC(Delta, ZSTD(3)),
     context_id_type LowCardinality(String)           CODEC(ZSTD(1)),
-    description     String                           CODEC(ZSTD(6)),
+    description     String                           CODEC(ZSTD(9)),
     reason          String                           CODEC(ZSTD(1)),
+    -- When ESI was first seen to have it.
+    observed_at     DateTime64(3, 'UTC')             CODEC(Delta, ZSTD(1)),
     event_id        UUID                             CODEC(ZSTD(1)),
     log_partition   Int32                            CODEC(ZSTD(1)),
     log_offset      Int64                            CODEC(Delta, ZSTD(1)),
