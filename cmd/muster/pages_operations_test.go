@@ -37,6 +37,7 @@ func (p *site) operations(t *testing.T) {
 	require.Contains(t, chief.open("/parked"), "Nothing is parked.")
 	require.Contains(t, chief.open("/retention"), "for ever", "the demo of the tests keeps everything")
 	chief.shot("retention")
+	require.Contains(t, chief.follow(`a[href="/retention/plan"]`), "Nothing would go now.")
 
 	// A role is defined and granted; a wrong one is refused, and what was typed is still there.
 	chief.open("/roles")

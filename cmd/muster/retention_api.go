@@ -28,6 +28,33 @@ func (e enforcer) Standing(ctx context.Context) (api.RetentionStanding, error) {
 	return api.RetentionStanding{Policies: s.Policies, Runs: s.Runs, Unfinished: s.Unfinished, Certificates: s.Certificates}, nil
 }
 
+// Plan implements [api.Retention].
+func (e enforcer) Plan(ctx context.Context) ([]api.RetentionPlanned, error) {
+	type kind struct {
+		class  retention.Class
+		reason retention.Reason
+	}
+	planned := []api.RetentionPlanned{}
+	at := map[kind]int{}
+	err := e.worker.Plan(ctx, func(p worker.Planned) error {
+		for _, l := range summed(p) {
+			i, known := at[kind{l.Class, l.Reason}]
+			if !known {
+				i = len(planned)
+				at[kind{l.Class, l.Reason}] = i
+				planned = append(planned, api.RetentionPlanned{Class: l.Class, Reason: l.Reason, Oldest: l.Oldest})
+			}
+			planned[i].Characters++
+			planned[i].Events += l.Events
+			if l.Oldest.Before(planned[i].Oldest) {
+				planned[i].Oldest = l.Oldest
+			}
+		}
+		return nil
+	})
+	return planned, err
+}
+
 // Enforce implements [api.Retention]. A run goes on when the one who asked for it has
 // left.
 func (e enforcer) Enforce(ctx context.Context, actor string) (retention.Completed, error) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -14,6 +15,10 @@ import (
 type Retention interface {
 	// Standing is how it stands.
 	Standing(ctx context.Context) (RetentionStanding, error)
+	// Plan tells what would go now, without removing it, in the order in which it first
+	// comes up. It fails with [event.CodeUnavailable] if the index of events has not come to
+	// the end of the log in good time.
+	Plan(ctx context.Context) ([]RetentionPlanned, error)
 	// Enforce removes what may go now. It fails with [event.CodeConflict] while
 	// another run is under way.
 	Enforce(ctx context.Context, actor string) (retention.Completed, error)
@@ -28,12 +33,24 @@ type RetentionStanding struct {
 	Certificates []retention.Certified `json:"certificates" nullable:"false"`
 }
 
+// RetentionPlanned is what would go by one policy for one reason.
+type RetentionPlanned struct {
+	Class      retention.Class  `json:"class" enum:"history,state,access,forgotten"`
+	Reason     retention.Reason `json:"reason" enum:"older than the policy keeps,replaced before the time that can be asked for,not the last observation of its day,held by a later closing,its character was forgotten"`
+	Characters int              `json:"characters" doc:"Of how many."`
+	Events     int              `json:"events"`
+	Oldest     time.Time        `json:"oldest" doc:"The earliest that they are of."`
+}
+
 func (s *Server) registerRetention() {
 	op := func(id, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Path: path, Tags: []string{tagOperations}, Summary: summary}
 	}
 	register(s, access.ActionReadOperations, op("get-retention", "/v1/retention", "How long data are kept, and what was removed"), s.getRetention)
 	register(s, access.ActionReadOperations, asTable(op("list-retention-certificates", "/v1/retention/certificates", "The searches for what should be gone")), s.listCertificates)
+	plan := asTable(op("plan-retention", "/v1/retention/plan", "What a run would remove now"))
+	plan.Description = "Nothing is removed. Every character is looked at: it takes a while with many."
+	register(s, access.ActionReadOperations, plan, s.planRetention)
 	run := op("run-retention", "/v1/retention/runs", "Remove what is older than the policies keep")
 	run.Method, run.DefaultStatus = http.MethodPost, http.StatusCreated
 	run.Description = "It answers when all tombstones are in the log. The read models follow at once, and the log's compaction later."
@@ -47,6 +64,14 @@ func (s *Server) getRetention(ctx context.Context, _ *nothing) (*body[RetentionS
 		return nil, err
 	}
 	return &body[RetentionStanding]{&standing}, nil
+}
+
+func (s *Server) planRetention(ctx context.Context, _ *nothing) (*body[Page[RetentionPlanned]], error) {
+	planned, err := s.config.Retention.Plan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &body[Page[RetentionPlanned]]{&Page[RetentionPlanned]{Items: planned}}, nil
 }
 
 func (s *Server) runRetention(ctx context.Context, _ *nothing) (*body[retention.Completed], error) {

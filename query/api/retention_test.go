@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +23,11 @@ func (w *world) Standing(context.Context) (api.RetentionStanding, error) {
 	}, w.err
 }
 
+// Plan implements [api.Retention].
+func (w *world) Plan(context.Context) ([]api.RetentionPlanned, error) {
+	return []api.RetentionPlanned{{Class: retention.ClassState, Reason: retention.ReasonThinned, Characters: 2, Events: 7, Oldest: moment}}, w.err
+}
+
 // Enforce implements [api.Retention].
 func (w *world) Enforce(_ context.Context, actor string) (retention.Completed, error) {
 	return retention.Completed{RunID: "run by " + actor, At: moment, Tombstones: map[retention.Class]int{}}, w.err
@@ -35,6 +41,9 @@ func TestRetentionIsShownAndStarted(t *testing.T) {
 	require.Contains(t, a.text, `"tombstones":{"history":5}`)
 	a = c.get("/v1/retention/certificates")
 	require.Contains(t, a.text, `"hash":"ab"`)
+	a = c.get("/v1/retention/plan")
+	require.Equal(t, http.StatusOK, a.StatusCode, a.text)
+	require.Contains(t, a.text, `{"class":"state","reason":"not the last observation of its day","characters":2,"events":7,"oldest":"`+moment.Format(time.RFC3339)+`"}`)
 	a = c.do(http.MethodPost, "/v1/retention/runs", "")
 	require.Equal(t, http.StatusCreated, a.StatusCode, a.text)
 	require.Contains(t, a.text, `"run by token:admin"`)

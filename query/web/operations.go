@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/muster-sync/muster/domain/retention"
 )
 
 // registerOperations adds the pages about how Muster itself fares, and who uses it.
@@ -15,6 +17,7 @@ func (s *Site) registerOperations() {
 	s.router.Get("/parked", s.page(s.parked))
 	s.router.Post("/parked", s.decision(s.decideParked))
 	s.router.Get("/retention", s.page(s.retention))
+	s.router.Get("/retention/plan", s.page(s.retentionPlan))
 	s.router.Post("/retention", s.decision(s.runRetention))
 	s.router.Get("/users", s.page(s.users))
 	s.router.Get("/users/{id}", s.page(s.user))
@@ -388,7 +391,7 @@ func (s *Site) retention(v *visit) error {
 			{Name: "touched", Field: "touched", Kind: kindNumber},
 			{Name: "tombstones", Cell: func(v *visit, r row) cell {
 				var total int64
-				for _, class := range []string{"history", "state", "registry", "evidence", "forgotten"} {
+				for _, class := range []string{"history", "state", "access", "forgotten"} {
 					total += r.Int("tombstones." + class)
 				}
 				return cell{Text: v.Number(strconv.FormatInt(total, 10)), Class: "num"}
@@ -415,7 +418,8 @@ func (s *Site) retention(v *visit) error {
 		Unfinished []string
 		May        bool
 	}{
-		v.facts(answered.Row("policies"), column{Name: "history_days", Cell: days("history_days")}, column{Name: "state_days", Cell: days("state_days")}, column{Name: "state_all_days", Cell: days("state_all_days")}),
+		v.facts(answered.Row("policies"), column{Name: "history_days", Cell: days("history_days")}, column{Name: "state_days", Cell: days("state_days")}, column{Name: "state_all_days", Cell: days("state_all_days")},
+			column{Name: "access_days", Cell: days("access_days")}),
 		runs, certificates, answered.Texts("unfinished"), v.Me.May("operations.change"),
 	})
 }
@@ -428,6 +432,46 @@ func latestFirst(t *table) {
 }
 
 // runRetention removes what is older than the policies keep.
+// retentionPlan shows what a run would remove now.
+func (s *Site) retentionPlan(v *visit) error {
+	if err := v.whoami(); err != nil {
+		return err
+	}
+	answered, err := v.get("/v1/retention/plan", nil)
+	if err != nil {
+		return err
+	}
+	planned := v.tableOf(list{
+		ID: "retention-plan", Items: "items", NoFiles: true, Quiet: true,
+		Columns: []column{
+			{Name: "retention_class", Field: "class", Kind: kindWord}, {Name: "retention_reason", Cell: func(v *visit, r row) cell {
+				return cell{Text: v.T(reasonToGo(retention.Reason(r.Text("reason"))))}
+			}},
+			{Name: "characters", Field: "characters", Kind: kindNumber}, {Name: "events", Field: "events", Kind: kindNumber}, {Name: "earliest", Field: "oldest", Kind: kindTime},
+		},
+	}, answered)
+	return v.show("retention_plan", v.T("retention.plan"), struct {
+		Planned *table
+		May     bool
+	}{planned, v.Me.May("operations.change") && len(planned.Lines) > 0})
+}
+
+// reasonToGo is the message that says why events go.
+func reasonToGo(reason retention.Reason) string {
+	switch reason {
+	case retention.ReasonAge:
+		return "retention.aged"
+	case retention.ReasonSuperseded:
+		return "retention.superseded"
+	case retention.ReasonThinned:
+		return "retention.thinned"
+	case retention.ReasonClosed:
+		return "retention.closed"
+	default:
+		return "retention.forgotten"
+	}
+}
+
 func (s *Site) runRetention(v *visit) (string, error) {
 	_, err := v.send(http.MethodPost, "/v1/retention/runs", nil, nil)
 	return v.back("/retention", "retention"), err
