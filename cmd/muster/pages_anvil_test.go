@@ -256,6 +256,10 @@ func (p *site) declaresAConsortium(t *testing.T, chief *person) {
 	chief.fill(`input[name="reason"]`, "a new one")
 	require.Contains(t, chief.follow("form.stack button"), "It is declared.")
 
+	// What the first sweep finds comes to the page by itself.
+	chief.open("/anvil")
+	chief.shows("[sse-connect] td", "fresh")
+
 	// What AnVIL has can be looked at before it is declared.
 	chief.open("/anvil/fresh/import")
 	require.Contains(t, chief.follow("form.stack button"), "The plan")

@@ -27,12 +27,10 @@ func (p *site) operations(t *testing.T) {
 	require.Equal(t, 34, chief.count("#list-section-status tbody tr"), "each section that is read")
 	chief.shot("sync")
 	require.Contains(t, chief.open("/projections"), "event_index")
-	// The page follows by itself: the first event arrives and takes the place of what was there.
-	chief.do(chromedp.Evaluate(`document.querySelector("[sse-connect] table").dataset.old = "yes"`, nil), chromedp.Poll(`!document.querySelector("[sse-connect] table").dataset.old`, nil))
 	chief.do(chromedp.SetValue(`select[name="projection"]`, "wallet", chromedp.ByQuery))
 	require.Contains(t, chief.follow(`form[action="/projections"] button`), "The rebuild has begun.")
 	// The table tells by itself when the next generation is live.
-	chief.do(chromedp.Poll(`Array.from(document.querySelectorAll("[sse-connect] tbody tr")).some(r => r.cells[0].textContent === "wallet" && r.cells[1].textContent === "2" && r.cells[3].textContent.includes("live"))`, nil))
+	chief.do(chromedp.Poll(`Array.from(document.querySelectorAll("[sse-connect] tbody tr")).some(r => r.cells[0].textContent === "wallet" && r.cells[1].textContent === "2" && r.cells[3].textContent.includes("live"))`, nil, chromedp.WithPollingTimeout(0)))
 	chief.shot("projections")
 	require.Contains(t, chief.open("/parked"), "Nothing is parked.")
 	require.Contains(t, chief.open("/retention"), "for ever", "the demo of the tests keeps everything")

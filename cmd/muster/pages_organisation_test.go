@@ -104,7 +104,7 @@ func (p *site) compliance(t *testing.T, director, chief *person) {
 	director.shot("compliance")
 	director.choose(`select[name="compliant"]`, "false")
 	// The list is exchanged: what is looked at is the new one, no more faded.
-	director.do(chromedp.Poll(`document.querySelectorAll("#list-compliance-users tbody tr").length === 1 && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling")`, nil))
+	director.do(chromedp.Poll(`document.querySelectorAll("#list-compliance-users tbody tr").length === 1 && !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling")`, nil, chromedp.WithPollingTimeout(0)))
 	director.shows("#list-compliance-users", "never registered")
 	require.Contains(t, director.look(), "Ilse Second")
 	story := director.follow(`#list-compliance-users tbody tr td a`)

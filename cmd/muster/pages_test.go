@@ -286,7 +286,7 @@ func (w *person) shows(selector, text string) {
 	w.t.Helper()
 	quoted, err := json.Marshal(text)
 	require.NoError(w.t, err)
-	w.do(chromedp.Poll(`Array.from(document.querySelectorAll(`+strconv.Quote(selector)+`)).some(e => e.textContent.includes(`+string(quoted)+`))`, nil))
+	w.do(chromedp.Poll(`Array.from(document.querySelectorAll(`+strconv.Quote(selector)+`)).some(e => e.textContent.includes(`+string(quoted)+`))`, nil, chromedp.WithPollingTimeout(0)))
 }
 
 // count is how many of something the page has.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -39,10 +40,28 @@ func (s *Site) consortia(v *visit) error {
 	if err != nil {
 		return err
 	}
+	newest, err := v.newestFindings()
+	if err != nil {
+		return err
+	}
 	return v.show("anvil_consortia", v.T("anvil.consortia.title"), struct {
-		Table      *table
-		MayDeclare bool
-	}{t, v.Me.May("anvil.declare")})
+		Table, Newest *table
+		MayDeclare    bool
+	}{t, newest, v.Me.May("anvil.declare")})
+}
+
+// newestAtOnce is how many findings are shown as they come.
+const newestAtOnce = 5
+
+// newestFindings are the open findings of all consortia that came last.
+func (v *visit) newestFindings() (*table, error) {
+	answered, err := v.get("/v1/findings", url.Values{"state": {"open"}, "limit": {strconv.Itoa(newestAtOnce)}})
+	if err != nil {
+		return nil, err
+	}
+	return v.tableOf(list{
+		ID: "anvil-latest", NoFiles: true, Quiet: true, Columns: findingColumns("", "opened_at", "consortium", "record", "kind", "severity"),
+	}, answered), nil
 }
 
 // openFindings leads to the open findings of a severity.

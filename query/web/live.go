@@ -33,7 +33,7 @@ func liveTopics() map[string]liveTopic {
 	return map[string]liveTopic{
 		"projections": {"projections", func(v *visit) (any, error) { return v.generations() }},
 		"sync":        {"sync", func(v *visit) (any, error) { return v.syncData() }},
-		"findings":    {"live-findings", func(v *visit) (any, error) { return v.get("/v1/findings", nil) }},
+		"findings":    {"anvil_consortia", func(v *visit) (any, error) { return v.newestFindings() }},
 	}
 }
 
