@@ -180,6 +180,10 @@ func (c *replayRun) scratch(ctx context.Context, env *environment, r *runner.Run
 	if err := t.show(env.stdout, c.Output, shownScratch(s)); err != nil || c.Output != "table" {
 		return err
 	}
+	if s.ReadyAt != nil && s.ReadyAt.Before(started) {
+		fmt.Fprintf(env.stdout, "%s holds what had happened by %s already, since %s: %d records\n", s.Name, s.Until.Format(time.RFC3339Nano), s.ReadyAt.UTC().Format(time.RFC3339), records)
+		return nil
+	}
 	took := time.Since(started)
 	fmt.Fprintf(env.stdout, "%s holds what had happened by %s: %d records in %s, %.0f a second\n", s.Name, s.Until.Format(time.RFC3339Nano),
 		records, took.Round(time.Millisecond), float64(records)/took.Seconds())

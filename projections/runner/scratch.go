@@ -85,8 +85,9 @@ func (o ScratchOptions) validate(now time.Time) error {
 
 // ReplayInto folds the log up to a moment into a scratch of those projections. It can
 // be interrupted: the next call with the same moment goes on where this one stopped,
-// and so does [Runner.Run]. It fails with [event.CodeConflict] if there is a schema of
-// that name that is not an unfinished scratch of that moment, and at a poisoned event.
+// and so does [Runner.Run]. A scratch of that moment that is ready is left as it is. It
+// fails with [event.CodeConflict] if there is a schema of that name that is no scratch of
+// that moment, and at a poisoned event.
 func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions) (Scratch, []ScratchTable, error) {
 	if err := o.validate(time.Now()); err != nil {
 		return Scratch{}, nil, err
@@ -102,6 +103,16 @@ func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions)
 	}
 	r.Step("scratch.noted")
 	var tables []ScratchTable
+	if s.ReadyAt != nil {
+		for _, g := range s.Generations {
+			folded, err := r.Control.folded(ctx, g)
+			if err != nil {
+				return s, nil, err
+			}
+			tables = append(tables, folded)
+		}
+		return s, tables, nil
+	}
 	for _, g := range s.Generations {
 		b := list[boundOf(list, g)]
 		var progress func(Progress)
@@ -114,13 +125,9 @@ func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions)
 		if err := r.aside().build(ctx, b, g, progress); err != nil {
 			return s, tables, err
 		}
-		checkpoints, err := r.Control.Checkpoints(ctx, g)
+		folded, err := r.Control.folded(ctx, g)
 		if err != nil {
 			return s, tables, err
-		}
-		folded := ScratchTable{Projection: g.Projection, Namespace: g.Namespace}
-		for _, cp := range checkpoints {
-			folded.Records += cp.Records
 		}
 		tables = append(tables, folded)
 		r.Step("scratch.folded")
@@ -131,6 +138,19 @@ func (r *Runner) ReplayInto(ctx context.Context, list []Bound, o ScratchOptions)
 	r.Step("scratch.opened")
 	s, err = r.Control.Scratch(ctx, o.Name)
 	return s, tables, err
+}
+
+// folded is what was folded into a generation of a scratch.
+func (c *Control) folded(ctx context.Context, g Generation) (ScratchTable, error) {
+	checkpoints, err := c.Checkpoints(ctx, g)
+	if err != nil {
+		return ScratchTable{}, err
+	}
+	folded := ScratchTable{Projection: g.Projection, Namespace: g.Namespace}
+	for _, cp := range checkpoints {
+		folded.Records += cp.Records
+	}
+	return folded, nil
 }
 
 // aside is the runner without its metrics, which are about the live generations.
@@ -148,7 +168,7 @@ func (r *Runner) ownScratch(ctx context.Context, name string) (*owner, error) {
 	return r.ownSoon(ctx, "scratch "+name, fmt.Sprintf("scratch %q is being built by another process: wait for it to end", name))
 }
 
-// pickScratch finds the unfinished scratch to go on with, or makes one.
+// pickScratch finds the scratch of that moment, or makes one.
 func (r *Runner) pickScratch(ctx context.Context, list []Bound, o ScratchOptions) (Scratch, error) {
 	s, err := r.Control.Scratch(ctx, o.Name)
 	switch {
@@ -161,7 +181,7 @@ func (r *Runner) pickScratch(ctx context.Context, list []Bound, o ScratchOptions
 			return s, err
 		}
 		return r.Control.createScratch(ctx, list, o)
-	case s.ReadyAt != nil || !s.Until.Equal(o.Until) || !s.isOf(list):
+	case !s.Until.Equal(o.Until) || !s.isOf(list):
 		return s, event.Errorf(event.CodeConflict, "there is a scratch %q already, of %s: choose another name, replace it with --replace, or drop it with `muster replay drop %s`",
 			s.Name, s.Until.Format(time.RFC3339Nano), s.Name)
 	default:
