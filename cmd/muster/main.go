@@ -151,6 +151,8 @@ type commandLine struct {
 	Verify verifyCommand `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
 	Poison poisonCommand `cmd:"" help:"List, retry or skip events that could not be applied."`
 
+	Readers readersCommand `cmd:"" help:"Views of stable names over the read models, and a role that may read them alone, for dashboards."`
+
 	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
 
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`

@@ -24,6 +24,7 @@ import (
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/reports"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -42,7 +43,9 @@ type stores struct {
 	keys       *keyring.Keyring
 	control    *runner.Control
 	metrics    *prometheus.Registry
-	folder     *runner.Runner
+	// views are those of stable names for dashboards.
+	views  *reports.Views
+	folder *runner.Runner
 	close      []func()
 }
 
@@ -100,6 +103,9 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 	}
 	s.close = append(s.close, func() { _ = s.clickhouse.Close() })
 	if s.control, err = runner.NewControl(ctx, s.pool); err != nil {
+		return nil, err
+	}
+	if s.views, err = reports.New(ctx, reports.Config{Pool: s.pool, ClickHouse: s.clickhouse, Cluster: s.cluster, Live: s.control}); err != nil {
 		return nil, err
 	}
 	s.folder = e.newRunner(s)
@@ -261,6 +267,7 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Logger:      e.logger,
 		Metrics:     s.metrics,
 		KeepRetired: 1,
+		Readers:     s.views,
 		Step:        e.step,
 	})
 }
