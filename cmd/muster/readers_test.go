@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/internal/engine/freeport"
@@ -118,6 +121,7 @@ func TestReaders(t *testing.T) {
 	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port))
 	demo := startDemo(t, s, "up")
 	demo.requireBothWorlds(t, 1)
+	s.run("skillset", "define", "-f", written(t, "set.yaml", "name: Gunners\nvisible: true\nskills:\n  - {type_name: Gunnery, required: 3, recommended: 5}\n"))
 
 	_, stderr, status, err := runProgram(t.Context(), s.binary, s.env, "readers")
 	require.NoError(t, err)
@@ -186,6 +190,8 @@ func TestReaders(t *testing.T) {
 		}
 	}
 
+	t.Run("what views say is what the API says", func(t *testing.T) { demo.requireSameFigures(t, stores) })
+
 	t.Run("the role reads nothing else", func(t *testing.T) {
 		g, err := stores.control.Live(t.Context(), "characters")
 		require.NoError(t, err)
@@ -238,4 +244,116 @@ func liveNamespace(t *testing.T, s *stores, projection string) string {
 	g, err := s.control.Live(t.Context(), projection)
 	require.NoError(t, err)
 	return g.Namespace
+}
+
+// requireSameFigures holds views against answers of the API, until both are of the same
+// moment.
+func (d *demoRun) requireSameFigures(t *testing.T, s *stores) {
+	t.Helper()
+	d.eventually("compliance is the same", func(ctx context.Context) error {
+		var answer struct {
+			Items []struct {
+				CorporationID int64 `json:"corporation_id"`
+				Mains         int64 `json:"mains"`
+				Characters    int64 `json:"characters"`
+				Unregistered  int64 `json:"unregistered"`
+			} `json:"items"`
+		}
+		if err := d.get(ctx, d.apiURL+"/v1/reports/compliance/corporations?limit=1000", &answer); err != nil {
+			return err
+		}
+		said := map[int64][3]int64{}
+		for _, c := range answer.Items {
+			said[c.CorporationID] = [3]int64{c.Mains, c.Characters, c.Unregistered}
+		}
+		var id, users, characters, unregistered int64
+		seen := map[int64][3]int64{}
+		rows, err := s.pool.Query(ctx, `SELECT corporation_id, sum(users)::bigint, sum(registered_characters + unregistered_characters)::bigint, sum(unregistered_characters)::bigint
+			FROM reports.compliance WHERE corporation_id <> 0 GROUP BY 1`)
+		if err != nil {
+			return err
+		}
+		if _, err := pgx.ForEachRow(rows, []any{&id, &users, &characters, &unregistered}, func() error {
+			seen[id] = [3]int64{users, characters, unregistered}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if len(said) == 0 || !maps.Equal(said, seen) {
+			return fmt.Errorf("the API says %v, the view %v", said, seen)
+		}
+		return nil
+	})
+	d.eventually("skill sets are the same", func(ctx context.Context) error {
+		var answer struct {
+			Items []struct {
+				Name       string `json:"name"`
+				Characters int64  `json:"characters"`
+				Unread     int64  `json:"unread"`
+				Passed     int64  `json:"passed"`
+			} `json:"items"`
+		}
+		if err := d.get(ctx, d.apiURL+"/v1/reports/skill-sets", &answer); err != nil {
+			return err
+		}
+		var characters, unread, ready int64
+		if err := s.pool.QueryRow(ctx, `SELECT coalesce(sum(characters), 0)::bigint, coalesce(sum(unread), 0)::bigint, coalesce(sum(ready), 0)::bigint FROM reports.skill_set_readiness WHERE skill_set = 'Gunners'`).
+			Scan(&characters, &unread, &ready); err != nil {
+			return err
+		}
+		for _, set := range answer.Items {
+			if set.Name == "Gunners" && set.Characters > 0 && set.Characters == characters && set.Unread == unread && set.Passed == ready {
+				return nil
+			}
+		}
+		return fmt.Errorf("the API says %+v, the view %d characters, %d unread, %d ready", answer.Items, characters, unread, ready)
+	})
+	d.eventually("the wallet is the same", func(ctx context.Context) error {
+		var answer struct {
+			Items []struct {
+				CorporationID int64           `json:"corporation_id"`
+				Income        decimal.Decimal `json:"income"`
+				Expense       decimal.Decimal `json:"expense"`
+				Entries       int64           `json:"entries"`
+			} `json:"items"`
+		}
+		query := url.Values{
+			"from": {time.Now().AddDate(-30, 0, 0).UTC().Format(time.RFC3339)}, "to": {time.Now().AddDate(0, 0, 2).UTC().Format(time.RFC3339)}, "interval": {"year"}, "group_by": {"corporation"},
+		}
+		if err := d.get(ctx, d.apiURL+"/v1/analytics/wallet?"+query.Encode(), &answer); err != nil {
+			return err
+		}
+		said, seen := map[int64]string{}, map[int64]string{}
+		type sums struct {
+			income, expense decimal.Decimal
+			entries         int64
+		}
+		all := map[int64]sums{}
+		for _, item := range answer.Items {
+			sum := all[item.CorporationID]
+			all[item.CorporationID] = sums{sum.income.Add(item.Income), sum.expense.Add(item.Expense), sum.entries + item.Entries}
+		}
+		for id, sum := range all {
+			if sum.entries > 0 {
+				said[id] = fmt.Sprintf("%s in, %s out, %d entries", sum.income.StringFixed(2), sum.expense.StringFixed(2), sum.entries)
+			}
+		}
+		rows, err := s.clickhouse.Query(ctx, `SELECT corporation_id, sum(income), -sum(expenses), toInt64(sum(entries)) FROM reports.wallet_by_day GROUP BY corporation_id`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id, entries int64
+			var income, expense decimal.Decimal
+			if err := rows.Scan(&id, &income, &expense, &entries); err != nil {
+				return err
+			}
+			seen[id] = fmt.Sprintf("%s in, %s out, %d entries", income.StringFixed(2), expense.StringFixed(2), entries)
+		}
+		if len(said) == 0 || !maps.Equal(said, seen) {
+			return fmt.Errorf("the API says %v, the view %v", said, seen)
+		}
+		return rows.Err()
+	})
 }

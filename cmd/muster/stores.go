@@ -46,7 +46,7 @@ type stores struct {
 	// views are those of stable names for dashboards.
 	views  *reports.Views
 	folder *runner.Runner
-	close      []func()
+	close  []func()
 }
 
 // newRegistry knows every event of every world.

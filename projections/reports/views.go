@@ -133,8 +133,8 @@ WHERE s.visible GROUP BY s.skill_set_id, s.name`,
 		},
 		{
 			Store: StorePostgres, Name: "skill_set_readiness",
-			Tells: "How many characters of a corporation have what each skill set requires, and how many have what it recommends, too, by active levels as last read; of those " +
-				"whose skills were read. Hidden skill sets are left out.",
+			Tells: "How many characters of a corporation have what each skill set requires, and how many have what it recommends, too, by active levels as last read. Characters are " +
+				"those with an owner who is no guest; those whose skills were never read count as having none, and are counted. Hidden skill sets are left out.",
 			SQL: fmt.Sprintf(`WITH needs AS (
 	SELECT s.skill_set_id, k.type_id, coalesce(k.required, 0) AS required, greatest(coalesce(k.required, 0), coalesce(k.recommended, 0)) AS recommended
 	FROM {characters}.skill_sets s JOIN {characters}.skill_set_skills k USING (skill_set_id) WHERE s.visible),
@@ -143,22 +143,23 @@ trained AS (
 	FROM {characters}.elements e
 	WHERE e.section = '%[1]s' AND e.list = 'skills' AND e.key IN (SELECT type_id::text COLLATE "C" FROM needs)),
 holders AS (
-	SELECT c.character_id, c.corporation_id FROM {characters}.characters c
-	JOIN {characters}.sections s ON s.character_id = c.character_id AND s.section = '%[1]s'
-	WHERE NOT c.orphaned AND coalesce(c.user_id, '') <> ''),
+	SELECT c.character_id, c.corporation_id, s.character_id IS NULL AS unread
+	FROM {characters}.characters c JOIN {characters}.users u ON u.user_id = c.user_id
+	LEFT JOIN {characters}.sections s ON s.character_id = c.character_id AND s.section = '%[1]s'
+	WHERE NOT c.orphaned AND u.state <> '%[3]s'),
 met AS (
-	SELECT d.skill_set_id, t.character_id, count(*) FILTER (WHERE t.level >= d.required AND d.required > 0) AS required,
-		count(*) FILTER (WHERE t.level >= d.recommended) AS recommended
+	SELECT d.skill_set_id, t.character_id, count(*) FILTER (WHERE d.required > 0 AND t.level >= d.required) AS required,
+		count(*) FILTER (WHERE d.recommended > 0 AND t.level >= d.recommended) AS recommended
 	FROM needs d JOIN trained t USING (type_id) GROUP BY d.skill_set_id, t.character_id),
 asked AS (
 	SELECT s.skill_set_id, s.name, count(d.type_id) FILTER (WHERE d.required > 0) AS required, count(d.type_id) FILTER (WHERE d.recommended > 0) AS recommended
 	FROM {characters}.skill_sets s LEFT JOIN needs d USING (skill_set_id) WHERE s.visible GROUP BY s.skill_set_id, s.name)
-SELECT a.skill_set_id, a.name AS skill_set, h.corporation_id, coalesce(min(n.name), '') AS corporation, count(*) AS characters,
+SELECT a.skill_set_id, a.name AS skill_set, h.corporation_id, coalesce(min(n.name), '') AS corporation, count(*) AS characters, count(*) FILTER (WHERE h.unread) AS unread,
 	count(*) FILTER (WHERE coalesce(m.required, 0) >= a.required) AS ready,
 	count(*) FILTER (WHERE coalesce(m.recommended, 0) >= a.recommended) AS ready_as_recommended
 FROM asked a CROSS JOIN holders h LEFT JOIN met m ON m.skill_set_id = a.skill_set_id AND m.character_id = h.character_id
 %[2]s h.corporation_id
-GROUP BY a.skill_set_id, a.name, h.corporation_id`, eve.SectionSkills, corporationName),
+GROUP BY a.skill_set_id, a.name, h.corporation_id`, eve.SectionSkills, corporationName, access.StateGuest),
 		},
 		{
 			Store: StorePostgres, Name: "anvil_findings",

@@ -142,8 +142,12 @@ func (r *Runner) live(ctx context.Context, b Bound) error {
 		return err
 	}
 	lock, err := r.Control.own(ctx, "projection "+b.Name)
-	if err != nil || lock == nil {
+	if err != nil {
 		return err
+	}
+	if lock == nil {
+		r.metrics.left(b.Name)
+		return nil
 	}
 	defer lock.release(ctx)
 	g, err := r.Control.Live(ctx, b.Name)
@@ -278,10 +282,28 @@ func (r *Runner) watch(ctx context.Context, b Bound, f *fold, lock *owner) error
 			}
 			r.metrics.lagRecords.WithLabelValues(b.Name).Set(float64(lag.Records))
 			r.metrics.lagSeconds.WithLabelValues(b.Name).Set(lag.Behind.Seconds())
+			if err := r.measureParked(ctx, f.generation); err != nil {
+				return err
+			}
 		}
 	}
 }
 
+// measureParked counts what a live generation has set aside.
+func (r *Runner) measureParked(ctx context.Context, g Generation) error {
+	var poisoned, waiting, retry int64
+	err := r.Pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'poisoned'), count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'retry')
+		FROM runner.parked WHERE name = $1 AND generation = $2`, g.Projection, g.Number).Scan(&poisoned, &waiting, &retry)
+	if err != nil {
+		return fmt.Errorf("counting what %s has set aside: %w", g.Namespace, err)
+	}
+	for state, n := range map[string]int64{"poisoned": poisoned, "waiting": waiting, "retry": retry} {
+		r.metrics.aside.WithLabelValues(g.Projection, state).Set(float64(n))
+	}
+	return nil
+}
+
+// toldReaders tells the readers which generation is live, and whether that worked.
 func (r *Runner) toldReaders(ctx context.Context, b Bound) bool {
 	err := r.tellReaders(ctx, b)
 	if err != nil && ctx.Err() == nil {
