@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
@@ -204,6 +205,17 @@ func TestReaders(t *testing.T) {
 		}
 	})
 
+	t.Run("what runbooks ask of Postgres can be asked", func(t *testing.T) {
+		asked := regexp.MustCompile("psql \"\\$PG\" -c \"([^\"]+)\"").FindAllStringSubmatch(readRunbooks(t), -1)
+		require.Greater(t, len(asked), 5)
+		for _, found := range asked {
+			rows, err := stores.pool.Query(t.Context(), found[1])
+			require.NoError(t, err, found[1])
+			rows.Close()
+			require.NoError(t, rows.Err(), found[1])
+		}
+	})
+
 	t.Run("the views follow a replay and a rollback", func(t *testing.T) {
 		for projection, view := range map[string]string{"characters": "compliance", "wallet": "wallet_by_day"} {
 			reads := func() string {
@@ -237,6 +249,33 @@ func TestReaders(t *testing.T) {
 	_, err = reader(t.Context(), "SELECT 1")
 	require.ErrorContains(t, err, "does not exist")
 	demo.interrupt(t)
+}
+
+func readRunbooks(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations", "runbooks.md"))
+	require.NoError(t, err)
+	return string(page)
+}
+
+func TestRunbooksNameCommandsThatThereAre(t *testing.T) {
+	named := regexp.MustCompile("(?m)(?:^|`)(muster [^`#\\n]+)").FindAllStringSubmatch(readRunbooks(t), -1)
+	require.Greater(t, len(named), 20)
+	for _, found := range named {
+		args := strings.Fields(found[1])[1:]
+		if args[0] == "--version" {
+			continue
+		}
+		var cli commandLine
+		grammar, err := kong.New(&cli, kong.Vars{"version": version, "data_dir": defaultDataDir()}, kong.Name("muster"))
+		require.NoError(t, err)
+		_, err = grammar.Parse(args)
+		if args[0] == "engine" {
+			// Which one is for the reader to say.
+			continue
+		}
+		require.NoError(t, err, found[1])
+	}
 }
 
 func liveNamespace(t *testing.T, s *stores, projection string) string {
