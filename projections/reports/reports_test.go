@@ -19,6 +19,7 @@ import (
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/reports"
 	"github.com/muster-sync/muster/projections/runner"
+	"github.com/muster-sync/muster/projections/runner/clustertest"
 )
 
 func TestMain(m *testing.M) {
@@ -41,6 +42,7 @@ type rig struct {
 	t       *testing.T
 	pool    *pgxpool.Pool
 	conn    driver.Conn
+	cluster runner.Cluster
 	names   string
 	options reports.Options
 	live    generations
@@ -51,10 +53,15 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	options, err := clickhouse.ParseDSN(enginetest.ClickHouse(t))
 	require.NoError(t, err)
-	r := &rig{t: t, pool: enginetest.Postgres(t), names: options.Auth.Database, live: generations{}}
-	r.conn, err = clickhouse.Open(options)
+	conn, err := clickhouse.Open(options)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, r.conn.Close()) })
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	return newRigOn(t, conn, options.Auth.Database, runner.Cluster{})
+}
+
+func newRigOn(t *testing.T, conn driver.Conn, names string, cluster runner.Cluster) *rig {
+	t.Helper()
+	r := &rig{t: t, pool: enginetest.Postgres(t), conn: conn, cluster: cluster, names: names, live: generations{}}
 	// The server's roles and databases are shared by the tests of this binary.
 	r.options = reports.Options{Namespace: "reports_" + r.names, Role: "reader_" + r.names}
 	r.exec(`CREATE SCHEMA ingest; CREATE SCHEMA universe;
@@ -65,7 +72,7 @@ func newRig(t *testing.T) *rig {
 	control, err := runner.NewControl(t.Context(), r.pool)
 	require.NoError(t, err)
 	require.NotNil(t, control)
-	r.views, err = reports.New(t.Context(), reports.Config{Pool: r.pool, ClickHouse: r.conn, Live: r.live})
+	r.views, err = reports.New(t.Context(), reports.Config{Pool: r.pool, ClickHouse: r.conn, Cluster: cluster, Live: r.live})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
@@ -87,7 +94,7 @@ func (r *rig) generation(p runner.Projection, number int) string {
 	r.t.Helper()
 	name := fmt.Sprintf("%s_%s_g%d", r.names, p.Name, number)
 	if strings.Contains(p.Schema, "{database}") {
-		statements, err := runner.Cluster{}.Statements(p.Schema, name, 0)
+		statements, err := r.cluster.Statements(p.Schema, name, enginetest.LocalShards)
 		require.NoError(r.t, err)
 		for _, s := range statements {
 			require.NoError(r.t, r.conn.Exec(r.t.Context(), s))
@@ -229,14 +236,50 @@ func TestTheRoleReadsTheViewsAndNothingElse(t *testing.T) {
 	}
 }
 
+// overTime are the projections that views of ClickHouse read.
+func overTime() []runner.Projection {
+	return []runner.Projection{chviews.Wallet(), chviews.Organisation(), chviews.AnVILHistory(), chviews.FindingSteps(), chviews.Records(), chviews.EventIndex()}
+}
+
+func TestViewsLieOverShards(t *testing.T) {
+	conn, database := clustertest.Open(t, overTime()...)
+	r := newRigOn(t, conn, database, clustertest.Cluster())
+	for _, p := range overTime() {
+		r.generation(p, 1)
+	}
+	wallet := r.live[chviews.WalletName]
+	ctx := t.Context()
+	for character := range 10 {
+		require.NoError(t, conn.Exec(ctx, fmt.Sprintf(`INSERT INTO %s.wallet_journal (character_id, id, date, ref_type, amount, log_offset) VALUES (%d, 1, '2026-05-01 12:00:00', 'bounty_prizes', 100, 1)`, wallet, character)))
+		require.NoError(t, conn.Exec(ctx, fmt.Sprintf(`INSERT INTO %s.balances (character_id, observed_at, balance, log_offset) VALUES (%d, '2026-05-01 12:00:00', 7, 1)`, wallet, character)))
+		require.NoError(t, conn.Exec(ctx, fmt.Sprintf(`INSERT INTO %s.affiliations (character_id, since, corporation_id, log_offset) VALUES (%d, '2026-05-02 12:00:00', %d, 1)`, wallet, character, 98000001+character%2)))
+		require.NoError(t, conn.Exec(ctx, fmt.Sprintf(`INSERT INTO %s.compliance (user_id, since, considered, compliant, log_offset) VALUES ('%d', '2026-05-0%d 12:00:00', true, %t, 1)`,
+			r.live[chviews.OrganisationName], character, 1+character%2, character < 5)))
+	}
+	_, err := r.views.Make(ctx, r.options)
+	require.NoError(t, err)
+	texts := func(sql string) (list []string) {
+		t.Helper()
+		require.NoError(t, conn.QueryRow(ctx, "SELECT groupArray(line) FROM ("+fmt.Sprintf(sql, r.options.Namespace)+")").Scan(&list))
+		return list
+	}
+	// Before the first known corporation a character counts for that one.
+	require.Equal(t, []string{"98000001 500 5", "98000002 500 5"}, texts(`SELECT concat(toString(corporation_id), ' ', toString(sum(income)), ' ', toString(sum(entries))) AS line FROM %s.wallet_by_day GROUP BY corporation_id ORDER BY corporation_id`))
+	require.Equal(t, []string{"98000001 35 5", "98000002 35 5"}, texts(`SELECT concat(toString(corporation_id), ' ', toString(balance), ' ', toString(characters)) AS line FROM %s.wallet_balances ORDER BY corporation_id`))
+	require.Equal(t, []string{"2026-05-01 5 3", "2026-05-02 10 5"}, texts(`SELECT concat(toString(day), ' ', toString(users), ' ', toString(compliant)) AS line FROM %s.compliance_by_day ORDER BY day`))
+	for _, v := range reports.All() {
+		if v.Store == reports.StoreClickHouse {
+			require.NoError(t, conn.Exec(ctx, fmt.Sprintf("SELECT * FROM %s.%s FORMAT Null", r.options.Namespace, v.Name)), v.Name)
+		}
+	}
+}
+
 // personal are words of columns that would tell of people.
 var personal = []string{"character_id", "character_name", "user_id", "user_name", "owner", "email", "record", "subject", "body", "token", "first_party", "second_party", "reason", "message", "viewer_id"}
 
 func TestNoViewHasColumnsAboutPeople(t *testing.T) {
 	r := newRig(t)
-	for _, p := range []runner.Projection{
-		pgviews.Characters(), pgviews.AnVIL(), chviews.Wallet(), chviews.Organisation(), chviews.AnVILHistory(), chviews.FindingSteps(), chviews.Records(), chviews.EventIndex(),
-	} {
+	for _, p := range append(overTime(), pgviews.Characters(), pgviews.AnVIL()) {
 		r.generation(p, 1)
 	}
 	standing, err := r.views.Make(t.Context(), r.options)

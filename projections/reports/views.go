@@ -45,13 +45,13 @@ func (v View) Projections() []string {
 }
 
 // All lists the views, those of Postgres first.
-func All() []View { return slices.Concat(postgresViews(), clickhouseViews()) }
+func All() []View { return slices.Concat(organisationViews(), syncViews(), skillSetViews(), clickhouseViews()) }
 
 // corporationName joins what ESI calls a corporation, as n.
 const corporationName = `LEFT JOIN universe.named n ON n.category = 'corporation' AND n.id = `
 
-// postgresViews are about what is true now.
-func postgresViews() []View {
+// organisationViews are about users and their characters, and about consortia, as they are now.
+func organisationViews() []View {
 	return []View{
 		{
 			Store: StorePostgres, Name: "compliance",
@@ -79,6 +79,33 @@ FROM considered u LEFT JOIN registered r USING (user_id) LEFT JOIN unregistered 
 GROUP BY u.corporation_id, u.alliance_id`, access.StateGuest, access.BasicAccess, corporationName),
 		},
 		{
+			Store: StorePostgres, Name: "logins",
+			Tells: "How many characters of a corporation have a login that is good (active) or one that its owner has to give again (parked). No login is in it.",
+			SQL: `SELECT c.corporation_id, coalesce(min(n.name), '') AS corporation, t.state, count(*) AS characters
+FROM ingest.token t JOIN {characters}.characters c USING (character_id)
+` + corporationName + ` c.corporation_id
+WHERE NOT c.orphaned GROUP BY c.corporation_id, t.state`,
+		},
+		{
+			Store: StorePostgres, Name: "anvil_findings",
+			Tells: "How many findings of a consortium are open, by model, severity and kind, how many of them are accepted as they are, and since when the oldest is open. Records, " +
+				"which are addresses of people, are not in it.",
+			SQL: fmt.Sprintf(`SELECT substr(f.stream, length('anvil:') + 1) AS consortium, f.model, f.severity, f.kind, count(*) AS findings, count(a.name) AS accepted,
+	min(f.opened_at) AS oldest_opened_at
+FROM {anvil}.findings f
+LEFT JOIN {anvil}.records a ON a.stream = f.stream AND a.side = 'declared' AND a.kind = 'acceptance' AND a.name = f.finding_id::text
+	AND a.type = '%s' AND a.event_time >= f.opened_at
+	AND a.payload ->> 'expected' = f.finding ->> 'expected' AND a.payload ->> 'observed' = f.finding ->> 'observed'
+	AND coalesce((a.payload ->> 'until')::timestamptz > now(), true)
+WHERE f.open GROUP BY f.stream, f.model, f.severity, f.kind`, anvil.TypeAcceptanceDeclared),
+		},
+	}
+}
+
+// syncViews are about reading and folding.
+func syncViews() []View {
+	return []View{
+		{
 			Store: StorePostgres, Name: "sections",
 			Tells: "How the reading of each section stands, one row for each section, corporation and state: how many characters, and when ESI last confirmed the oldest, the " +
 				"median and the newest. The state is ok, or the class of the failure. Characters that are disabled, or nobody's, are left out.",
@@ -91,14 +118,6 @@ FROM ingest.section_state s JOIN {characters}.characters c USING (character_id)
 ` + corporationName + ` c.corporation_id
 WHERE NOT c.orphaned AND NOT c.disabled
 GROUP BY s.section, c.corporation_id, coalesce(nullif(s.failure_class, ''), 'ok')`,
-		},
-		{
-			Store: StorePostgres, Name: "logins",
-			Tells: "How many characters of a corporation have a login that is good (active) or one that its owner has to give again (parked). No login is in it.",
-			SQL: `SELECT c.corporation_id, coalesce(min(n.name), '') AS corporation, t.state, count(*) AS characters
-FROM ingest.token t JOIN {characters}.characters c USING (character_id)
-` + corporationName + ` c.corporation_id
-WHERE NOT c.orphaned GROUP BY c.corporation_id, t.state`,
 		},
 		{
 			Store: StorePostgres, Name: "esi_usage",
@@ -122,6 +141,12 @@ GROUP BY g.name, g.generation, g.version, g.promoted_at`,
 FROM runner.parked k JOIN runner.projections p ON p.name = k.name AND p.live_generation = k.generation
 GROUP BY k.name, k.type, k.state`,
 		},
+	}
+}
+
+// skillSetViews are about what characters can do.
+func skillSetViews() []View {
+	return []View{
 		{
 			Store: StorePostgres, Name: "skill_sets",
 			Tells: "The skill sets that are shown to users, with how many skills each requires and recommends, and the groups that it is in. Hidden ones are left out.",
@@ -160,19 +185,6 @@ SELECT a.skill_set_id, a.name AS skill_set, h.corporation_id, coalesce(min(n.nam
 FROM asked a CROSS JOIN holders h LEFT JOIN met m ON m.skill_set_id = a.skill_set_id AND m.character_id = h.character_id
 %[2]s h.corporation_id
 GROUP BY a.skill_set_id, a.name, h.corporation_id`, eve.SectionSkills, corporationName, access.StateGuest),
-		},
-		{
-			Store: StorePostgres, Name: "anvil_findings",
-			Tells: "How many findings of a consortium are open, by model, severity and kind, how many of them are accepted as they are, and since when the oldest is open. Records, " +
-				"which are addresses of people, are not in it.",
-			SQL: fmt.Sprintf(`SELECT substr(f.stream, length('anvil:') + 1) AS consortium, f.model, f.severity, f.kind, count(*) AS findings, count(a.name) AS accepted,
-	min(f.opened_at) AS oldest_opened_at
-FROM {anvil}.findings f
-LEFT JOIN {anvil}.records a ON a.stream = f.stream AND a.side = 'declared' AND a.kind = 'acceptance' AND a.name = f.finding_id::text
-	AND a.type = '%s' AND a.event_time >= f.opened_at
-	AND a.payload ->> 'expected' = f.finding ->> 'expected' AND a.payload ->> 'observed' = f.finding ->> 'observed'
-	AND coalesce((a.payload ->> 'until')::timestamptz > now(), true)
-WHERE f.open GROUP BY f.stream, f.model, f.severity, f.kind`, anvil.TypeAcceptanceDeclared),
 		},
 	}
 }
