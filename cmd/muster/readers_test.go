@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -190,6 +191,14 @@ func TestReaders(t *testing.T) {
 			})
 		}
 	}
+
+	t.Run("metrics are shown", func(t *testing.T) {
+		b := newBrowser(t, s.apiURL)
+		_, shown, _ := b.ask(http.MethodGet, s.apiURL+"/metrics", "")
+		for _, metric := range []string{`muster_engine_up{engine="postgres"} 1`, `muster_engine_up{engine="clickhouse"} 1`, `muster_projection_parked{projection="wallet",state="poisoned"} 0`} {
+			require.Contains(t, shown, metric)
+		}
+	})
 
 	t.Run("what views say is what the API says", func(t *testing.T) { demo.requireSameFigures(t, stores) })
 

@@ -75,6 +75,9 @@ func (e *environment) findEngines() (engine.Addresses, error) {
 // openStores connects to the engines and brings topics and tables up to date.
 func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *stores, err error) {
 	s := &stores{addresses: at, registry: newRegistry(), metrics: newMetrics()}
+	if e.engines != nil {
+		s.metrics.MustRegister(e.engines)
+	}
 	defer func() {
 		if err != nil {
 			s.Close()

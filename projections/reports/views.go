@@ -45,7 +45,9 @@ func (v View) Projections() []string {
 }
 
 // All lists the views, those of Postgres first.
-func All() []View { return slices.Concat(organisationViews(), syncViews(), skillSetViews(), clickhouseViews()) }
+func All() []View {
+	return slices.Concat(organisationViews(), syncViews(), skillSetViews(), clickhouseViews())
+}
 
 // corporationName joins what ESI calls a corporation, as n.
 const corporationName = `LEFT JOIN universe.named n ON n.category = 'corporation' AND n.id = `

@@ -3,10 +3,10 @@ module github.com/muster-sync/muster/deploy/prometheus/check
 go 1.26.7
 
 require (
+	github.com/goccy/go-yaml v1.19.2
 	github.com/prometheus/common v0.72.1
 	github.com/prometheus/prometheus v0.316.0
 	github.com/stretchr/testify v1.12.1
-	gopkg.in/yaml.v3 v3.0.1
 )
 
 require (
