@@ -34,7 +34,7 @@ TEST_ENV := MUSTER_TEST_BINARY="$(CURDIR)/$(BINARY)"
 help: ## List every target
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: build engines ## Start Muster with its engines, the simulators and an example organisation
@@ -61,7 +61,7 @@ assets: ## Fetch what pages load, and the checks of accessibility; the embedded 
 ##@ Working on it
 
 .PHONY: check
-check: format vet lint modules shell unit ## Everything that needs no engine: format, vet, lint, modules, tests of the domain
+check: format vet lint modules shell unit dashboards-check ## Everything that needs no engine: format, vet, lint, modules, tests of the domain, dashboards and alerts
 
 .PHONY: test
 test: build engines engines-kafka assets ## All tests, race detector on, engines, a real Kafka broker and Chromium required
@@ -71,6 +71,11 @@ test: build engines engines-kafka assets ## All tests, race detector on, engines
 .PHONY: unit
 unit: ## The tests of the domain, in seconds
 	$(GO) test -short -timeout 2m ./domain/...
+
+.PHONY: dashboards-check
+dashboards-check: ## Parse dashboards and rules, look every metric up, try each alert; their SQL is asked by make test
+	# What is checked lies outside of that module, where the cache of test results does not look.
+	cd deploy/prometheus/check && $(GO) mod verify && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 .PHONY: chaos
 chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/muster-sync/muster/internal/eventlog"
 )
@@ -106,6 +107,8 @@ type environment struct {
 	settings *settings
 	logger   *slog.Logger
 	steps    *steps
+	// engines has the metrics of the engines that this process runs; nil if it runs none.
+	engines *prometheus.Registry
 }
 
 // commandLine lists the subcommands.
@@ -150,6 +153,8 @@ type commandLine struct {
 	Replay replayCommand `cmd:"" help:"Rebuild a read model from the log beside the live one, compare, and switch."`
 	Verify verifyCommand `cmd:"" help:"Fold the log in memory and report every difference from the live rows."`
 	Poison poisonCommand `cmd:"" help:"List, retry or skip events that could not be applied."`
+
+	Readers readersCommand `cmd:"" help:"Views of stable names over the read models, and a role that may read them alone, for dashboards."`
 
 	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
 

@@ -24,6 +24,7 @@ import (
 	"github.com/muster-sync/muster/internal/eventlog"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
+	"github.com/muster-sync/muster/projections/reports"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -42,8 +43,10 @@ type stores struct {
 	keys       *keyring.Keyring
 	control    *runner.Control
 	metrics    *prometheus.Registry
-	folder     *runner.Runner
-	close      []func()
+	// views are those of stable names for dashboards.
+	views  *reports.Views
+	folder *runner.Runner
+	close  []func()
 }
 
 // newRegistry knows every event of every world.
@@ -72,6 +75,9 @@ func (e *environment) findEngines() (engine.Addresses, error) {
 // openStores connects to the engines and brings topics and tables up to date.
 func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *stores, err error) {
 	s := &stores{addresses: at, registry: newRegistry(), metrics: newMetrics()}
+	if e.engines != nil {
+		s.metrics.MustRegister(e.engines)
+	}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -100,6 +106,9 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 	}
 	s.close = append(s.close, func() { _ = s.clickhouse.Close() })
 	if s.control, err = runner.NewControl(ctx, s.pool); err != nil {
+		return nil, err
+	}
+	if s.views, err = reports.New(ctx, reports.Config{Pool: s.pool, ClickHouse: s.clickhouse, Cluster: s.cluster, Live: s.control}); err != nil {
 		return nil, err
 	}
 	s.folder = e.newRunner(s)
@@ -261,6 +270,7 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Logger:      e.logger,
 		Metrics:     s.metrics,
 		KeepRetired: 1,
+		Readers:     s.views,
 		Step:        e.step,
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
 	"github.com/muster-sync/muster/domain/event"
@@ -48,8 +50,9 @@ func (c *upCommand) Run(ctx context.Context, env *environment) error {
 			return err
 		}
 	}
+	env.engines = prometheus.NewRegistry()
 	engines, err := engine.Open(ctx, engine.Config{
-		DataDir: env.settings.DataDir, External: env.settings.external(), KafkaPartitions: int(env.settings.KafkaPartitions), Logger: env.logger,
+		DataDir: env.settings.DataDir, External: env.settings.external(), KafkaPartitions: int(env.settings.KafkaPartitions), Logger: env.logger, Registerer: env.engines,
 	})
 	if err != nil {
 		return err

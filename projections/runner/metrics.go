@@ -15,14 +15,15 @@ type metrics struct {
 	duplicates *prometheus.CounterVec
 	tombstones *prometheus.CounterVec
 	parked     *prometheus.CounterVec
+	aside      *prometheus.GaugeVec
 	restarts   *prometheus.CounterVec
 	progress   *prometheus.GaugeVec
 	generation *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, []string{"projection"})
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, append([]string{"projection"}, labels...))
 	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "muster", Subsystem: "projection", Name: name, Help: help}, append([]string{"projection"}, labels...))
@@ -42,13 +43,21 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		duplicates: counter("duplicate_events_total", "Second copies of decisions; they are passed over."),
 		tombstones: counter("tombstones_total", "Tombstones met."),
 		parked:     counter("parked_events_total", "Events set aside: poisoned, or waiting behind a poisoned one.", "state"),
+		aside:      gauge("parked", "Events that are set aside now: poisoned, waiting behind a poisoned one, or about to be tried again.", "state"),
 		restarts:   counter("restarts_total", "Times a projection started again after an error."),
 		progress:   gauge("rebuild_progress", "Share of the log that a rebuild has read, 0 to 1."),
 		generation: gauge("live_generation", "Number of the live generation."),
 	}
 	if r != nil {
 		r.MustRegister(m.lagRecords, m.lagSeconds, m.batch, m.fold, m.commit, m.records, m.events, m.unknown,
-			m.duplicates, m.tombstones, m.parked, m.restarts, m.progress, m.generation)
+			m.duplicates, m.tombstones, m.parked, m.aside, m.restarts, m.progress, m.generation)
 	}
 	return m
+}
+
+// left forgets how far a projection is that another process owns, which tells that now.
+func (m *metrics) left(projection string) {
+	m.lagRecords.DeleteLabelValues(projection)
+	m.lagSeconds.DeleteLabelValues(projection)
+	m.aside.DeletePartialMatch(prometheus.Labels{"projection": projection})
 }

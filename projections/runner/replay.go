@@ -130,6 +130,8 @@ func (r *Runner) switchTo(ctx context.Context, b Bound, g Generation, result Rep
 		return err
 	}
 	r.Step("replay.promoted")
+	// Before anything is dropped that they may still read.
+	r.switched(ctx, b)
 	return r.dropOld(ctx, b)
 }
 
@@ -190,6 +192,7 @@ func (r *Runner) Rollback(ctx context.Context, b Bound) (Generation, error) {
 		return Generation{}, err
 	}
 	r.Step("replay.rolled-back")
+	r.switched(ctx, b)
 	return all[i], nil
 }
 

@@ -30,9 +30,20 @@ type Config struct {
 	// KeepRetired is how many generations are kept for a rollback after the one
 	// that replaced them was promoted.
 	KeepRetired int
+	// Readers are told which generations are live. May be nil.
+	Readers Readers
 	// Step is called after each thing that is written down on the way, with the name of
 	// it; for tests that end the process there. May be nil.
 	Step func(name string)
+}
+
+// Readers is what has to know where the tables of a projection lie without asking for
+// every question, such as views of stable names.
+type Readers interface {
+	// Follow is called when another generation of the projection may be live: after
+	// each switch, and when a process takes the projection over. It is called again after
+	// it failed, and must do nothing if there is nothing to do.
+	Follow(ctx context.Context, projection string) error
 }
 
 // Bound ties a projection to the store that holds it.
@@ -131,8 +142,12 @@ func (r *Runner) live(ctx context.Context, b Bound) error {
 		return err
 	}
 	lock, err := r.Control.own(ctx, "projection "+b.Name)
-	if err != nil || lock == nil {
+	if err != nil {
 		return err
+	}
+	if lock == nil {
+		r.metrics.left(b.Name)
+		return nil
 	}
 	defer lock.release(ctx)
 	g, err := r.Control.Live(ctx, b.Name)
@@ -163,7 +178,23 @@ func (r *Runner) first(ctx context.Context, b Bound) error {
 		return err
 	}
 	r.Step("replay.promoted")
+	r.switched(ctx, b)
 	return nil
+}
+
+// switched tells the readers that another generation is live. Those that do not follow
+// now are told again by whoever runs the projection.
+func (r *Runner) switched(ctx context.Context, b Bound) {
+	if err := r.tellReaders(ctx, b); err != nil {
+		r.Logger.WarnContext(ctx, "readers of the live generation were not told of the switch; the projector tries again", "projection", b.Name, "error", err)
+	}
+}
+
+func (r *Runner) tellReaders(ctx context.Context, b Bound) error {
+	if r.Readers == nil {
+		return nil
+	}
+	return r.Readers.Follow(ctx, b.Name)
 }
 
 // open loads the state of a generation and settles what a crash left in doubt.
@@ -226,6 +257,8 @@ func (r *Runner) watch(ctx context.Context, b Bound, f *fold, lock *owner) error
 	looks, lags := time.NewTicker(standingInterval), time.NewTicker(lagInterval)
 	defer looks.Stop()
 	defer lags.Stop()
+	// A process may have been killed between a switch and telling the readers.
+	told := r.toldReaders(ctx, b)
 	for {
 		select {
 		case <-ctx.Done():
@@ -242,14 +275,41 @@ func (r *Runner) watch(ctx context.Context, b Bound, f *fold, lock *owner) error
 				return errLookAgain
 			}
 		case <-lags.C:
+			told = told || r.toldReaders(ctx, b)
 			lag, err := r.Lag(ctx, f.generation, b.Topics)
 			if err != nil {
 				return err
 			}
 			r.metrics.lagRecords.WithLabelValues(b.Name).Set(float64(lag.Records))
 			r.metrics.lagSeconds.WithLabelValues(b.Name).Set(lag.Behind.Seconds())
+			if err := r.measureParked(ctx, f.generation); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// measureParked counts what a live generation has set aside.
+func (r *Runner) measureParked(ctx context.Context, g Generation) error {
+	var poisoned, waiting, retry int64
+	err := r.Pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'poisoned'), count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'retry')
+		FROM runner.parked WHERE name = $1 AND generation = $2`, g.Projection, g.Number).Scan(&poisoned, &waiting, &retry)
+	if err != nil {
+		return fmt.Errorf("counting what %s has set aside: %w", g.Namespace, err)
+	}
+	for state, n := range map[string]int64{"poisoned": poisoned, "waiting": waiting, "retry": retry} {
+		r.metrics.aside.WithLabelValues(g.Projection, state).Set(float64(n))
+	}
+	return nil
+}
+
+// toldReaders tells the readers which generation is live, and whether that worked.
+func (r *Runner) toldReaders(ctx context.Context, b Bound) bool {
+	err := r.tellReaders(ctx, b)
+	if err != nil && ctx.Err() == nil {
+		r.Logger.WarnContext(ctx, "readers of the live generation do not follow, trying again", "projection", b.Name, "pause", lagInterval, "error", err)
+	}
+	return err == nil
 }
 
 // tail applies what is in the log and what is appended, until ctx ends.

@@ -524,3 +524,63 @@ func TestProjectionNameIsUsedInNamespaces(t *testing.T) {
 		return err == nil && g.Namespace == fmt.Sprintf("%s_tally_g1", w.names)
 	}, 10*time.Second, 20*time.Millisecond)
 }
+
+// followers note which generation is live whenever they are told.
+type followers struct {
+	control *runner.Control
+	failing atomic.Int32
+	told    chan int
+}
+
+func (f *followers) Follow(ctx context.Context, projection string) error {
+	if f.failing.Add(-1) >= 0 {
+		return errors.New("somebody is reading")
+	}
+	g, err := f.control.Live(ctx, projection)
+	if err == nil {
+		f.told <- g.Number
+	}
+	return err
+}
+
+func TestReadersAreToldOfEachSwitch(t *testing.T) {
+	w := newWorld(t)
+	w.append(t, "eve:character:1", 1, 2, 3)
+	b := w.bound("postgres")
+	readers := &followers{control: w.control, told: make(chan int, 100)}
+	last := func(want int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			select {
+			case got := <-readers.told:
+				return got == want
+			default:
+				return false
+			}
+		}, time.Minute, 10*time.Millisecond)
+	}
+	// A projector is told when it takes the projection over, also after that failed once.
+	readers.failing.Store(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	r := runner.New(runner.Config{
+		Pool: w.pool, Control: w.control, Log: w.log, Registry: w.registry, Logger: slog.New(slog.DiscardHandler), KeepRetired: 1, Readers: readers,
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Run(ctx, b)
+	}()
+	last(1)
+	cancel()
+	<-done
+	require.Negative(t, readers.failing.Load())
+
+	// Nobody runs it now: what switches tells.
+	_, err := r.Replay(t.Context(), b, runner.ReplayOptions{})
+	require.NoError(t, err)
+	last(2)
+	g, err := r.Rollback(t.Context(), b)
+	require.NoError(t, err)
+	require.Equal(t, 1, g.Number)
+	last(1)
+}
