@@ -19,6 +19,7 @@ import (
 // serveCommand runs the API and the forwarder of commands.
 type serveCommand struct {
 	worlds
+	metricsSettings
 }
 
 // Run implements the subcommand.
@@ -28,7 +29,11 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return err
 		}
-		return r.serve(ctx, func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+		return runAll(ctx,
+			func(ctx context.Context) error {
+				return r.serve(ctx, c.gatherer(s), func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+			},
+			func(ctx context.Context) error { return c.serveMetrics(ctx, s) })
 	})
 }
 
@@ -120,19 +125,19 @@ func (k known) Mains(ctx context.Context, character int64) ([]string, error) {
 }
 
 // checks say whether the process can do its work.
-func (r *roles) checks() []api.Check {
+func (s *stores) checks() []api.Check {
 	return []api.Check{
-		{Name: "kafka", Ready: r.reader.Ping},
-		{Name: "postgres", Ready: r.pool.Ping},
-		{Name: "clickhouse", Ready: r.clickhouse.Ping},
-		{Name: "projections", Ready: r.projectionsLive},
+		{Name: "kafka", Ready: s.reader.Ping},
+		{Name: "postgres", Ready: s.pool.Ping},
+		{Name: "clickhouse", Ready: s.clickhouse.Ping},
+		{Name: "projections", Ready: s.projectionsLive},
 	}
 }
 
 // projectionsLive fails while a read model has no tables yet.
-func (r *roles) projectionsLive(ctx context.Context) error {
-	for _, b := range r.projections() {
-		if _, err := r.control.Live(ctx, b.Name); err != nil {
+func (s *stores) projectionsLive(ctx context.Context) error {
+	for _, b := range s.projections() {
+		if _, err := s.control.Live(ctx, b.Name); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ import (
 // upCommand runs everything in one process tree.
 type upCommand struct {
 	worlds
+	metricsSettings
 	Demo           bool    `help:"Simulate the outside worlds and bring in an example organisation and consortium."`
 	DemoCharacters int     `help:"Characters of the example organisation." default:"60"`
 	DemoSpeed      float64 `help:"How many times faster than the clock the simulated worlds move until they have caught up with the present." default:"60"`
@@ -87,10 +88,11 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 		func(ctx context.Context) error { return env.project(ctx, s) },
 		r.ingest,
 		func(ctx context.Context) error {
-			return r.serve(ctx, func(api net.Addr) {
+			return r.serve(ctx, c.gatherer(s), func(api net.Addr) {
 				env.logger.InfoContext(ctx, "serving", "url", "http://"+api.String(), "after", time.Since(started).Round(time.Millisecond))
 			})
 		},
+		func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
 		func(ctx context.Context) error {
 			if d != nil {
 				if err := d.fill(ctx, r); err != nil {
