@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
@@ -29,11 +28,23 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return err
 		}
+		listening := make(chan struct{})
 		return runAll(ctx,
 			func(ctx context.Context) error {
-				return r.serve(ctx, c.gatherer(s), func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+				return r.serve(ctx, c.gatherer(s), func(at net.Addr) {
+					fmt.Fprintf(env.stdout, "API ready at http://%s\n", at)
+					close(listening)
+				})
 			},
-			func(ctx context.Context) error { return c.serveMetrics(ctx, s) })
+			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
+			func(ctx context.Context) error {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-listening:
+					return announce(ctx, s.checks())
+				}
+			})
 	})
 }
 
@@ -142,27 +153,4 @@ func (s *stores) projectionsLive(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// readyPause is the pause between two looks whether all is ready.
-const readyPause = 50 * time.Millisecond
-
-// waitReady waits until every check passes.
-func (r *roles) waitReady(ctx context.Context) error {
-	ticker := time.NewTicker(readyPause)
-	defer ticker.Stop()
-	for {
-		ready := true
-		for _, c := range r.checks() {
-			ready = ready && c.Ready(ctx) == nil
-		}
-		if ready {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
 }

@@ -99,7 +99,7 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 					return err
 				}
 			}
-			if err := r.waitReady(ctx); err != nil {
+			if err := announce(ctx, s.checks()); err != nil {
 				return err
 			}
 			fmt.Fprintf(env.stdout, "Muster is ready after %s at http://%s\nadministrator's token: %s\n",
@@ -212,7 +212,7 @@ func (d *demo) fill(ctx context.Context, r *roles) error {
 	if len(rejected) > 0 {
 		return event.Errorf(event.CodeInternal, "BUG: the example organisation is refused: %v", rejected[0])
 	}
-	if err := r.waitReady(ctx); err != nil {
+	if err := waitReady(ctx, r.checks()); err != nil {
 		return err
 	}
 	if _, err := r.register(ctx, "demo", org); err != nil {
