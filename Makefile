@@ -61,7 +61,7 @@ assets: ## Fetch what pages load, and the checks of accessibility; the embedded 
 ##@ Working on it
 
 .PHONY: check
-check: format vet lint modules shell unit ## Everything that needs no engine: format, vet, lint, modules, tests of the domain
+check: format vet lint modules shell unit deploy-check ## Everything that needs no engine: format, vet, lint, modules, tests of the domain, what is deployed
 
 .PHONY: test
 test: build engines engines-kafka assets ## All tests, race detector on, engines, a real Kafka broker and Chromium required
@@ -71,6 +71,10 @@ test: build engines engines-kafka assets ## All tests, race detector on, engines
 .PHONY: unit
 unit: ## The tests of the domain, in seconds
 	$(GO) test -short -timeout 2m ./domain/...
+
+.PHONY: deploy-check
+deploy-check: ## Hold image, composition, chart and units against the programs that read them, as libraries
+	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: chaos
 chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum
@@ -123,6 +127,7 @@ lint: ## golangci-lint with the rules of .golangci.yml, the import rule among th
 modules: ## Fail if a module in the cache differs from go.sum
 	$(GO) mod verify
 	cd tools && $(GO) mod verify
+	cd deploy/test && $(GO) mod verify
 
 .PHONY: tidy
 tidy: ## Bring go.mod and go.sum in line with the imports
@@ -131,6 +136,7 @@ tidy: ## Bring go.mod and go.sum in line with the imports
 .PHONY: shell
 shell: ## Fail if a shell script does not parse
 	sh -n deploy/engines/fetch.sh
+	sh -n deploy/compose/secrets.sh
 	bash -n .ci/run
 
 .PHONY: cover
