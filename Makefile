@@ -41,7 +41,7 @@ run: build engines ## Start Muster with its engines, the simulators and an examp
 	exec $(BINARY) up --demo
 
 .PHONY: build
-build: ## Build bin/muster, one static binary
+build: ## Build bin/muster, one binary without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/muster
 
 .PHONY: engines

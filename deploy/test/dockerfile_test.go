@@ -2,6 +2,7 @@ package deploytest
 
 import (
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -103,6 +104,24 @@ func TestTheImageHoldsOneStaticProgramAndRunsItAsNobody(t *testing.T) {
 	copied := commandsOf(all[1])
 	for _, needed := range []string{"ca-certificates.crt", "zoneinfo.zip", "/licenses"} {
 		require.Contains(t, copied, needed)
+	}
+}
+
+// The image has no loader, so its program must not need one.
+func TestTheImagesProgramIsStatic(t *testing.T) {
+	build := commandsOf(stages(t)[0])
+	tags := regexp.MustCompile(`-tags (\S+)`).FindStringSubmatch(build)
+	require.NotNil(t, tags)
+	program := filepath.Join(t.TempDir(), "muster")
+	command := exec.CommandContext(t.Context(), "go", "build", "-tags", tags[1], "-trimpath", "-o", program, "./cmd/muster")
+	command.Dir, command.Env = root(t), append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	out, err := command.CombinedOutput()
+	require.NoError(t, err, string(out))
+	built, err := elf.Open(program)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, built.Close()) }()
+	for _, segment := range built.Progs {
+		require.NotEqual(t, elf.PT_INTERP, segment.Type, "the program wants a loader")
 	}
 }
 
