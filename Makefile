@@ -41,7 +41,7 @@ run: build engines ## Start Muster with its engines, the simulators and an examp
 	exec $(BINARY) up --demo
 
 .PHONY: build
-build: ## Build bin/muster, one static binary
+build: ## Build bin/muster, one binary without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/muster
 
 .PHONY: engines
@@ -61,7 +61,7 @@ assets: ## Fetch what pages load, and the checks of accessibility; the embedded 
 ##@ Working on it
 
 .PHONY: check
-check: format vet lint modules shell unit dashboards-check ## Everything that needs no engine: format, vet, lint, modules, tests of the domain, dashboards and alerts
+check: format vet lint modules shell unit deploy-check dashboards-check ## Everything that needs no engine: format, vet, lint, modules, tests of the domain, what is deployed, dashboards and alerts
 
 .PHONY: test
 test: build engines engines-kafka assets ## All tests, race detector on, engines, a real Kafka broker and Chromium required
@@ -76,6 +76,10 @@ unit: ## The tests of the domain, in seconds
 dashboards-check: ## Parse dashboards and rules, look every metric up, try each alert; their SQL is asked by make test
 	# What is checked lies outside of that module, where the cache of test results does not look.
 	cd deploy/prometheus/check && $(GO) mod verify && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+.PHONY: deploy-check
+deploy-check: ## Hold image, composition, chart and units against the programs that read them, as libraries
+	cd deploy/test && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
 
 .PHONY: chaos
 chaos: build engines ## Kill every part in random order for CHAOS_ROUNDS rounds, then compare every sum
@@ -128,6 +132,7 @@ lint: ## golangci-lint with the rules of .golangci.yml, the import rule among th
 modules: ## Fail if a module in the cache differs from go.sum
 	$(GO) mod verify
 	cd tools && $(GO) mod verify
+	cd deploy/test && $(GO) mod verify
 
 .PHONY: tidy
 tidy: ## Bring go.mod and go.sum in line with the imports
@@ -136,6 +141,7 @@ tidy: ## Bring go.mod and go.sum in line with the imports
 .PHONY: shell
 shell: ## Fail if a shell script does not parse
 	sh -n deploy/engines/fetch.sh
+	sh -n deploy/compose/secrets.sh
 	bash -n .ci/run
 
 .PHONY: cover

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -22,14 +23,15 @@ import (
 	"github.com/muster-sync/muster/query/web"
 )
 
-// serve answers the API's requests and forwards decisions, until ctx ends.
-func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
+// serve answers the API's requests and forwards decisions, until ctx ends. shown are the
+// metrics that the API shows; nil for none.
+func (r *roles) serve(ctx context.Context, shown prometheus.Gatherer, ready func(net.Addr)) error {
 	looks, err := r.newViewlog()
 	if err != nil {
 		return err
 	}
 	rebuilds := newRebuilds(r)
-	server, err := r.newAPI(looks, rebuilds)
+	server, err := r.newAPI(looks, rebuilds, shown)
 	if err != nil {
 		return err
 	}
@@ -42,7 +44,7 @@ func (r *roles) serve(ctx context.Context, ready func(net.Addr)) error {
 	return runAll(ctx, r.forward, looks.Run, rebuilds.run, func(ctx context.Context) error { return listenAndServe(ctx, httpServer, ready) })
 }
 
-func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds) (*api.Server, error) {
+func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds, shown prometheus.Gatherer) (*api.Server, error) {
 	token, err := r.settings.adminToken()
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds) (*api.Server
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
 		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
-		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
+		Checks:     r.checks(), Gatherer: shown, Registerer: r.metrics, Logger: r.logger,
 	})
 }
 

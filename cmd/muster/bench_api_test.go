@@ -78,7 +78,7 @@ func newAPIRig(b *testing.B, characters int) *apiRig {
 	r.roles = r.appoint(b, roles)
 	looks, err := roles.newViewlog()
 	require.NoError(b, err)
-	server, err := roles.newAPI(looks, newRebuilds(roles))
+	server, err := roles.newAPI(looks, newRebuilds(roles), roles.metrics)
 	require.NoError(b, err)
 	r.api = server.Handler()
 	listening := httptest.NewServer(r.api)

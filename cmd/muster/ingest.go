@@ -32,7 +32,7 @@ type worlds struct {
 	ESIURL          string `name:"esi-url" env:"MUSTER_ESI_URL" default:"https://esi.evetech.net" help:"Where ESI is."`
 	SSOURL          string `name:"sso-url" env:"MUSTER_SSO_URL" default:"https://login.eveonline.com" help:"Where EVE's sign-on is."`
 	SSOClientID     string `name:"sso-client-id" env:"MUSTER_SSO_CLIENT_ID" help:"Client id of the EVE application; empty syncs no characters." placeholder:"ID"`
-	SSOClientSecret string `name:"sso-client-secret" env:"MUSTER_SSO_CLIENT_SECRET" help:"Client secret of the EVE application." placeholder:"SECRET"`
+	SSOClientSecret string `name:"sso-client-secret" env:"MUSTER_SSO_CLIENT_SECRET" help:"Client secret of the EVE application." file:"MUSTER_SSO_CLIENT_SECRET_FILE" placeholder:"SECRET"`
 	SSOCallbackURL  string `name:"sso-callback-url" env:"MUSTER_SSO_CALLBACK_URL" help:"Where browsers come back from EVE's sign-on, as in the EVE application's settings; default is /sso/callback of the listen address." placeholder:"URL"`
 	Contact         string `env:"MUSTER_CONTACT" help:"E-mail address that ESI's operators can reach; needed to sync characters." placeholder:"EMAIL"`
 	Downtime        bool   `env:"MUSTER_ESI_DOWNTIME" default:"true" negatable:"" help:"Ask ESI nothing during its daily downtime from 11:00 UTC."`
@@ -63,7 +63,7 @@ type worlds struct {
 // ingestCommand runs the ingest workers alone.
 type ingestCommand struct {
 	worlds
-	MetricsListen string `help:"Address of the metrics; empty shows none." env:"MUSTER_METRICS_LISTEN" placeholder:"HOST:PORT"`
+	metricsSettings
 }
 
 // Run implements the subcommand.
@@ -77,7 +77,8 @@ func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 		}
 		return runAll(ctx,
 			r.ingest,
-			func(ctx context.Context) error { return env.serveMetrics(ctx, s, c.MetricsListen) })
+			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
+			func(ctx context.Context) error { return announce(ctx, s.checks()) })
 	})
 }
 

@@ -56,6 +56,7 @@ func (p program) run(ctx context.Context, args []string) int {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Configuration(yamlFile, "muster.yaml"),
+		kong.Resolvers(secretFiles(os.LookupEnv)),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Vars{"version": version, "data_dir": defaultDataDir()},
 		kong.Exit(func(status int) { panic(exited(status)) }),
@@ -167,6 +168,8 @@ type commandLine struct {
 
 	Engine   engineCommand   `cmd:"" help:"Run one embedded engine alone."`
 	Simulate simulateCommand `cmd:"" help:"Run a stand-in of an outside world, or fill the log with made-up events."`
+
+	Ready readyCommand `cmd:"" help:"Ask a process of this machine whether it is ready, as health checks do."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`
 }

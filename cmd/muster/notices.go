@@ -19,8 +19,8 @@ type notices struct {
 	EmailTo []string `env:"MUSTER_NOTIFY_EMAIL_TO" help:"Who gets notices by e-mail; empty sends none." placeholder:"EMAIL"`
 	mailServer
 
-	WebhookURL    string `name:"webhook-url" env:"MUSTER_NOTIFY_WEBHOOK_URL" help:"Where notices are posted as JSON; empty posts none." placeholder:"URL"`
-	WebhookSecret string `env:"MUSTER_NOTIFY_WEBHOOK_SECRET" help:"Signs what is posted." placeholder:"SECRET"`
+	WebhookURL    string `name:"webhook-url" env:"MUSTER_NOTIFY_WEBHOOK_URL" help:"Where notices are posted as JSON; empty posts none." file:"MUSTER_NOTIFY_WEBHOOK_URL_FILE" placeholder:"URL"`
+	WebhookSecret string `env:"MUSTER_NOTIFY_WEBHOOK_SECRET" help:"Signs what is posted." file:"MUSTER_NOTIFY_WEBHOOK_SECRET_FILE" placeholder:"SECRET"`
 }
 
 // threshold is from which severity on people are told of findings; empty for none.
@@ -37,7 +37,7 @@ type mailServer struct {
 	EmailHost     string `env:"MUSTER_NOTIFY_EMAIL_HOST" help:"Mail server." placeholder:"HOST"`
 	EmailPort     int    `env:"MUSTER_NOTIFY_EMAIL_PORT" default:"587" help:"Port of the mail server."`
 	EmailUser     string `env:"MUSTER_NOTIFY_EMAIL_USER" help:"User at the mail server; empty for none." placeholder:"USER"`
-	EmailPassword string `env:"MUSTER_NOTIFY_EMAIL_PASSWORD" help:"Password at the mail server." placeholder:"PASSWORD"`
+	EmailPassword string `env:"MUSTER_NOTIFY_EMAIL_PASSWORD" help:"Password at the mail server." file:"MUSTER_NOTIFY_EMAIL_PASSWORD_FILE" placeholder:"PASSWORD"`
 	EmailTLS      string `name:"email-tls" env:"MUSTER_NOTIFY_EMAIL_TLS" enum:"mandatory,implicit,none" default:"mandatory" help:"How the connection is protected: ${enum}."`
 }
 

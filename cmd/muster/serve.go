@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
@@ -19,6 +18,7 @@ import (
 // serveCommand runs the API and the forwarder of commands.
 type serveCommand struct {
 	worlds
+	metricsSettings
 }
 
 // Run implements the subcommand.
@@ -28,7 +28,23 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return err
 		}
-		return r.serve(ctx, func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+		listening := make(chan struct{})
+		return runAll(ctx,
+			func(ctx context.Context) error {
+				return r.serve(ctx, c.gatherer(s), func(at net.Addr) {
+					fmt.Fprintf(env.stdout, "API ready at http://%s\n", at)
+					close(listening)
+				})
+			},
+			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
+			func(ctx context.Context) error {
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-listening:
+					return announce(ctx, s.checks())
+				}
+			})
 	})
 }
 
@@ -120,44 +136,21 @@ func (k known) Mains(ctx context.Context, character int64) ([]string, error) {
 }
 
 // checks say whether the process can do its work.
-func (r *roles) checks() []api.Check {
+func (s *stores) checks() []api.Check {
 	return []api.Check{
-		{Name: "kafka", Ready: r.reader.Ping},
-		{Name: "postgres", Ready: r.pool.Ping},
-		{Name: "clickhouse", Ready: r.clickhouse.Ping},
-		{Name: "projections", Ready: r.projectionsLive},
+		{Name: "kafka", Ready: s.reader.Ping},
+		{Name: "postgres", Ready: s.pool.Ping},
+		{Name: "clickhouse", Ready: s.clickhouse.Ping},
+		{Name: "projections", Ready: s.projectionsLive},
 	}
 }
 
 // projectionsLive fails while a read model has no tables yet.
-func (r *roles) projectionsLive(ctx context.Context) error {
-	for _, b := range r.projections() {
-		if _, err := r.control.Live(ctx, b.Name); err != nil {
+func (s *stores) projectionsLive(ctx context.Context) error {
+	for _, b := range s.projections() {
+		if _, err := s.control.Live(ctx, b.Name); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// readyPause is the pause between two looks whether all is ready.
-const readyPause = 50 * time.Millisecond
-
-// waitReady waits until every check passes.
-func (r *roles) waitReady(ctx context.Context) error {
-	ticker := time.NewTicker(readyPause)
-	defer ticker.Stop()
-	for {
-		ready := true
-		for _, c := range r.checks() {
-			ready = ready && c.Ready(ctx) == nil
-		}
-		if ready {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
 }

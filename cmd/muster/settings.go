@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -28,8 +29,8 @@ import (
 type settings struct {
 	DataDir       string   `env:"MUSTER_DATA_DIR" default:"${data_dir}" help:"Folder of the embedded engines' data." placeholder:"DIR"`
 	KafkaBrokers  []string `env:"MUSTER_KAFKA_BROKERS" help:"Addresses of Kafka brokers; empty runs the embedded one." placeholder:"HOST:PORT"`
-	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." placeholder:"DSN"`
-	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." placeholder:"DSN"`
+	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." file:"MUSTER_POSTGRES_DSN_FILE" placeholder:"DSN"`
+	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." file:"MUSTER_CLICKHOUSE_DSN_FILE" placeholder:"DSN"`
 
 	ClickhouseCluster string `env:"MUSTER_CLICKHOUSE_CLUSTER" help:"Cluster of the ClickHouse to use, over which tables are made; empty is one server." placeholder:"NAME"`
 
@@ -38,7 +39,9 @@ type settings struct {
 
 	Listen string `env:"MUSTER_LISTEN" default:"127.0.0.1:8080" help:"Address of the API."`
 	URL    string `env:"MUSTER_URL" help:"Where commands find a running Muster; default is the listen address." placeholder:"URL"`
-	Token  string `env:"MUSTER_TOKEN" help:"Token for a running Muster; default is the data folder's admin-token." placeholder:"TOKEN"`
+	Token  string `env:"MUSTER_TOKEN" help:"Token for a running Muster; default is the administrator's." file:"MUSTER_TOKEN_FILE" placeholder:"TOKEN"`
+
+	AdminTokenFile string `env:"MUSTER_ADMIN_TOKEN_FILE" help:"File that holds the administrator's token; default is admin-token of the data folder, which is made." placeholder:"FILE"`
 
 	SecretKey     string `env:"MUSTER_SECRET_KEY" help:"Key that seals tokens: 32 bytes in base64 or hex." placeholder:"KEY"`
 	SecretKeyFile string `env:"MUSTER_SECRET_KEY_FILE" help:"File that holds the key; default is secret-key of the data folder." placeholder:"FILE"`
@@ -150,14 +153,20 @@ func writeSecret(path, content string) error {
 	return nil
 }
 
-// adminTokenPath is where `muster up` leaves the administrator's token.
-func (s *settings) adminTokenPath() string { return filepath.Join(s.DataDir, "admin-token") }
+// adminTokenPath is where the administrator's token is.
+func (s *settings) adminTokenPath() string {
+	return cmp.Or(s.AdminTokenFile, filepath.Join(s.DataDir, "admin-token"))
+}
 
-// adminToken reads the administrator's token, or makes one.
+// adminToken reads the administrator's token, or makes one in the data folder. A file
+// that was named is given from elsewhere, to several processes perhaps, and is not made.
 func (s *settings) adminToken() (string, error) {
 	content, err := os.ReadFile(s.adminTokenPath())
 	if err == nil {
 		return string(bytes.TrimSpace(content)), nil
+	}
+	if s.AdminTokenFile != "" {
+		return "", event.Errorf(event.CodeInvalid, "reading the administrator's token: %w; see MUSTER_ADMIN_TOKEN_FILE", err)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("reading the admin token: %w", err)

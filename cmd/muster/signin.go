@@ -23,7 +23,7 @@ import (
 // doorSettings say how people come in, and how fast anybody may ask.
 type doorSettings struct {
 	SignInClientID     string        `env:"MUSTER_SIGN_IN_CLIENT_ID" help:"Client id of the EVE application that people sign in by, which must not be the one that reads characters; empty lets nobody sign in." placeholder:"ID"`
-	SignInClientSecret string        `env:"MUSTER_SIGN_IN_CLIENT_SECRET" help:"Its client secret." placeholder:"SECRET"`
+	SignInClientSecret string        `env:"MUSTER_SIGN_IN_CLIENT_SECRET" help:"Its client secret." file:"MUSTER_SIGN_IN_CLIENT_SECRET_FILE" placeholder:"SECRET"`
 	SignInCallbackURL  string        `name:"sign-in-callback-url" env:"MUSTER_SIGN_IN_CALLBACK_URL" help:"Where browsers come back from signing in, as in that application's settings; default is /auth/callback beside MUSTER_SSO_CALLBACK_URL, or of the listen address." placeholder:"URL"`
 	SessionLifetime    time.Duration `env:"MUSTER_SESSION_LIFETIME" default:"168h" help:"How long a session lasts at most."`
 	SessionIdle        time.Duration `env:"MUSTER_SESSION_IDLE" default:"12h" help:"How long a session lasts unused."`

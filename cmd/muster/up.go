@@ -27,6 +27,7 @@ import (
 // upCommand runs everything in one process tree.
 type upCommand struct {
 	worlds
+	metricsSettings
 	Demo           bool    `help:"Simulate the outside worlds and bring in an example organisation and consortium."`
 	DemoCharacters int     `help:"Characters of the example organisation." default:"60"`
 	DemoSpeed      float64 `help:"How many times faster than the clock the simulated worlds move until they have caught up with the present." default:"60"`
@@ -90,17 +91,18 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 		func(ctx context.Context) error { return env.project(ctx, s) },
 		r.ingest,
 		func(ctx context.Context) error {
-			return r.serve(ctx, func(api net.Addr) {
+			return r.serve(ctx, c.gatherer(s), func(api net.Addr) {
 				env.logger.InfoContext(ctx, "serving", "url", "http://"+api.String(), "after", time.Since(started).Round(time.Millisecond))
 			})
 		},
+		func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
 		func(ctx context.Context) error {
 			if d != nil {
 				if err := d.fill(ctx, r); err != nil {
 					return err
 				}
 			}
-			if err := r.waitReady(ctx); err != nil {
+			if err := announce(ctx, s.checks()); err != nil {
 				return err
 			}
 			fmt.Fprintf(env.stdout, "Muster is ready after %s at http://%s\nadministrator's token: %s\n",
@@ -213,7 +215,7 @@ func (d *demo) fill(ctx context.Context, r *roles) error {
 	if len(rejected) > 0 {
 		return event.Errorf(event.CodeInternal, "BUG: the example organisation is refused: %v", rejected[0])
 	}
-	if err := r.waitReady(ctx); err != nil {
+	if err := waitReady(ctx, r.checks()); err != nil {
 		return err
 	}
 	if _, err := r.register(ctx, "demo", org); err != nil {

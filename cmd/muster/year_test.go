@@ -166,7 +166,7 @@ func newYearRig(t *testing.T, size year.Config) *yearRig {
 	require.NoError(t, err)
 	looks, err := r.roles.newViewlog()
 	require.NoError(t, err)
-	server, err := r.roles.newAPI(looks, newRebuilds(r.roles))
+	server, err := r.roles.newAPI(looks, newRebuilds(r.roles), r.roles.metrics)
 	require.NoError(t, err)
 	listening := httptest.NewServer(server.Handler())
 	t.Cleanup(listening.Close)

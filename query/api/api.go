@@ -115,7 +115,8 @@ type Config struct {
 
 	// Checks say whether what Muster needs is there; /readyz runs them all.
 	Checks []Check
-	// Gatherer has the metrics that /metrics shows.
+	// Gatherer has the metrics that /metrics shows; nil if they are shown elsewhere, and not
+	// to everybody who can ask the API.
 	Gatherer prometheus.Gatherer
 	// Registerer takes the metrics of the API itself.
 	Registerer prometheus.Registerer
@@ -141,7 +142,7 @@ func (c *Config) validate() error {
 		"Facts": c.Facts == nil, "FindingTrends": c.FindingTrends == nil, "RecordFigures": c.RecordFigures == nil, "Prices": c.Prices == nil,
 		"OrganisationTrends": c.OrganisationTrends == nil, "AnVILTrends": c.AnVILTrends == nil,
 		"Retention": c.Retention == nil, "Rebuilder": c.Rebuilder == nil,
-		"Gatherer": c.Gatherer == nil, "Registerer": c.Registerer == nil,
+		"Registerer": c.Registerer == nil,
 	} {
 		if missing {
 			return event.Errorf(event.CodeInvalid, "the API needs Config.%s", name)
@@ -253,7 +254,9 @@ func New(config Config) (*Server, error) {
 	s.registerRetention()
 	s.registerProbes()
 	s.registerDocs()
-	s.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{Timeout: headerTimeout}))
+	if config.Gatherer != nil {
+		s.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(config.Gatherer, promhttp.HandlerOpts{Timeout: headerTimeout}))
+	}
 	return s, nil
 }
 

@@ -410,6 +410,11 @@ func TestMetricsNameRoutesNotPaths(t *testing.T) {
 	require.NotContains(t, text, "90000001")
 }
 
+func TestMetricsAreLeftOutWhenTheyAreShownElsewhere(t *testing.T) {
+	c := newClient(t, func(config *api.Config) { config.Gatherer = nil })
+	require.Equal(t, http.StatusNotFound, c.get("/metrics", "Authorization", "").StatusCode)
+}
+
 func TestReadinessGivesReasons(t *testing.T) {
 	var err error
 	c := newClient(t, func(config *api.Config) {

@@ -31,8 +31,14 @@ func (s *Server) registerProbes() {
 	s.router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]bool{"alive": true})
 	})
-	s.router.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
-		state := s.ready(r.Context())
+	s.router.Method(http.MethodGet, "/readyz", Readyz(s.config.Checks))
+}
+
+// Readyz answers whether all checks pass: 200, or 503, with each check's reason as JSON. Processes
+// without an API show it beside their metrics.
+func Readyz(checks []Check) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state := judge(r.Context(), checks)
 		status := http.StatusOK
 		if !state.Ready {
 			status = http.StatusServiceUnavailable
@@ -41,14 +47,14 @@ func (s *Server) registerProbes() {
 	})
 }
 
-// ready runs all checks at once.
-func (s *Server) ready(ctx context.Context) readiness {
+// judge runs all checks at once.
+func judge(ctx context.Context, checks []Check) readiness {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	state := readiness{Ready: true, Checks: map[string]string{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, c := range s.config.Checks {
+	for _, c := range checks {
 		wg.Go(func() {
 			err := c.Ready(ctx)
 			mu.Lock()
