@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/muster-sync/muster/domain/access"
@@ -12,6 +13,7 @@ import (
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/internal/command"
+	"github.com/muster-sync/muster/internal/doctor"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
 )
@@ -122,19 +124,42 @@ func (k known) Mains(ctx context.Context, character int64) ([]string, error) {
 // checks say whether the process can do its work.
 func (r *roles) checks() []api.Check {
 	return []api.Check{
-		{Name: "kafka", Ready: r.reader.Ping},
-		{Name: "postgres", Ready: r.pool.Ping},
-		{Name: "clickhouse", Ready: r.clickhouse.Ping},
+		{Name: "kafka", Ready: r.worded("kafka", r.reader.Ping)},
+		{Name: "postgres", Ready: r.worded("postgres", r.pool.Ping)},
+		{Name: "clickhouse", Ready: r.worded("clickhouse", r.clickhouse.Ping)},
 		{Name: "projections", Ready: r.projectionsLive},
 	}
 }
 
-// projectionsLive fails while a read model has no tables yet.
-func (r *roles) projectionsLive(ctx context.Context) error {
-	for _, b := range r.projections() {
-		if _, err := r.control.Live(ctx, b.Name); err != nil {
-			return err
+// worded words why an engine is not there for anybody to read. What its driver says, which
+// names hosts and users, is for those who read the log.
+func (r *roles) worded(engine string, ping func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := ping(ctx)
+		if err == nil {
+			return nil
 		}
+		r.logger.DebugContext(ctx, "not ready", "engine", engine, "error", err)
+		return event.Errorf(event.CodeUnavailable, "%s", doctor.Reason(err))
+	}
+}
+
+// projectionsLive fails while a read model has no tables yet, and names all of them.
+func (r *roles) projectionsLive(ctx context.Context) error {
+	var building []string
+	for _, b := range r.projections() {
+		_, err := r.control.Live(ctx, b.Name)
+		switch {
+		case err == nil:
+		case event.CodeOf(err) == event.CodeUnavailable:
+			building = append(building, b.Name)
+		default:
+			r.logger.DebugContext(ctx, "not ready", "projection", b.Name, "error", err)
+			return event.Errorf(event.CodeUnavailable, "it cannot be told: %s", doctor.Reason(err))
+		}
+	}
+	if len(building) > 0 {
+		return event.Errorf(event.CodeUnavailable, "no live generation yet of %s: start muster project, or wait for the first build", strings.Join(building, ", "))
 	}
 	return nil
 }
