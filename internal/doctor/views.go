@@ -88,7 +88,7 @@ func Lags(all []Lag) (o Outcome) {
 		}
 	}
 	if waiting > 0 {
-		o.Seen = fmt.Sprintf("%d records wait, all move", waiting)
+		o.Seen = fmt.Sprintf("%d records wait, none for long", waiting)
 	}
 	return o
 }

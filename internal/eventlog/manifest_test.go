@@ -66,3 +66,33 @@ func TestManifestAsksForEnoughReplicas(t *testing.T) {
 		require.Contains(t, topic.Settings, eventlog.Setting{Name: "min.insync.replicas", Value: "2"})
 	}
 }
+
+func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
+	cluster := embedded(t)
+	m := eventlog.DefaultManifest()
+	seen, err := m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Len(t, seen.Missing, len(m.Topics()))
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Len(t, seen.Missing, len(m.Topics()), "the first look made none")
+	require.Zero(t, seen.Topics)
+
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+	require.NoError(t, cluster.DeleteTopic(event.TopicEVE))
+	require.NoError(t, cluster.CreateTopic(event.TopicEVE, 3, nil))
+	require.NoError(t, cluster.DeleteTopic(event.TopicAnVIL))
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Equal(t, []string{event.TopicAnVIL}, seen.Missing)
+	require.Equal(t, len(m.Topics())-1, seen.Topics)
+	require.Equal(t, 3+int(m.Partitions)*(len(m.Topics())-2), seen.Partitions)
+	require.Equal(t, "partition count", seen.Deviations[0].Setting)
+	require.Empty(t, seen.Leaderless)
+	require.Empty(t, seen.BelowMinimum)
+
+	brokers, err := eventlog.DescribeCluster(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Equal(t, len(cluster.ListenAddrs()), brokers.Brokers)
+	require.NotEmpty(t, brokers.Versions)
+}
