@@ -141,8 +141,7 @@ func (x *examination) locate(name engine.Name) (engine.Addresses, error) {
 
 // unreached words why an engine is not there.
 func unreached(name engine.Name, setting string, err error) doctor.Outcome {
-	var down *engine.NotRunningError
-	if errors.As(err, &down) {
+	if down, ok := errors.AsType[*engine.NotRunningError](err); ok {
 		return doctor.Unreached(string(name), "no embedded one runs on the data folder "+down.Dir, "start muster up, or muster engine "+string(name)+", on it, or set "+setting+" to your own")
 	}
 	return doctor.Unreached(string(name), doctor.Reason(err), "look at "+setting+", at the engine's own log and at the network between")

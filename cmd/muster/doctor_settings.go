@@ -249,7 +249,7 @@ func (x *examination) lookAtDisk() (doctor.Outcome, error) {
 		if err != nil {
 			return doctor.Outcome{}, fmt.Errorf("asking for the room on the disk: %w", err)
 		}
-		block := uint64(disk.Bsize) //nolint:gosec,unconvert // another type on another system, and never below zero
+		block := uint64(disk.Bsize) //nolint:unconvert // another type on another system
 		return doctor.Disks([]doctor.Disk{{Name: name, Free: disk.Bavail * block, Total: disk.Blocks * block}}), nil
 	}
 }
@@ -258,7 +258,7 @@ func (x *examination) lookAtDisk() (doctor.Outcome, error) {
 func (x *examination) lookAtMemory() (doctor.Outcome, error) {
 	m := doctor.Memory{Embedded: x.embedsDatabase()}
 	if limit := debug.SetMemoryLimit(-1); limit != math.MaxInt64 {
-		m.Limit = uint64(limit) //nolint:gosec // it is never below zero
+		m.Limit = uint64(limit)
 	}
 	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		content, err := os.ReadFile(path)

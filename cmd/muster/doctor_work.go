@@ -133,7 +133,8 @@ func (x *examination) postgresHas(ctx context.Context, namespace, table string) 
 	if err != nil {
 		return false, err
 	}
-	return there, pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $2)", namespace, table).Scan(&there)
+	err = pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = $2)", namespace, table).Scan(&there)
+	return there, err
 }
 
 func (x *examination) clickhouseHas(ctx context.Context, namespace, table string) (bool, error) {
@@ -281,14 +282,16 @@ func (x *examination) lookAtClocks(ctx context.Context) (doctor.Outcome, error) 
 			return doctor.Outcome{}, err
 		}
 		if err := read("Postgres", func() (told time.Time, err error) {
-			return told, pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&told)
+			err = pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&told)
+			return told, err
 		}); err != nil {
 			return doctor.Outcome{}, fmt.Errorf("asking Postgres for the time: %w", err)
 		}
 	}
 	if conn, err := x.clickhouse(); err == nil {
 		if err := read("ClickHouse", func() (told time.Time, err error) {
-			return told, conn.QueryRow(ctx, "SELECT now64(6, 'UTC')").Scan(&told)
+			err = conn.QueryRow(ctx, "SELECT now64(6, 'UTC')").Scan(&told)
+			return told, err
 		}); err != nil {
 			return doctor.Outcome{}, fmt.Errorf("asking ClickHouse for the time: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,17 +34,14 @@ const clockTolerance = 3 * time.Second
 
 // Clocks judges whether clocks agree with this machine's.
 func Clocks(all []Clock) (o Outcome) {
-	var names string
-	for i, c := range all {
-		if i > 0 {
-			names += ", "
-		}
-		names += c.Name
+	var names []string
+	for _, c := range all {
+		names = append(names, c.Name)
 		if off := c.Ahead.Abs(); off > clockTolerance+c.Within {
 			o.fail("let all machines set their clocks by the network (NTP)", "the clock of %s is %s %s this machine's", c.Name, off.Round(100*time.Millisecond), direction(c.Ahead))
 		}
 	}
-	o.Seen = fmt.Sprintf("within %s of %s", clockTolerance, names)
+	o.Seen = fmt.Sprintf("within %s of %s", clockTolerance, strings.Join(names, ", "))
 	return o
 }
 
@@ -70,12 +68,10 @@ const (
 
 // Disks judges whether there is room left.
 func Disks(all []Disk) (o Outcome) {
-	for i, d := range all {
-		if i > 0 {
-			o.Seen += "; "
-		}
+	var lines []string
+	for _, d := range all {
 		line := fmt.Sprintf("%s: %s of %s free", d.Name, size(d.Free), size(d.Total))
-		o.Seen += line
+		lines = append(lines, line)
 		remedy := "make room or a larger disk; muster retention plan says what policies would remove"
 		switch {
 		case d.Total == 0:
@@ -85,6 +81,7 @@ func Disks(all []Disk) (o Outcome) {
 			o.warn(remedy, "%s", line)
 		}
 	}
+	o.Seen = strings.Join(lines, "; ")
 	return o
 }
 
@@ -178,11 +175,9 @@ type Service struct {
 // Services judges whether the outside worlds answer. Any answer below 500 is one: the
 // route need not exist.
 func Services(all []Service) (o Outcome) {
-	for i, s := range all {
-		if i > 0 {
-			o.Seen += ", "
-		}
-		o.Seen += s.Name
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
 		switch {
 		case s.Status == 0:
 			o.fail("look at "+s.Setting+", at the network and at a proxy between", "%s does not answer: %s", s.Name, s.Reason)
@@ -190,6 +185,6 @@ func Services(all []Service) (o Outcome) {
 			o.warn("wait: ESI is down each day from 11:00 UTC; else look at the service's own status page", "%s answers with status %d", s.Name, s.Status)
 		}
 	}
-	o.Seen += " answer"
+	o.Seen = strings.Join(names, ", ") + " answer"
 	return o
 }

@@ -7,7 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/internal/eventlog/eventlogtest"
 )
 
 func TestManifestKeepsFactsForEver(t *testing.T) {
@@ -95,4 +97,18 @@ func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, len(cluster.ListenAddrs()), brokers.Brokers)
 	require.NotEmpty(t, brokers.Versions)
+}
+
+func TestARealBrokerTellsItsVersionAndHasItsCopiesInStep(t *testing.T) {
+	brokers := enginetest.RealKafka(t)
+	seen, err := eventlog.DescribeCluster(t.Context(), brokers)
+	require.NoError(t, err)
+	require.Equal(t, 1, seen.Brokers)
+	require.Len(t, seen.Versions, 1)
+	require.Contains(t, seen.Versions[0], "v4.")
+	m := eventlogtest.Manifest() // the topics are those of the suite
+	require.NoError(t, m.Ensure(t.Context(), brokers))
+	topics, err := m.Inspect(t.Context(), brokers)
+	require.NoError(t, err)
+	require.Equal(t, eventlog.Inspection{Topics: len(m.Topics()), Partitions: len(m.Topics()) * int(m.Partitions)}, topics)
 }
