@@ -249,7 +249,7 @@ func (x *examination) lookAtDisk() (doctor.Outcome, error) {
 		if err != nil {
 			return doctor.Outcome{}, fmt.Errorf("asking for the room on the disk: %w", err)
 		}
-		block := uint64(disk.Bsize) //nolint:unconvert // another type on another system
+		block := uint64(disk.Bsize)
 		return doctor.Disks([]doctor.Disk{{Name: name, Free: disk.Bavail * block, Total: disk.Blocks * block}}), nil
 	}
 }
