@@ -86,7 +86,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds, shown promet
 		Operations: api.NewStanding(r.control, r.reader, characters, wallets, consortia).Reporting(r.syncReport()),
 		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
-		Checks:     r.checks(), Gatherer: shown, Registerer: r.metrics, Logger: r.logger,
+		Checks:     r.checks(r.logger), Gatherer: shown, Registerer: r.metrics, Logger: r.logger,
 	})
 }
 

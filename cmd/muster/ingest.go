@@ -77,8 +77,8 @@ func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 		}
 		return runAll(ctx,
 			r.ingest,
-			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
-			func(ctx context.Context) error { return announce(ctx, s.checks()) })
+			func(ctx context.Context) error { return c.serveMetrics(ctx, env.logger, s) },
+			func(ctx context.Context) error { return announce(ctx, s.checks(env.logger)) })
 	})
 }
 

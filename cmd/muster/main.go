@@ -55,7 +55,7 @@ func (p program) run(ctx context.Context, args []string) int {
 		kong.Description("Muster calls the roll: it records what EVE Online characters and AnVIL groups look like, as events that are never edited, and tells what was true, what changed, and why records disagree."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Configuration(yamlFile, "muster.yaml"),
+		kong.Configuration(yamlFile, configurationFile),
 		kong.Resolvers(secretFiles(os.LookupEnv)),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Vars{"version": version, "data_dir": defaultDataDir()},
@@ -158,6 +158,8 @@ type commandLine struct {
 	Readers readersCommand `cmd:"" help:"Views of stable names over the read models, and a role that may read them alone, for dashboards."`
 
 	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
+
+	Doctor doctorCommand `cmd:"" help:"Tell whether everything is in order: settings, engines, topics, tables, read models, clocks, disks, services; and what to do if not."`
 
 	Migrate migrateCommand `cmd:"" help:"Create topics and bring all tables up to date, then exit."`
 

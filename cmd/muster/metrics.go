@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -28,11 +29,11 @@ func (m metricsSettings) gatherer(s *stores) prometheus.Gatherer {
 
 // serveMetrics shows the metrics of a process, and whether it lives and is ready, until ctx
 // ends.
-func (m metricsSettings) serveMetrics(ctx context.Context, s *stores) error {
+func (m metricsSettings) serveMetrics(ctx context.Context, logger *slog.Logger, s *stores) error {
 	if m.MetricsListen == "" {
 		return idle(ctx)
 	}
-	return listenAndServe(ctx, &http.Server{Addr: m.MetricsListen, Handler: watching(s.metrics, s.checks()), ReadHeaderTimeout: 10 * time.Second}, nil)
+	return listenAndServe(ctx, &http.Server{Addr: m.MetricsListen, Handler: watching(s.metrics, s.checks(logger)), ReadHeaderTimeout: 10 * time.Second}, nil)
 }
 
 // watching answers what those ask who watch a process.

@@ -13,8 +13,8 @@ func (c *projectCommand) Run(ctx context.Context, env *environment) error {
 	return env.withStores(ctx, func(s *stores) error {
 		return runAll(ctx,
 			func(ctx context.Context) error { return env.project(ctx, s) },
-			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
-			func(ctx context.Context) error { return announce(ctx, s.checks()) })
+			func(ctx context.Context) error { return c.serveMetrics(ctx, env.logger, s) },
+			func(ctx context.Context) error { return announce(ctx, s.checks(env.logger)) })
 	})
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
+	"strings"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/event"
@@ -11,6 +13,7 @@ import (
 	"github.com/muster-sync/muster/ingest/esi"
 	"github.com/muster-sync/muster/ingest/registration"
 	"github.com/muster-sync/muster/internal/command"
+	"github.com/muster-sync/muster/internal/doctor"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/query/api"
 )
@@ -36,13 +39,13 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 					close(listening)
 				})
 			},
-			func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
+			func(ctx context.Context) error { return c.serveMetrics(ctx, env.logger, s) },
 			func(ctx context.Context) error {
 				select {
 				case <-ctx.Done():
 					return nil
 				case <-listening:
-					return announce(ctx, s.checks())
+					return announce(ctx, s.checks(env.logger))
 				}
 			})
 	})
@@ -136,21 +139,44 @@ func (k known) Mains(ctx context.Context, character int64) ([]string, error) {
 }
 
 // checks say whether the process can do its work.
-func (s *stores) checks() []api.Check {
+func (s *stores) checks(logger *slog.Logger) []api.Check {
 	return []api.Check{
-		{Name: "kafka", Ready: s.reader.Ping},
-		{Name: "postgres", Ready: s.pool.Ping},
-		{Name: "clickhouse", Ready: s.clickhouse.Ping},
-		{Name: "projections", Ready: s.projectionsLive},
+		{Name: "kafka", Ready: worded(logger, "kafka", s.reader.Ping)},
+		{Name: "postgres", Ready: worded(logger, "postgres", s.pool.Ping)},
+		{Name: "clickhouse", Ready: worded(logger, "clickhouse", s.clickhouse.Ping)},
+		{Name: "projections", Ready: func(ctx context.Context) error { return s.projectionsLive(ctx, logger) }},
 	}
 }
 
-// projectionsLive fails while a read model has no tables yet.
-func (s *stores) projectionsLive(ctx context.Context) error {
-	for _, b := range s.projections() {
-		if _, err := s.control.Live(ctx, b.Name); err != nil {
-			return err
+// worded words why an engine is not there for anybody to read. What its driver says, which
+// names hosts and users, is for those who read the log.
+func worded(logger *slog.Logger, engine string, ping func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := ping(ctx)
+		if err == nil {
+			return nil
 		}
+		logger.DebugContext(ctx, "not ready", "engine", engine, "error", err)
+		return event.Errorf(event.CodeUnavailable, "%s", doctor.Reason(err))
+	}
+}
+
+// projectionsLive fails while a read model has no tables yet, and names all of them.
+func (s *stores) projectionsLive(ctx context.Context, logger *slog.Logger) error {
+	var building []string
+	for _, b := range s.projections() {
+		_, err := s.control.Live(ctx, b.Name)
+		switch {
+		case err == nil:
+		case event.CodeOf(err) == event.CodeUnavailable:
+			building = append(building, b.Name)
+		default:
+			logger.DebugContext(ctx, "not ready", "projection", b.Name, "error", err)
+			return event.Errorf(event.CodeUnavailable, "it cannot be told: %s", doctor.Reason(err))
+		}
+	}
+	if len(building) > 0 {
+		return event.Errorf(event.CodeUnavailable, "no live generation yet of %s: start muster project, or wait for the first build", strings.Join(building, ", "))
 	}
 	return nil
 }

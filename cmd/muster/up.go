@@ -95,14 +95,14 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 				env.logger.InfoContext(ctx, "serving", "url", "http://"+api.String(), "after", time.Since(started).Round(time.Millisecond))
 			})
 		},
-		func(ctx context.Context) error { return c.serveMetrics(ctx, s) },
+		func(ctx context.Context) error { return c.serveMetrics(ctx, env.logger, s) },
 		func(ctx context.Context) error {
 			if d != nil {
 				if err := d.fill(ctx, r); err != nil {
 					return err
 				}
 			}
-			if err := announce(ctx, s.checks()); err != nil {
+			if err := announce(ctx, s.checks(env.logger)); err != nil {
 				return err
 			}
 			fmt.Fprintf(env.stdout, "Muster is ready after %s at http://%s\nadministrator's token: %s\n",
@@ -215,7 +215,7 @@ func (d *demo) fill(ctx context.Context, r *roles) error {
 	if len(rejected) > 0 {
 		return event.Errorf(event.CodeInternal, "BUG: the example organisation is refused: %v", rejected[0])
 	}
-	if err := waitReady(ctx, r.checks()); err != nil {
+	if err := waitReady(ctx, r.checks(r.logger)); err != nil {
 		return err
 	}
 	if _, err := r.register(ctx, "demo", org); err != nil {

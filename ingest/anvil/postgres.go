@@ -27,6 +27,9 @@ const Schema = "anvil_ingest"
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations are those of the tables of the store.
+func Migrations() migrate.Set { return migrate.Set{Schema: Schema, Files: migrations} }
+
 // PostgresStore is a [StateStore] in Postgres. It is safe for concurrent use, by
 // several processes, too.
 type PostgresStore struct{ pool *pgxpool.Pool }

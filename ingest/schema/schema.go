@@ -8,6 +8,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -21,6 +22,9 @@ const Name = "ingest"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// Migrations are those of the tables of ingest, those of the schedule left out.
+func Migrations() migrate.Set { return migrate.Set{Schema: Name, Files: migrations} }
 
 // Migrate makes or updates the tables. Several processes may call it at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
@@ -52,4 +56,18 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("migrating the schedule: %w", err)
 	}
 	return nil
+}
+
+// PendingJobs tells whether tables of the schedule are still to be made or brought
+// forward. It writes nothing.
+func PendingJobs(ctx context.Context, pool *pgxpool.Pool) (bool, error) {
+	jobs, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: Name, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return false, fmt.Errorf("preparing the migrations of the schedule: %w", err)
+	}
+	result, err := jobs.Validate(ctx, nil)
+	if err != nil {
+		return false, fmt.Errorf("reading the migrations of the schedule: %w", err)
+	}
+	return !result.OK, nil
 }

@@ -23,6 +23,9 @@ const Name = "universe"
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations are those of the tables of the reference data.
+func Migrations() migrate.Set { return migrate.Set{Schema: Name, Files: migrations} }
+
 // Migrate makes or updates the tables, and fills empty ones with the built-in
 // static data. Several processes may call it at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {

@@ -14,6 +14,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations are those of the tables of commands.
+func Migrations() migrate.Set { return migrate.Set{Schema: "command", Files: migrations} }
+
 // Migrate brings the Postgres schema "command" to its newest version. Several
 // processes may call it at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {

@@ -7,7 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/internal/eventlog/eventlogtest"
 )
 
 func TestManifestKeepsFactsForEver(t *testing.T) {
@@ -65,4 +67,48 @@ func TestManifestAsksForEnoughReplicas(t *testing.T) {
 	for _, topic := range m.Topics() {
 		require.Contains(t, topic.Settings, eventlog.Setting{Name: "min.insync.replicas", Value: "2"})
 	}
+}
+
+func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
+	cluster := embedded(t)
+	m := eventlog.DefaultManifest()
+	seen, err := m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Len(t, seen.Missing, len(m.Topics()))
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Len(t, seen.Missing, len(m.Topics()), "the first look made none")
+	require.Zero(t, seen.Topics)
+
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+	require.NoError(t, cluster.DeleteTopic(event.TopicEVE))
+	require.NoError(t, cluster.CreateTopic(event.TopicEVE, 3, nil))
+	require.NoError(t, cluster.DeleteTopic(event.TopicAnVIL))
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Equal(t, []string{event.TopicAnVIL}, seen.Missing)
+	require.Equal(t, len(m.Topics())-1, seen.Topics)
+	require.Equal(t, 3+int(m.Partitions)*(len(m.Topics())-2), seen.Partitions)
+	require.Equal(t, "partition count", seen.Deviations[0].Setting)
+	require.Empty(t, seen.Leaderless)
+	require.Empty(t, seen.BelowMinimum)
+
+	brokers, err := eventlog.DescribeCluster(t.Context(), cluster.ListenAddrs())
+	require.NoError(t, err)
+	require.Equal(t, len(cluster.ListenAddrs()), brokers.Brokers)
+	require.NotEmpty(t, brokers.Versions)
+}
+
+func TestARealBrokerTellsItsVersionAndHasItsCopiesInStep(t *testing.T) {
+	brokers := enginetest.RealKafka(t)
+	seen, err := eventlog.DescribeCluster(t.Context(), brokers)
+	require.NoError(t, err)
+	require.Equal(t, 1, seen.Brokers)
+	require.Len(t, seen.Versions, 1)
+	require.Contains(t, seen.Versions[0], "v4.")
+	m := eventlogtest.Manifest() // the topics are those of the suite
+	require.NoError(t, m.Ensure(t.Context(), brokers))
+	topics, err := m.Inspect(t.Context(), brokers)
+	require.NoError(t, err)
+	require.Equal(t, eventlog.Inspection{Topics: len(m.Topics()), Partitions: len(m.Topics()) * int(m.Partitions)}, topics)
 }

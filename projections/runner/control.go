@@ -22,6 +22,9 @@ var migrations embed.FS
 // controlSchema is the Postgres schema that holds checkpoints and generations.
 const controlSchema = "runner"
 
+// Migrations are those of the tables of the bookkeeping.
+func Migrations() migrate.Set { return migrate.Set{Schema: controlSchema, Files: migrations} }
+
 // Status is the state of a generation.
 type Status string
 
@@ -68,6 +71,23 @@ func NewControl(ctx context.Context, pool *pgxpool.Pool) (*Control, error) {
 		return nil, err
 	}
 	return &Control{pool: pool}, nil
+}
+
+// LookControl reads bookkeeping as it is, and makes no tables: for those who only look.
+func LookControl(pool *pgxpool.Pool) *Control { return &Control{pool: pool} }
+
+// Owned tells whether some process folds a projection or builds it anew right now.
+func (c *Control) Owned(ctx context.Context, projection string) (bool, error) {
+	var owned bool
+	// Postgres keeps the two halves of a lock's number apart.
+	err := c.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = current_database()
+		  AND ((l.classid::bigint << 32) | l.objid::bigint) IN (hashtextextended($1, 77), hashtextextended($2, 77)))`,
+		"projection "+projection, "rebuild "+projection).Scan(&owned)
+	if err != nil {
+		return false, fmt.Errorf("asking who folds %s: %w", projection, err)
+	}
+	return owned, nil
 }
 
 // Live is the generation that queries read. It fails with [event.CodeUnavailable]

@@ -40,6 +40,9 @@ const (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations are those of the tables of the access log.
+func Migrations() migrate.Set { return migrate.Set{Schema: "viewlog", Files: migrations} }
+
 // Migrate brings the Postgres schema "viewlog" to its newest version. Several processes
 // may call it at once.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
