@@ -85,6 +85,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds) (*api.Server
 		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
 		Checks:     r.checks(), Gatherer: r.metrics, Registerer: r.metrics, Logger: r.logger,
+		Tracer: r.tracer, TrustTraceParent: r.settings.Traces.TrustIncoming,
 	})
 }
 

@@ -63,7 +63,7 @@ type worlds struct {
 // ingestCommand runs the ingest workers alone.
 type ingestCommand struct {
 	worlds
-	MetricsListen string `help:"Address of the metrics; empty shows none." env:"MUSTER_METRICS_LISTEN" placeholder:"HOST:PORT"`
+	metricsSettings
 }
 
 // Run implements the subcommand.
@@ -77,7 +77,7 @@ func (c *ingestCommand) Run(ctx context.Context, env *environment) error {
 		}
 		return runAll(ctx,
 			r.ingest,
-			func(ctx context.Context) error { return env.serveMetrics(ctx, s, c.MetricsListen) })
+			func(ctx context.Context) error { return env.serveMetrics(ctx, s, c.metricsSettings) })
 	})
 }
 
@@ -127,7 +127,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 	}
 	r := &roles{environment: e, stores: s, worlds: w, registered: make(chan struct{}, 1)}
 	var err error
-	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics})
+	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics, Tracer: s.tracer})
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func (r *roles) characterSync(ctx context.Context) (func(context.Context) error,
 		return nil, err
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
-		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Sealer: r.keys, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Sealer: r.keys, Logins: r.vault, Registerer: r.metrics, Logger: r.logger, Tracer: r.tracer,
 		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals)), SpareIdle: r.worlds.SpareIdle},
 	})
 	if err != nil {
@@ -286,7 +286,7 @@ func (r *roles) newESIClient(tenure transport.Tenure) (*transport.Client, error)
 	}
 	return transport.New(transport.Config{
 		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
-		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime, Tenure: tenure,
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Tracer: r.tracer, Downtime: downtime, Tenure: tenure,
 	})
 }
 

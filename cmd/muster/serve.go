@@ -19,6 +19,7 @@ import (
 // serveCommand runs the API and the forwarder of commands.
 type serveCommand struct {
 	worlds
+	metricsSettings
 }
 
 // Run implements the subcommand.
@@ -28,7 +29,11 @@ func (c *serveCommand) Run(ctx context.Context, env *environment) error {
 		if err != nil {
 			return err
 		}
-		return r.serve(ctx, func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+		return runAll(ctx,
+			func(ctx context.Context) error {
+				return r.serve(ctx, func(at net.Addr) { fmt.Fprintf(env.stdout, "API ready at http://%s\n", at) })
+			},
+			func(ctx context.Context) error { return env.serveProfiles(ctx, s, c.metricsSettings) })
 	})
 }
 

@@ -25,6 +25,7 @@ import (
 // upCommand runs everything in one process tree.
 type upCommand struct {
 	worlds
+	metricsSettings
 	Demo           bool    `help:"Simulate the outside worlds and bring in an example organisation and consortium."`
 	DemoCharacters int     `help:"Characters of the example organisation." default:"60"`
 	DemoSpeed      float64 `help:"How many times faster than the clock the simulated worlds move until they have caught up with the present." default:"60"`
@@ -85,6 +86,7 @@ func (c *upCommand) run(ctx context.Context, env *environment, at engine.Address
 	}
 	return runAll(ctx,
 		func(ctx context.Context) error { return env.project(ctx, s) },
+		func(ctx context.Context) error { return env.serveProfiles(ctx, s, c.metricsSettings) },
 		r.ingest,
 		func(ctx context.Context) error {
 			return r.serve(ctx, func(api net.Addr) {
