@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/muster-sync/muster/internal/eventlog"
 )
@@ -106,6 +107,8 @@ type environment struct {
 	settings *settings
 	logger   *slog.Logger
 	steps    *steps
+	// engineMetrics has the metrics of engines that the process runs; nil if it runs none.
+	engineMetrics *prometheus.Registry
 }
 
 // commandLine lists the subcommands.

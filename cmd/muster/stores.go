@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ func (e *environment) findEngines() (engine.Addresses, error) {
 
 // openStores connects to the engines and brings topics and tables up to date.
 func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *stores, err error) {
-	s := &stores{addresses: at, registry: newRegistry(), metrics: newMetrics()}
+	s := &stores{addresses: at, registry: newRegistry(), metrics: cmp.Or(e.engineMetrics, newMetrics())}
 	defer func() {
 		if err != nil {
 			s.Close()

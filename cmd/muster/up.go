@@ -49,8 +49,9 @@ func (c *upCommand) Run(ctx context.Context, env *environment) error {
 			return err
 		}
 	}
+	env.engineMetrics = newMetrics()
 	engines, err := engine.Open(ctx, engine.Config{
-		DataDir: env.settings.DataDir, External: env.settings.external(), KafkaPartitions: int(env.settings.KafkaPartitions), Logger: env.logger,
+		DataDir: env.settings.DataDir, External: env.settings.external(), KafkaPartitions: int(env.settings.KafkaPartitions), Logger: env.logger, Registerer: env.engineMetrics,
 	})
 	if err != nil {
 		return err
