@@ -122,10 +122,11 @@ func TestThePageAboutOperationsHasARowForEachMetric(t *testing.T) {
 func TestEachSettingIsOnThePageAboutOperations(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
 	require.NoError(t, err)
+	told := regexp.MustCompile("`(MUSTER_[A-Z_]+)`").FindAllString(string(page), -1)
 	variables, _ := binary(t)
 	require.NotEmpty(t, variables)
 	for _, name := range variables {
-		require.True(t, strings.Contains(string(page), "`"+name+"`"), name)
+		require.Contains(t, told, "`"+name+"`")
 	}
 }
 

@@ -9,6 +9,7 @@ package tracing
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -84,15 +85,9 @@ type Origins struct{ parents []string }
 
 // Add takes the traceparent of an event; an empty one is none.
 func (o *Origins) Add(traceparent string) {
-	if traceparent == "" || len(o.parents) >= MaxLinks {
-		return
+	if traceparent != "" && len(o.parents) < MaxLinks && !slices.Contains(o.parents, traceparent) {
+		o.parents = append(o.parents, traceparent)
 	}
-	for _, known := range o.parents {
-		if known == traceparent {
-			return
-		}
-	}
-	o.parents = append(o.parents, traceparent)
 }
 
 // Links point to them. What cannot be read, or was not recorded, is left out.

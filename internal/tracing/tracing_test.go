@@ -145,7 +145,7 @@ func TestTextsInStatementsAreMasked(t *testing.T) {
 	require.LessOrEqual(t, len(tracing.Masked("SELECT "+strings.Repeat("é", 5000))), 2000)
 }
 
-// ask sends statements whose parameters nobody else may see.
+// secret is a parameter of statements that nobody else may see.
 const secret = "the secret of Ada"
 
 func TestStatementsOfPostgresAreBelowTheWorkTheyAreFor(t *testing.T) {
@@ -217,7 +217,7 @@ func TestStatementsOfClickHouseAreBelowTheWorkTheyAreFor(t *testing.T) {
 	}
 	require.NoError(t, conn.Select(ctx, &all, "SELECT 1 AS n"))
 	require.Error(t, conn.Exec(ctx, "SELECT throwIf(1, ?)", secret))
-	_, err = conn.Query(ctx, "SELECT ? FROM nowhere", secret)
+	_, err = conn.Query(ctx, "SELECT ? FROM nowhere", secret) //nolint:gocritic // There are no rows.
 	require.Error(t, err)
 	work.End()
 
