@@ -87,6 +87,7 @@ func (r *roles) newAPI(looks *viewlog.Recorder, rebuilds *rebuilds, shown promet
 		Rebuilder:  rebuilds,
 		Retention:  enforcer{r, keep},
 		Checks:     r.checks(r.logger), Gatherer: shown, Registerer: r.metrics, Logger: r.logger,
+		Tracer: r.tracer, TrustTraceParent: r.settings.Traces.TrustIncoming,
 	})
 }
 

@@ -128,7 +128,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 	}
 	r := &roles{environment: e, stores: s, worlds: w, registered: make(chan struct{}, 1)}
 	var err error
-	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics})
+	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics, Tracer: s.tracer})
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (r *roles) characterSync(ctx context.Context) (func(context.Context) error,
 		return nil, err
 	}
 	syncer, err := esi.NewSyncer(esi.Config{
-		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Sealer: r.keys, Logins: r.vault, Registerer: r.metrics, Logger: r.logger,
+		Pool: r.pool, Relaxed: relaxed, Client: client, Appender: finder.Watch(r.appender), Sealer: r.keys, Logins: r.vault, Registerer: r.metrics, Logger: r.logger, Tracer: r.tracer,
 		Options: esi.Options{Mails: r.worlds.MaxMails, Intervals: schedule.Intervals(sectionIntervals(r.worlds.Intervals)), SpareIdle: r.worlds.SpareIdle},
 	})
 	if err != nil {
@@ -287,7 +287,7 @@ func (r *roles) newESIClient(tenure transport.Tenure) (*transport.Client, error)
 	}
 	return transport.New(transport.Config{
 		BaseURL: r.worlds.ESIURL, UserAgent: fmt.Sprintf("Muster/%s (%s; +https://github.com/muster-sync/muster)", version, r.worlds.Contact),
-		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Downtime: downtime, Tenure: tenure,
+		Tokens: r.vault, Registerer: r.metrics, Logger: r.logger, Tracer: r.tracer, Downtime: downtime, Tenure: tenure,
 	})
 }
 

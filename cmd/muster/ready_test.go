@@ -36,7 +36,7 @@ func TestAProcessIsAskedWhetherItIsReady(t *testing.T) {
 			return nil
 		}},
 		{Name: "postgres", Ready: func(context.Context) error { return nil }},
-	}))
+	}, false))
 	defer server.Close()
 	at := strings.TrimPrefix(server.URL, "http://")
 
@@ -94,7 +94,7 @@ func TestThoseWhoWatchAProcessSeeItsMetricsAndThatItLives(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "muster_test_total"})
 	registry.MustRegister(counter)
-	handler := watching(registry, nil)
+	handler := watching(registry, nil, false)
 	for path, want := range map[string]string{"/metrics": "muster_test_total 0", "/livez": "", "/readyz": `"ready":true`} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))

@@ -21,6 +21,7 @@ import (
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/sso"
 	"github.com/muster-sync/muster/internal/engine"
+	"github.com/muster-sync/muster/internal/tracing"
 	"github.com/muster-sync/muster/projections/runner"
 )
 
@@ -49,6 +50,8 @@ type settings struct {
 	SecretKeyPrevious     []string `env:"MUSTER_SECRET_KEY_PREVIOUS" help:"Further keys that open what is sealed, while the key is being replaced." placeholder:"KEY"`
 	SecretKeyPreviousFile string   `env:"MUSTER_SECRET_KEY_PREVIOUS_FILE" help:"File that holds further keys, one in a line." placeholder:"FILE"`
 
+	Traces tracesSettings `embed:"" prefix:"traces-"`
+
 	LogLevel  slog.Level `env:"MUSTER_LOG_LEVEL" default:"INFO" help:"DEBUG, INFO, WARN or ERROR."`
 	LogFormat string     `env:"MUSTER_LOG_FORMAT" enum:"text,json" default:"text" help:"Format of the log: text or json."`
 }
@@ -66,10 +69,14 @@ func defaultDataDir() string {
 
 func (s *settings) newLogger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: s.LogLevel}
+	var handler slog.Handler = slog.NewTextHandler(w, options)
 	if s.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		handler = slog.NewJSONHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	if s.Traces.Endpoint != "" {
+		handler = tracing.NewHandler(handler)
+	}
+	return slog.New(handler)
 }
 
 func (s *settings) external() engine.Addresses {

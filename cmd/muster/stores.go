@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/anvil"
@@ -22,6 +23,7 @@ import (
 	"github.com/muster-sync/muster/ingest/keyring"
 	"github.com/muster-sync/muster/internal/engine"
 	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/internal/tracing"
 	chviews "github.com/muster-sync/muster/projections/clickhouse"
 	pgviews "github.com/muster-sync/muster/projections/postgres"
 	"github.com/muster-sync/muster/projections/reports"
@@ -44,7 +46,9 @@ type stores struct {
 	control    *runner.Control
 	metrics    *prometheus.Registry
 	// views are those of stable names for dashboards.
-	views  *reports.Views
+	views *reports.Views
+	// tracer is nil when nothing is traced.
+	tracer trace.Tracer
 	folder *runner.Runner
 	close  []func()
 }
@@ -86,6 +90,9 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 	if s.cluster, err = e.settings.cluster(); err != nil {
 		return nil, err
 	}
+	if err := e.trace(ctx, s); err != nil {
+		return nil, err
+	}
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions, manifest.Replication = e.settings.KafkaPartitions, e.settings.KafkaReplication
 	if err := manifest.Ensure(ctx, at.KafkaBrokers); err != nil {
@@ -95,7 +102,7 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 		return nil, err
 	}
 	s.close = append(s.close, s.reader.Close)
-	if s.pool, err = openPostgres(ctx, at.PostgresDSN); err != nil {
+	if s.pool, err = openTraced(ctx, s.tracer, at.PostgresDSN); err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, s.pool.Close)
@@ -104,6 +111,7 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 	if s.clickhouse, err = openClickHouse(ctx, at.ClickHouseDSN, s.cluster); err != nil {
 		return nil, err
 	}
+	s.clickhouse = tracing.ClickHouse(s.clickhouse, s.tracer)
 	s.close = append(s.close, func() { _ = s.clickhouse.Close() })
 	if s.control, err = runner.NewControl(ctx, s.pool); err != nil {
 		return nil, err
@@ -125,7 +133,7 @@ func (s *stores) Close() {
 // openRelaxed connects to Postgres without waiting, at a commit, until the disk has
 // it. It is for what is done again if it was lost.
 func (s *stores) openRelaxed(ctx context.Context) (*pgxpool.Pool, error) {
-	pool, err := openPostgres(ctx, s.addresses.PostgresDSN, "synchronous_commit", "off")
+	pool, err := openTraced(ctx, s.tracer, s.addresses.PostgresDSN, "synchronous_commit", "off")
 	if err == nil {
 		s.close = append(s.close, pool.Close)
 	}
@@ -155,11 +163,21 @@ func (o opened) ReadAt(ctx context.Context, positions []event.Position) (map[eve
 	return records, nil
 }
 
-// openPostgres connects with settings of the session, given as names and values.
+// openPostgres connects with settings of the session, given as names and values, without
+// tracing anything.
 func openPostgres(ctx context.Context, dsn string, settings ...string) (*pgxpool.Pool, error) {
+	return openTraced(ctx, nil, dsn, settings...)
+}
+
+// openTraced connects like openPostgres. Statements are traced where there is
+// a tracer.
+func openTraced(ctx context.Context, tracer trace.Tracer, dsn string, settings ...string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, event.Errorf(event.CodeInvalid, "the address of Postgres cannot be read; write it as postgres://user:password@host:port/database")
+	}
+	if tracer != nil {
+		config.ConnConfig.Tracer = tracing.NewPostgres(tracer)
 	}
 	config.MaxConns = max(config.MaxConns, poolSize)
 	config.ConnConfig.RuntimeParams["application_name"] = "muster"
@@ -269,6 +287,7 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Registry:    s.registry,
 		Logger:      e.logger,
 		Metrics:     s.metrics,
+		Tracer:      s.tracer,
 		KeepRetired: 1,
 		Readers:     s.views,
 		Step:        e.step,

@@ -213,6 +213,10 @@ func (s *Syncer) FollowUp(ctx context.Context, character int64, name eve.Section
 	if _, ok := s.sections[name]; !ok {
 		return FollowOutcome{}, event.Errorf(event.CodeNotFound, "section %q is not synced by this Muster", name)
 	}
+	return s.tracedFollowUp(ctx, character, name)
+}
+
+func (s *Syncer) followUp(ctx context.Context, character int64, name eve.Section) (FollowOutcome, error) {
 	next, held, err := s.store.nextFollowUps(ctx, character, name, followAtOnce+1)
 	if err == nil && held != nil {
 		err = s.release(ctx, character, name, held)

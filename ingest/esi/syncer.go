@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
@@ -56,6 +57,9 @@ type Config struct {
 	Logins     Logins
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
+	// Tracer makes a span of each sync, and of each fetching of what a list named; nil
+	// for none.
+	Tracer trace.Tracer
 	// Options say how sections are read.
 	Options Options
 	// ReadWithin bounds how long ESI is asked in one sync: 50 s. That the log is waited
@@ -198,7 +202,7 @@ func (s *Syncer) join(ctx context.Context, character int64, name eve.Section, sp
 	}
 	key := strconv.FormatInt(character, 10) + "/" + string(name)
 	for {
-		outcome, mine, err := s.syncs.do(ctx, key, func() (Outcome, error) { return s.sync(ctx, character, section, spare) })
+		outcome, mine, err := s.syncs.do(ctx, key, func() (Outcome, error) { return s.traced(ctx, character, section, spare) })
 		switch {
 		case ctx.Err() != nil && !mine:
 			return Outcome{}, fmt.Errorf("syncing %s of character %d: %w", name, character, err)

@@ -21,9 +21,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/tracing"
 )
 
 // Defaults of [Config].
@@ -267,8 +267,7 @@ func (b *Bus) attempt(ctx context.Context, streams []event.Stream, applied map[e
 
 // number makes events of the decisions and moves versions forward accordingly.
 func (b *Bus) number(ctx context.Context, versions map[event.Stream]int64, in BatchInput, decisions []Decision) ([]event.Event, error) {
-	trace := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, trace)
+	parent := tracing.Parent(ctx)
 	now := b.config.Now().UTC() // the outbox keeps microseconds of it
 	var events []event.Event
 	for _, d := range decisions {
@@ -288,7 +287,7 @@ func (b *Bus) number(ctx context.Context, versions map[event.Stream]int64, in Ba
 			e.Version = versions[d.Stream]
 			e.Actor = in.Actor
 			e.CorrelationID = in.CorrelationID
-			e.TraceParent = trace.Get(event.HeaderTraceParent)
+			e.TraceParent = parent
 			if err := e.Validate(); err != nil {
 				return nil, err
 			}

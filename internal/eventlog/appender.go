@@ -17,8 +17,11 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-sync/muster/domain/event"
+	"github.com/muster-sync/muster/internal/tracing"
 )
 
 // MaxEventBytes is how large an event may be: its key, headers and value
@@ -49,6 +52,9 @@ type AppenderConfig struct {
 	Logger *slog.Logger
 	// Metrics is where the appender's metrics are registered; nil for nowhere.
 	Metrics prometheus.Registerer
+	// Tracer makes a span of each append, whose context goes along with the events as
+	// their TraceParent; nil for none.
+	Tracer trace.Tracer
 }
 
 func (c AppenderConfig) withDefaults() AppenderConfig {
@@ -91,6 +97,7 @@ type Appender struct {
 	publisher message.Publisher
 	now       func() time.Time
 	metrics   *appenderMetrics
+	tracer    trace.Tracer
 	// queues are the workers' queues; a stream's is found by hash with seed.
 	queues  []chan job
 	seed    maphash.Seed
@@ -145,6 +152,7 @@ func startAppender(cfg AppenderConfig, publisher message.Publisher, metrics *app
 		publisher: publisher,
 		now:       cfg.Now,
 		metrics:   metrics,
+		tracer:    cfg.Tracer,
 		queues:    make([]chan job, cfg.Workers),
 		seed:      maphash.MakeSeed(),
 	}
@@ -231,9 +239,14 @@ func pulseStream(partition, partitions int32) event.Stream {
 	}
 }
 
-func (a *Appender) append(ctx context.Context, topics []string, events []event.Event) error {
+func (a *Appender) append(ctx context.Context, topics []string, events []event.Event) (err error) {
 	if len(events) == 0 {
 		return nil
+	}
+	if a.tracer != nil {
+		var span trace.Span
+		ctx, span = a.startSpan(ctx, events)
+		defer func() { tracing.End(span, err) }()
 	}
 	jobs, err := a.prepare(ctx, topics, events)
 	if err != nil {
@@ -271,10 +284,35 @@ func (a *Appender) append(ctx context.Context, topics []string, events []event.E
 	return nil
 }
 
+// startSpan begins the span of an append. Where nothing else is traced it belongs to
+// the trace that the first event brings along, such as the request that a command came
+// with, and points to those of the others.
+func (a *Appender) startSpan(ctx context.Context, events []event.Event) (context.Context, trace.Span) {
+	options := []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(semconv.MessagingSystemKafka, semconv.MessagingBatchMessageCount(len(events))),
+	}
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		var origins tracing.Origins
+		for i := range events {
+			origins.Add(events[i].TraceParent)
+		}
+		if links := origins.Links(); len(links) > 0 {
+			ctx = trace.ContextWithRemoteSpanContext(ctx, links[0].SpanContext)
+			options = append(options, trace.WithLinks(links[1:]...))
+		}
+	}
+	return a.tracer.Start(ctx, "append to the log", options...)
+}
+
 // prepare checks the events, stamps them and groups them by stream, in order of
 // each stream's first event.
 func (a *Appender) prepare(ctx context.Context, topics []string, events []event.Event) ([]job, error) {
 	now := a.now().UTC()
+	parent := ""
+	if a.tracer != nil {
+		parent = tracing.Parent(ctx)
+	}
 	jobs := make([]job, 0, min(len(events), 16))
 	var of map[event.Stream]int
 	if len(events) > 1 {
@@ -286,6 +324,9 @@ func (a *Appender) prepare(ctx context.Context, topics []string, events []event.
 		}
 		if e.Recorded.IsZero() {
 			e.Recorded = now
+		}
+		if e.TraceParent == "" {
+			e.TraceParent = parent
 		}
 		if size := eventBytes(e); size > MaxEventBytes {
 			return nil, event.Errorf(event.CodeInvalid, "event %s (%s) is %d bytes large: at most %d are allowed, so split its value", e.Key(), e.Type, size, MaxEventBytes)

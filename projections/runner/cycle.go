@@ -11,6 +11,7 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
+	"github.com/muster-sync/muster/internal/tracing"
 )
 
 // Limits bound one batch.
@@ -51,6 +52,9 @@ type prepared struct {
 	// bytes is the size of the values that were decoded: what a batch holds grows with it.
 	bytes    int
 	foldTime time.Duration
+	// begun is when folding began, origins are the traces that events come from.
+	begun   time.Time
+	origins tracing.Origins
 }
 
 // errPoisoned stops a rebuild at an event that cannot be applied.
@@ -78,6 +82,8 @@ type fold struct {
 	// retrying is set while parked events are tried again: later decisions of
 	// their stream may have been applied meanwhile.
 	retrying bool
+	// traces has the traces noted that events come from.
+	traces bool
 	// step is [Config.Step].
 	step func(name string)
 }
@@ -90,7 +96,7 @@ func (f *fold) prepare(records []eventlog.Record) (*prepared, error) {
 
 // begin is an empty batch.
 func (f *fold) begin() *prepared {
-	return &prepared{spans: map[eventlog.Partition]span{}, batch: f.projection.NewBatch(), versions: map[string]int64{}}
+	return &prepared{spans: map[eventlog.Partition]span{}, batch: f.projection.NewBatch(), versions: map[string]int64{}, begun: time.Now()}
 }
 
 // extend decodes and folds more records into a batch.
@@ -124,6 +130,9 @@ func (f *fold) add(p *prepared, r *eventlog.Record) error {
 	e, err := r.Event()
 	if err != nil {
 		return f.park(p, Event{Recorded: event.Recorded{Event: unreadable(r), Position: position}}, err)
+	}
+	if f.traces {
+		p.origins.Add(e.TraceParent)
 	}
 	recorded := Event{Recorded: event.Recorded{Event: e, Position: position}}
 	if e.IsTombstone() {

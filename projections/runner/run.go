@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -32,6 +33,10 @@ type Config struct {
 	KeepRetired int
 	// Readers are told which generations are live. May be nil.
 	Readers Readers
+	// Tracer makes a span of each batch of a live generation, with links to the traces
+	// that its events come from; nil for none. A rebuild makes none: it folds what was
+	// traced long ago.
+	Tracer trace.Tracer
 	// Step is called after each thing that is written down on the way, with the name of
 	// it; for tests that end the process there. May be nil.
 	Step func(name string)
@@ -317,6 +322,7 @@ func (r *Runner) tail(ctx context.Context, b Bound, f *fold) error {
 	if err := r.retryIfAsked(ctx, b, f); err != nil {
 		return err
 	}
+	f.traces = r.Tracer != nil
 	source, err := r.Log.Consume(ctx, f.next)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
@@ -361,7 +367,7 @@ func (r *Runner) pump(ctx context.Context, b Bound, f *fold, written func(*prepa
 	work.Go(func() error {
 		for p := range batches {
 			started := time.Now()
-			if err := b.commit(ctx, f, p); err != nil {
+			if err := r.commitTraced(ctx, b, f, p); err != nil {
 				return err
 			}
 			r.settled(b.Name, p, time.Since(started))

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
 
 	"github.com/muster-sync/muster/domain/event"
@@ -109,7 +110,9 @@ type world struct {
 	registry *event.Registry
 	control  *runner.Control
 	names    string
-	fail     atomic.Int32
+	// tracer is that of runners; nil traces nothing.
+	tracer trace.Tracer
+	fail   atomic.Int32
 }
 
 func newWorld(t *testing.T) *world {
@@ -159,7 +162,7 @@ func (w *world) bound(store string) runner.Bound {
 func (w *world) runner() *runner.Runner {
 	return runner.New(runner.Config{
 		Pool: w.pool, Control: w.control, Log: w.log, Registry: w.registry,
-		Logger: slog.New(slog.DiscardHandler), KeepRetired: 1,
+		Logger: slog.New(slog.DiscardHandler), KeepRetired: 1, Tracer: w.tracer,
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-sync/muster/domain/access"
 	"github.com/muster-sync/muster/domain/eve"
@@ -121,6 +122,11 @@ type Config struct {
 	// Registerer takes the metrics of the API itself.
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
+	// Tracer makes a span of each request below /v1; nil for none.
+	Tracer oteltrace.Tracer
+	// TrustTraceParent has a request belong to the trace that its headers name. It is for
+	// a proxy in front that sets them: else anybody could have his requests recorded.
+	TrustTraceParent bool
 	// Timeout bounds the work for one request; default [DefaultTimeout].
 	Timeout time.Duration
 	// ExportTimeout bounds that for one export; default [DefaultExportTimeout].

@@ -82,6 +82,7 @@ type world struct {
 	err        error
 	block      bool
 	panics     bool
+	entered    func(context.Context)
 	characters []postgres.Character
 	section    postgres.Section
 	// reference and assets are what is known beside the sections.
@@ -281,6 +282,9 @@ func (w *world) Revoke(ctx context.Context, by access.Principal, id uuid.UUID) (
 }
 
 func (w *world) enter(ctx context.Context) error {
+	if w.entered != nil {
+		w.entered(ctx)
+	}
 	if w.panics {
 		panic("a defect with a secret in it")
 	}

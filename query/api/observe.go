@@ -81,21 +81,19 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			header.Set("Cache-Control", "private, no-cache")
 			header.Add("Vary", "Authorization, Cookie, Accept")
 		}
+		ctx, span := s.startSpan(context.WithValue(r.Context(), requestKey{}, seen), r, answer.guarded)
+		r = r.WithContext(ctx)
 		// Also of an answer that is broken off.
-		defer func() { s.noteRequest(r, seen, answer, s.config.Now().Sub(started)) }()
-		next.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), requestKey{}, seen)))
+		defer func() {
+			endSpan(span, r, seen, answer)
+			s.noteRequest(r, seen, answer, s.config.Now().Sub(started))
+		}()
+		next.ServeHTTP(answer, r)
 	})
 }
 
 func (s *Server) noteRequest(r *http.Request, seen *request, answer *answer, took time.Duration) {
-	route := "none"
-	if c := chi.RouteContext(r.Context()); c != nil && c.RoutePattern() != "" {
-		route = c.RoutePattern()
-	}
-	status := answer.Status()
-	if status == 0 {
-		status = http.StatusOK
-	}
+	route, status := routeOf(r), answer.sent()
 	s.metrics.duration.WithLabelValues(route, methodLabel(r.Method), strconv.Itoa(status)).Observe(took.Seconds())
 	level := slog.LevelInfo
 	if !answer.guarded && status < http.StatusBadRequest {
@@ -105,6 +103,14 @@ func (s *Server) noteRequest(r *http.Request, seen *request, answer *answer, too
 	s.config.Logger.LogAttrs(r.Context(), level, "request",
 		slog.String("request_id", seen.id), slog.String("method", methodLabel(r.Method)), slog.String("route", route), slog.Int("status", status),
 		slog.Int("bytes", answer.BytesWritten()), slog.Duration("took", took), slog.String("principal", seen.principal))
+}
+
+// routeOf is the route that a request was found to be for, with its parameters in braces.
+func routeOf(r *http.Request) string {
+	if c := chi.RouteContext(r.Context()); c != nil && c.RoutePattern() != "" {
+		return c.RoutePattern()
+	}
+	return "none"
 }
 
 // methodLabel keeps clients from inventing values of a label.
@@ -130,6 +136,14 @@ func (a *answer) WriteHeader(status int) {
 		a.Header().Set("Content-Type", mediaProblem)
 	}
 	a.WrapResponseWriter.WriteHeader(status)
+}
+
+// sent is the status that the client got.
+func (a *answer) sent() int {
+	if status := a.Status(); status != 0 {
+		return status
+	}
+	return http.StatusOK
 }
 
 // Unwrap is for [http.ResponseController].

@@ -151,7 +151,7 @@ func (r *reading) attempt(ctx context.Context, paging url.Values, etag string) (
 		}
 		return nil, err
 	}
-	answer, err := r.send(ctx, paging, etag, reserved, group)
+	answer, err := r.traced(ctx, paging, etag, reserved, group)
 	c.budget.end(group != "")
 	done(verdict(ctx, err))
 	return answer, err

@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/ingest/esi/catalogue"
@@ -49,6 +50,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Logger takes a line when a route is cut off or comes back.
 	Logger *slog.Logger
+	// Tracer makes a span of each request; nil for none. ESI is told nothing of it.
+	Tracer trace.Tracer
 
 	// Tenure tells which characters are this program's where several share them:
 	// all of them.
