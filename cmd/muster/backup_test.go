@@ -23,7 +23,6 @@ import (
 	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/engine/enginetest"
-	"github.com/muster-sync/muster/internal/engine/freeport"
 	"github.com/muster-sync/muster/internal/eventlog"
 	"github.com/muster-sync/muster/projections/reports"
 	"github.com/muster-sync/muster/projections/runner"
@@ -166,12 +165,8 @@ func TestPlacesAreFoldersOrBuckets(t *testing.T) {
 // emptyStack is a data folder where nothing was started yet.
 func emptyStack(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir(), partitions: 12}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port), "MUSTER_BACKUP_PASSPHRASE=four words are enough")
+	s := oneProcess(t, "MUSTER_BACKUP_PASSPHRASE=four words are enough")
+	s.partitions = 12
 	return s
 }
 

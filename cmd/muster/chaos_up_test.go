@@ -31,6 +31,20 @@ type demoRun struct {
 	up *service
 }
 
+// oneProcess is a Muster that `muster up` will run all of, with engines and settings of its own.
+// Nothing of it may be left when the test ends.
+func oneProcess(t *testing.T, settings ...string) *stack {
+	t.Helper()
+	requireEngines(t)
+	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
+	t.Cleanup(s.requireNothingLeft)
+	port, err := freeport.One(t.Context())
+	require.NoError(t, err)
+	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
+	s.env = cleanEnvironment(append([]string{"MUSTER_DATA_DIR=" + s.data, "MUSTER_LISTEN=127.0.0.1:" + strconv.Itoa(port)}, settings...)...)
+	return s
+}
+
 func startDemo(t *testing.T, s *stack, name string) *demoRun {
 	t.Helper()
 	started := time.Now()
@@ -63,13 +77,7 @@ func TestUpDemoGetsReadyStopsAndGoesOn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything twice")
 	}
-	requireEngines(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port))
+	s := oneProcess(t)
 
 	first := startDemo(t, s, "up-first")
 	first.requireBothWorlds(t, 1)

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/muster-sync/muster/ingest/notify"
-	"github.com/muster-sync/muster/internal/engine/freeport"
 )
 
 // life takes one character through all that can happen to it, by the commands that
@@ -133,13 +131,7 @@ func TestTheLifeOfACharacterByCommand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything")
 	}
-	requireEngines(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port))
+	s := oneProcess(t)
 	told, hook := listenToNotices(t)
 	s.env = append(s.env, "MUSTER_NOTIFY_WEBHOOK_URL="+hook, "MUSTER_NOTIFY_WEBHOOK_SECRET="+noticeSecret)
 	l := &life{demoRun: startDemo(t, s, "up"), t: t}

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,6 @@ import (
 	"github.com/muster-sync/muster/internal/doctor"
 	"github.com/muster-sync/muster/internal/engine"
 	"github.com/muster-sync/muster/internal/engine/enginetest"
-	"github.com/muster-sync/muster/internal/engine/freeport"
 )
 
 // lines are the results by the name of the check.
@@ -54,13 +52,7 @@ func TestTheDoctorFindsASoundSetupSoundAndAWrongTopicWrong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything")
 	}
-	requireEngines(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port), "MUSTER_KAFKA_PARTITIONS=4",
+	s := oneProcess(t, "MUSTER_KAFKA_PARTITIONS=4",
 		"MUSTER_SECRET_KEY="+strings.Repeat("ab", 32))
 	up := startService(t, s.binary, s.files, "up", s.env, "up")
 	s.eventually("it is ready", func(ctx context.Context) error { return s.get(ctx, s.apiURL+"/readyz", nil) })

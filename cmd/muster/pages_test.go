@@ -22,8 +22,6 @@ import (
 	cdpruntime "github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"github.com/muster-sync/muster/internal/engine/freeport"
 )
 
 // pageTimeout bounds how long a page may take on a busy machine.
@@ -54,12 +52,7 @@ type site struct {
 func startPages(t *testing.T) *site {
 	t.Helper()
 	chromium := chromiumOr(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port), "MUSTER_RATE_LIMIT=-1")
+	s := oneProcess(t, "MUSTER_RATE_LIMIT=-1")
 	p := &site{life: &life{demoRun: startDemo(t, s, "up"), t: t}, chromium: chromium}
 	axe, err := os.ReadFile(filepath.Join("..", "..", "query", "web", "assets", "node_modules", "axe-core", "axe.min.js"))
 	require.NoError(t, err, "the accessibility checks are fetched by `make assets`")

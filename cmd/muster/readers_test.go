@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +21,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 	"github.com/stretchr/testify/require"
-
-	"github.com/muster-sync/muster/internal/engine/freeport"
 )
 
 // dashboardsFolder has the dashboards as Grafana reads them.
@@ -114,13 +111,8 @@ func TestReaders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything")
 	}
-	requireEngines(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir(), partitions: 12}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port))
+	s := oneProcess(t)
+	s.partitions = 12
 	demo := startDemo(t, s, "up")
 	demo.requireBothWorlds(t, 1)
 	s.run("skillset", "define", "-f", written(t, "set.yaml", "name: Gunners\nvisible: true\nskills:\n  - {type_name: Gunnery, required: 3, recommended: 5}\n"))

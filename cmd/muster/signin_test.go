@@ -10,14 +10,12 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/muster-sync/muster/internal/engine/freeport"
 	"github.com/muster-sync/muster/query/api"
 )
 
@@ -67,13 +65,7 @@ func TestAnybodyOfTheDemoSignsInAndSeesWhatIsHis(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts everything")
 	}
-	requireEngines(t)
-	s := &stack{t: t, binary: testBinary(t), data: filepath.Join(passableTempDir(t), "data"), files: t.TempDir()}
-	t.Cleanup(s.requireNothingLeft)
-	port, err := freeport.One(t.Context())
-	require.NoError(t, err)
-	s.apiURL = "http://127.0.0.1:" + strconv.Itoa(port)
-	s.env = cleanEnvironment("MUSTER_DATA_DIR="+s.data, "MUSTER_LISTEN=127.0.0.1:"+strconv.Itoa(port), "MUSTER_LOG_LEVEL=DEBUG")
+	s := oneProcess(t, "MUSTER_LOG_LEVEL=DEBUG")
 	l := &life{demoRun: startDemo(t, s, "up"), t: t}
 	require.Contains(t, l.up.tail(), s.apiURL+"/auth/sign-in")
 
