@@ -133,6 +133,13 @@ modules: ## Fail if a module in the cache differs from go.sum
 	$(GO) mod verify
 	cd tools && $(GO) mod verify
 	cd deploy/test && $(GO) mod verify
+	cd tools/sbom && $(GO) mod verify
+
+.PHONY: sbom
+sbom: ## List what the program is made of, with licences: bin/muster.cdx.json and docs/dependencies.md
+	mkdir -p bin
+	$(GO) tool -modfile=tools/sbom/go.mod cyclonedx-gomod app -main cmd/muster -licenses -json -output bin/muster.cdx.json .
+	cd tools/sbom && $(GO) run . ../../bin/muster.cdx.json ../../docs/dependencies.md ../../query/web/assets/package-lock.json ../../deploy/engines/package-lock.json
 
 .PHONY: tidy
 tidy: ## Bring go.mod and go.sum in line with the imports

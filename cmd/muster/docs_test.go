@@ -69,3 +69,25 @@ func TestThePageAboutSectionsIsTrue(t *testing.T) {
 		}
 	}
 }
+
+// What the page about dependencies lists is what is built in, at these versions.
+func TestThePageAboutDependenciesIsUpToDate(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "dependencies.md"))
+	require.NoError(t, err)
+	modules, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))
+	require.NoError(t, err)
+	_, listed, ok := strings.Cut(string(page), "## In the program")
+	require.True(t, ok)
+	listed, _, ok = strings.Cut(listed, "## ")
+	require.True(t, ok)
+	rows := 0
+	for line := range strings.Lines(listed) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		rows++
+		require.Contains(t, string(modules), strings.Trim(cells[1], " `")+" "+strings.TrimSpace(cells[2]), "run `make sbom`")
+	}
+	require.Greater(t, rows, 50)
+}

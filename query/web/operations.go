@@ -444,10 +444,13 @@ func (s *Site) retentionPlan(v *visit) error {
 	planned := v.tableOf(list{
 		ID: "retention-plan", Items: "items", NoFiles: true, Quiet: true,
 		Columns: []column{
-			{Name: "retention_class", Field: "class", Kind: kindWord}, {Name: "retention_reason", Cell: func(v *visit, r row) cell {
+			{Name: "retention_class", Field: "class", Kind: kindWord},
+			{Name: "retention_reason", Cell: func(v *visit, r row) cell {
 				return cell{Text: v.T(reasonToGo(retention.Reason(r.Text("reason"))))}
 			}},
-			{Name: "characters", Field: "characters", Kind: kindNumber}, {Name: "events", Field: "events", Kind: kindNumber}, {Name: "earliest", Field: "oldest", Kind: kindTime},
+			{Name: "characters", Field: "characters", Kind: kindNumber},
+			{Name: "events", Field: "events", Kind: kindNumber},
+			{Name: "earliest", Field: "oldest", Kind: kindTime},
 		},
 	}, answered)
 	return v.show("retention_plan", v.T("retention.plan"), struct {
