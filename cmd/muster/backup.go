@@ -438,7 +438,7 @@ func (c *restoreCommand) restore(ctx context.Context, env *environment, at engin
 	if err := env.migrateAll(ctx, s); err != nil {
 		return backup.RestoreReport{}, err
 	}
-	target, err := eventlog.NewRestorer(ctx, eventlog.RestorerConfig{Brokers: at.KafkaBrokers, Logger: env.logger}, append(event.Topics(), event.TopicPoison)...)
+	target, err := eventlog.NewRestorer(ctx, eventlog.RestorerConfig{Brokers: at.KafkaBrokers, Security: s.security, Logger: env.logger}, append(event.Topics(), event.TopicPoison)...)
 	if err != nil {
 		return backup.RestoreReport{}, err
 	}
@@ -450,7 +450,7 @@ func (c *restoreCommand) restore(ctx context.Context, env *environment, at engin
 		},
 	}
 	if len(c.SinceLive) > 0 {
-		live, err := eventlog.NewReader(eventlog.ReaderConfig{Brokers: c.SinceLive, Logger: env.logger})
+		live, err := eventlog.NewReader(eventlog.ReaderConfig{Brokers: c.SinceLive, Security: s.security, Logger: env.logger})
 		if err != nil {
 			return backup.RestoreReport{}, err
 		}

@@ -54,16 +54,24 @@ func newExamination(ctx context.Context, env *environment, c *doctorCommand, mod
 		if err != nil {
 			return eventlog.Cluster{}, err
 		}
-		return eventlog.DescribeCluster(ctx, at.KafkaBrokers)
+		security, err := env.settings.kafkaSecurity()
+		if err != nil {
+			return eventlog.Cluster{}, err
+		}
+		return eventlog.DescribeCluster(ctx, at.KafkaBrokers, security)
 	})
 	x.topics = once(ctx, shared, func(ctx context.Context) (eventlog.Inspection, error) {
 		at, err := x.locate(engine.Kafka)
 		if err != nil {
 			return eventlog.Inspection{}, err
 		}
+		security, err := env.settings.kafkaSecurity()
+		if err != nil {
+			return eventlog.Inspection{}, err
+		}
 		manifest := eventlog.DefaultManifest()
 		manifest.Partitions, manifest.Replication = env.settings.KafkaPartitions, env.settings.KafkaReplication
-		return manifest.Inspect(ctx, at.KafkaBrokers)
+		return manifest.Inspect(ctx, at.KafkaBrokers, security)
 	})
 	x.views = once(ctx, shared, x.lookAtViews)
 	x.services = sync.OnceValue(func() []serviceAnswer {

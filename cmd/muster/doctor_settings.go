@@ -91,7 +91,7 @@ const configurationFile = "muster.yaml"
 // secretFlags are the flags whose values nobody else may read.
 var secretFlags = []string{
 	"secret-key", "secret-key-previous", "token", "postgres-dsn", "clickhouse-dsn", "sso-client-secret", "sign-in-client-secret",
-	"notify-email-password", "notify-webhook-secret",
+	"notify-email-password", "notify-webhook-secret", "kafka-password",
 }
 
 // configuration reads muster.yaml; nil if there is none.

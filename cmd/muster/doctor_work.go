@@ -165,7 +165,10 @@ func (x *examination) lookAtLag(ctx context.Context, pool *pgxpool.Pool) (doctor
 	}
 	s := x.bookkeeping(pool)
 	s.addresses = at
-	if s.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: at.KafkaBrokers, Logger: x.env.logger}); err != nil {
+	if s.security, err = x.env.settings.kafkaSecurity(); err != nil {
+		return doctor.Outcome{}, err
+	}
+	if s.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: at.KafkaBrokers, Security: s.security, Logger: x.env.logger}); err != nil {
 		return doctor.Outcome{}, err
 	}
 	defer s.reader.Close()

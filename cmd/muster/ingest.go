@@ -128,7 +128,7 @@ func (e *environment) newRoles(ctx context.Context, s *stores, w worlds) (*roles
 	}
 	r := &roles{environment: e, stores: s, worlds: w, registered: make(chan struct{}, 1)}
 	var err error
-	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger, Metrics: s.metrics, Tracer: s.tracer})
+	r.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Security: s.security, Logger: e.logger, Metrics: s.metrics, Tracer: s.tracer})
 	if err != nil {
 		return nil, err
 	}
@@ -379,7 +379,7 @@ func (r *roles) reactors() (func(context.Context) error, error) {
 		return nil, err
 	}
 	reactors, err := eventlog.NewReactors(eventlog.ReactorsConfig{
-		Brokers: r.addresses.KafkaBrokers, Registry: r.registry, Logger: r.logger, Metrics: r.metrics,
+		Brokers: r.addresses.KafkaBrokers, Security: r.security, Registry: r.registry, Logger: r.logger, Metrics: r.metrics,
 	})
 	if err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func (e *environment) withRetention(ctx context.Context, settings retentionSetti
 		if err := schema.Migrate(ctx, s.pool); err != nil {
 			return err
 		}
-		appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: e.logger})
+		appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Security: s.security, Logger: e.logger})
 		if err != nil {
 			return err
 		}

@@ -28,10 +28,12 @@ import (
 // settings are the flags that every subcommand takes. Each can be set in the
 // environment and as a key of muster.yaml.
 type settings struct {
-	DataDir       string   `env:"MUSTER_DATA_DIR" default:"${data_dir}" help:"Folder of the embedded engines' data." placeholder:"DIR"`
-	KafkaBrokers  []string `env:"MUSTER_KAFKA_BROKERS" help:"Addresses of Kafka brokers; empty runs the embedded one." placeholder:"HOST:PORT"`
-	PostgresDSN   string   `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." file:"MUSTER_POSTGRES_DSN_FILE" placeholder:"DSN"`
-	ClickhouseDSN string   `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." file:"MUSTER_CLICKHOUSE_DSN_FILE" placeholder:"DSN"`
+	DataDir      string        `env:"MUSTER_DATA_DIR" default:"${data_dir}" help:"Folder of the embedded engines' data." placeholder:"DIR"`
+	KafkaBrokers []string      `env:"MUSTER_KAFKA_BROKERS" help:"Addresses of Kafka brokers; empty runs the embedded one." placeholder:"HOST:PORT"`
+	Kafka        kafkaSettings `embed:"" prefix:"kafka-"`
+
+	PostgresDSN   string `env:"MUSTER_POSTGRES_DSN" help:"Postgres to use; empty runs the embedded one." file:"MUSTER_POSTGRES_DSN_FILE" placeholder:"DSN"`
+	ClickhouseDSN string `env:"MUSTER_CLICKHOUSE_DSN" help:"ClickHouse to use; empty runs the embedded one." file:"MUSTER_CLICKHOUSE_DSN_FILE" placeholder:"DSN"`
 
 	ClickhouseCluster string `env:"MUSTER_CLICKHOUSE_CLUSTER" help:"Cluster of the ClickHouse to use, over which tables are made; empty is one server." placeholder:"NAME"`
 

@@ -167,7 +167,7 @@ Example, with the engines and the projectors alone:
 // Run implements the subcommand.
 func (c *simulateEvents) Run(ctx context.Context, env *environment) error {
 	return env.withStores(ctx, func(s *stores) error {
-		appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Logger: env.logger, Metrics: s.metrics})
+		appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: s.addresses.KafkaBrokers, Security: s.security, Logger: env.logger, Metrics: s.metrics})
 		if err != nil {
 			return err
 		}

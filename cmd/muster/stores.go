@@ -37,6 +37,7 @@ const poolSize = 28
 // stores are the connections of a process to the engines.
 type stores struct {
 	addresses  engine.Addresses
+	security   eventlog.Security
 	pool       *pgxpool.Pool
 	clickhouse driver.Conn
 	cluster    runner.Cluster
@@ -90,15 +91,18 @@ func (e *environment) openStores(ctx context.Context, at engine.Addresses) (_ *s
 	if s.cluster, err = e.settings.cluster(); err != nil {
 		return nil, err
 	}
+	if s.security, err = e.settings.kafkaSecurity(); err != nil {
+		return nil, err
+	}
 	if err := e.trace(ctx, s); err != nil {
 		return nil, err
 	}
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions, manifest.Replication = e.settings.KafkaPartitions, e.settings.KafkaReplication
-	if err := manifest.Ensure(ctx, at.KafkaBrokers); err != nil {
+	if err := manifest.Ensure(ctx, at.KafkaBrokers, s.security); err != nil {
 		return nil, err
 	}
-	if s.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: at.KafkaBrokers, Logger: e.logger}); err != nil {
+	if s.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: at.KafkaBrokers, Security: s.security, Logger: e.logger}); err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, s.reader.Close)
@@ -279,7 +283,7 @@ func (e *environment) newRunner(s *stores) *runner.Runner {
 		Pool:    s.pool,
 		Control: s.control,
 		Log: runner.Kafka{Reader: s.reader, Consumer: eventlog.ConsumerConfig{
-			Brokers: s.addresses.KafkaBrokers, Logger: e.logger,
+			Brokers: s.addresses.KafkaBrokers, Security: s.security, Logger: e.logger,
 			OnSkip: func(p eventlog.Partition, skipped, resumed int64) {
 				e.logger.Info("the log begins behind the position: what compaction removed is passed over", "partition", p.String(), "from", skipped, "to", resumed)
 			},

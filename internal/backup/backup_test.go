@@ -60,7 +60,7 @@ func newInstallationOn(t *testing.T, brokers []string) *installation {
 	i := &installation{t: t, brokers: brokers, pool: enginetest.Postgres(t)}
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = partitions
-	require.NoError(t, manifest.Ensure(t.Context(), i.brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), i.brokers, eventlog.Security{}))
 	var err error
 	i.reader, err = eventlog.NewReader(eventlog.ReaderConfig{Brokers: i.brokers})
 	require.NoError(t, err)

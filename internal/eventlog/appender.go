@@ -37,6 +37,8 @@ const maxBatchBytes = MaxEventBytes + 64<<10
 type AppenderConfig struct {
 	// Brokers are the addresses to begin with.
 	Brokers []string
+	// Security is how they are spoken with; the zero value in the open.
+	Security Security
 	// ClientID is the name brokers know the client by; default "muster".
 	ClientID string
 	// Workers is how many events can be on their way at once, each of another
@@ -135,7 +137,7 @@ func NewAppender(cfg AppenderConfig) (*Appender, error) {
 	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers:               cfg.Brokers,
 		Marshaler:             eventMarshaler{},
-		OverwriteSaramaConfig: producerConfig(cfg.ClientID),
+		OverwriteSaramaConfig: producerConfig(cfg.Security, cfg.ClientID),
 	}, watermillLogger{cfg.Logger})
 	if err != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "connecting to Kafka at %s to append: %w", strings.Join(cfg.Brokers, ","), err)

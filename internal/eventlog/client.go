@@ -14,15 +14,15 @@ import (
 const defaultClientID = "muster"
 
 // baseOptions are the options that all franz-go clients of this package share.
-func baseOptions(brokers []string, clientID string, logger *slog.Logger) []kgo.Opt {
-	options := []kgo.Opt{
+func baseOptions(brokers []string, security Security, clientID string, logger *slog.Logger) []kgo.Opt {
+	options := append(security.options(),
 		kgo.SeedBrokers(brokers...),
 		kgo.ClientID(clientID),
 		kgo.DisableClientMetrics(),
 		// A reader whose partition moved, or that was added a partition, asks
 		// for the new leader after at least this time.
-		kgo.MetadataMinAge(250 * time.Millisecond),
-	}
+		kgo.MetadataMinAge(250*time.Millisecond),
+	)
 	if logger != nil {
 		options = append(options, kgo.WithLogger(kgoLogger{logger}))
 	}
@@ -53,7 +53,7 @@ func (unmeasured) Unregister(string) {}
 // producerConfig is sarama's configuration for everything that this package
 // writes: no acknowledged record is lost, none is doubled by a retry, and
 // records of a stream keep their order.
-func producerConfig(clientID string) *sarama.Config {
+func producerConfig(security Security, clientID string) *sarama.Config {
 	c := kafka.DefaultSaramaSyncPublisherConfig()
 	c.ClientID = clientID
 	c.Metadata.AllowAutoTopicCreation = false
@@ -70,5 +70,5 @@ func producerConfig(clientID string) *sarama.Config {
 	c.MetricRegistry = unmeasured{}
 	c.Producer.Retry.Max = 12
 	c.Producer.Retry.BackoffFunc = sarama.NewExponentialBackoff(50*time.Millisecond, 5*time.Second)
-	return c
+	return security.secure(c)
 }

@@ -21,6 +21,8 @@ import (
 type ConsumerConfig struct {
 	// Brokers are the addresses to begin with.
 	Brokers []string
+	// Security is how they are spoken with; the zero value in the open.
+	Security Security
 	// ClientID is the name brokers know the client by; default "muster".
 	ClientID string
 	// FetchBytes bounds what one broker sends at a time, as stored, which takes
@@ -106,7 +108,7 @@ func NewConsumer(cfg ConsumerConfig, offsets map[Partition]int64) (*Consumer, er
 		next[p] = offset
 		addOffset(start, p, offset)
 	}
-	client, err := kgo.NewClient(append(baseOptions(cfg.Brokers, cfg.ClientID, cfg.Logger),
+	client, err := kgo.NewClient(append(baseOptions(cfg.Brokers, cfg.Security, cfg.ClientID, cfg.Logger),
 		kgo.ConsumePartitions(start),
 		// What to do with an offset that is not there is decided here, with
 		// notice, and not in the client.

@@ -23,7 +23,7 @@ func Example() {
 	}
 	defer broker.Close()
 	manifest := eventlog.DefaultManifest()
-	if err := manifest.Ensure(ctx, broker.ListenAddrs()); err != nil {
+	if err := manifest.Ensure(ctx, broker.ListenAddrs(), eventlog.Security{}); err != nil {
 		fmt.Println(err)
 		return
 	}

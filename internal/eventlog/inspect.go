@@ -21,9 +21,9 @@ type Cluster struct {
 }
 
 // DescribeCluster asks all brokers what they are.
-func DescribeCluster(ctx context.Context, brokers []string) (Cluster, error) {
+func DescribeCluster(ctx context.Context, brokers []string, security Security) (Cluster, error) {
 	var seen Cluster
-	err := withAdmin(brokers, func(admin *kadm.Client) error {
+	err := withAdmin(brokers, security, func(admin *kadm.Client) error {
 		versions, err := admin.ApiVersions(ctx)
 		if err != nil {
 			return fmt.Errorf("asking the brokers: %w", err)
@@ -57,12 +57,12 @@ type Inspection struct {
 
 // Inspect looks at what [Manifest.Ensure] looks at, and at the copies of partitions. It
 // creates nothing.
-func (m Manifest) Inspect(ctx context.Context, brokers []string) (Inspection, error) {
+func (m Manifest) Inspect(ctx context.Context, brokers []string, security Security) (Inspection, error) {
 	var seen Inspection
 	if err := m.Validate(); err != nil {
 		return seen, err
 	}
-	err := withAdmin(brokers, func(admin *kadm.Client) error {
+	err := withAdmin(brokers, security, func(admin *kadm.Client) error {
 		topics, names := m.Topics(), []string(nil)
 		for _, t := range topics {
 			names = append(names, t.Name)
@@ -123,8 +123,8 @@ func (i *Inspection) look(detail kadm.TopicDetail, least int) {
 }
 
 // withAdmin gives up soon: whoever looks wants to know why nothing answers.
-func withAdmin(brokers []string, do func(*kadm.Client) error) error {
-	client, err := kgo.NewClient(append(baseOptions(brokers, defaultClientID, nil), kgo.RequestRetries(1))...)
+func withAdmin(brokers []string, security Security, do func(*kadm.Client) error) error {
+	client, err := kgo.NewClient(append(baseOptions(brokers, security, defaultClientID, nil), kgo.RequestRetries(1))...)
 	if err != nil {
 		return event.Errorf(event.CodeInvalid, "opening a client for brokers %v: %w", brokers, err)
 	}

@@ -184,11 +184,11 @@ func (e *DeviationError) Error() string {
 // All deviations are reported in one *[DeviationError] under
 // [event.CodeConflict]; a broker that cannot be reached is
 // [event.CodeUnavailable].
-func (m Manifest) Ensure(ctx context.Context, brokers []string) error {
+func (m Manifest) Ensure(ctx context.Context, brokers []string, security Security) error {
 	if err := m.Validate(); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(baseOptions(brokers, defaultClientID, nil)...)
+	client, err := kgo.NewClient(baseOptions(brokers, security, defaultClientID, nil)...)
 	if err != nil {
 		return event.Errorf(event.CodeInvalid, "opening a client for brokers %v: %w", brokers, err)
 	}

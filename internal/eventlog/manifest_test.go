@@ -35,14 +35,14 @@ func TestManifestKeepsFactsForEver(t *testing.T) {
 func TestManifestReportsASettingThatKafkaDoesNotKnow(t *testing.T) {
 	cluster := embedded(t)
 	m := eventlog.DefaultManifest()
-	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
-	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs(), eventlog.Security{}))
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs(), eventlog.Security{}))
 
 	// The embedded broker takes any name, so the setting that was meant would
 	// silently stay as it is.
 	require.NoError(t, cluster.DeleteTopic(event.TopicEVE))
 	require.NoError(t, cluster.CreateTopic(event.TopicEVE, m.Partitions, map[string]string{"retention.mss": "-1"}))
-	err := m.Ensure(t.Context(), cluster.ListenAddrs())
+	err := m.Ensure(t.Context(), cluster.ListenAddrs(), eventlog.Security{})
 	require.Equal(t, event.CodeConflict, event.CodeOf(err))
 	require.ErrorContains(t, err, `topic muster.eve.v1: retention.mss is "-1"`)
 	require.ErrorContains(t, err, "--delete-config retention.mss")
@@ -54,7 +54,7 @@ func TestManifestReportsASettingThatKafkaDoesNotKnow(t *testing.T) {
 func TestManifestWithImpossibleValuesIsRefused(t *testing.T) {
 	m := eventlog.DefaultManifest()
 	m.Partitions, m.Replication, m.Segment, m.MaxCompactionLag = 0, 0, 0, 0
-	err := m.Ensure(t.Context(), nil)
+	err := m.Ensure(t.Context(), nil, eventlog.Security{})
 	require.Equal(t, event.CodeInvalid, event.CodeOf(err))
 	for _, word := range []string{"partitions", "replication", "segment", "compaction lag"} {
 		require.ErrorContains(t, err, word)
@@ -72,19 +72,19 @@ func TestManifestAsksForEnoughReplicas(t *testing.T) {
 func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
 	cluster := embedded(t)
 	m := eventlog.DefaultManifest()
-	seen, err := m.Inspect(t.Context(), cluster.ListenAddrs())
+	seen, err := m.Inspect(t.Context(), cluster.ListenAddrs(), eventlog.Security{})
 	require.NoError(t, err)
 	require.Len(t, seen.Missing, len(m.Topics()))
-	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs(), eventlog.Security{})
 	require.NoError(t, err)
 	require.Len(t, seen.Missing, len(m.Topics()), "the first look made none")
 	require.Zero(t, seen.Topics)
 
-	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs()))
+	require.NoError(t, m.Ensure(t.Context(), cluster.ListenAddrs(), eventlog.Security{}))
 	require.NoError(t, cluster.DeleteTopic(event.TopicEVE))
 	require.NoError(t, cluster.CreateTopic(event.TopicEVE, 3, nil))
 	require.NoError(t, cluster.DeleteTopic(event.TopicAnVIL))
-	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs())
+	seen, err = m.Inspect(t.Context(), cluster.ListenAddrs(), eventlog.Security{})
 	require.NoError(t, err)
 	require.Equal(t, []string{event.TopicAnVIL}, seen.Missing)
 	require.Equal(t, len(m.Topics())-1, seen.Topics)
@@ -93,7 +93,7 @@ func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
 	require.Empty(t, seen.Leaderless)
 	require.Empty(t, seen.BelowMinimum)
 
-	brokers, err := eventlog.DescribeCluster(t.Context(), cluster.ListenAddrs())
+	brokers, err := eventlog.DescribeCluster(t.Context(), cluster.ListenAddrs(), eventlog.Security{})
 	require.NoError(t, err)
 	require.Equal(t, len(cluster.ListenAddrs()), brokers.Brokers)
 	require.NotEmpty(t, brokers.Versions)
@@ -101,14 +101,14 @@ func TestTheInspectionOfTopicsCreatesNothing(t *testing.T) {
 
 func TestARealBrokerTellsItsVersionAndHasItsCopiesInStep(t *testing.T) {
 	brokers := enginetest.RealKafka(t)
-	seen, err := eventlog.DescribeCluster(t.Context(), brokers)
+	seen, err := eventlog.DescribeCluster(t.Context(), brokers, eventlog.Security{})
 	require.NoError(t, err)
 	require.Equal(t, 1, seen.Brokers)
 	require.Len(t, seen.Versions, 1)
 	require.Contains(t, seen.Versions[0], "v4.")
 	m := eventlogtest.Manifest() // the topics are those of the suite
-	require.NoError(t, m.Ensure(t.Context(), brokers))
-	topics, err := m.Inspect(t.Context(), brokers)
+	require.NoError(t, m.Ensure(t.Context(), brokers, eventlog.Security{}))
+	topics, err := m.Inspect(t.Context(), brokers, eventlog.Security{})
 	require.NoError(t, err)
 	require.Equal(t, eventlog.Inspection{Topics: len(m.Topics()), Partitions: len(m.Topics()) * int(m.Partitions)}, topics)
 }

@@ -24,6 +24,8 @@ import (
 type ReactorsConfig struct {
 	// Brokers are the addresses to begin with.
 	Brokers []string
+	// Security is how they are spoken with; the zero value in the open.
+	Security Security
 	// ClientID is the name brokers know the clients by; default "muster".
 	ClientID string
 	// Registry knows the event types that reactors may be given. Events of
@@ -129,7 +131,7 @@ func NewReactors(cfg ReactorsConfig) (*Reactors, error) {
 	poison, err := kafka.NewPublisher(kafka.PublisherConfig{
 		Brokers:               cfg.Brokers,
 		Marshaler:             poisonMarshaler{},
-		OverwriteSaramaConfig: producerConfig(cfg.ClientID),
+		OverwriteSaramaConfig: producerConfig(cfg.Security, cfg.ClientID),
 	}, watermillLogger{cfg.Logger})
 	if err != nil {
 		return nil, event.Errorf(event.CodeUnavailable, "connecting to Kafka at %s for reactors: %w", strings.Join(cfg.Brokers, ","), err)
@@ -225,7 +227,7 @@ func (r *Reactors) consumerConfig() *sarama.Config {
 	// joins again as somebody else, and so for ever.
 	c.Consumer.Group.Rebalance.Timeout = 2 * r.cfg.SessionTimeout
 	c.Net.ReadTimeout = max(c.Net.ReadTimeout, r.cfg.SessionTimeout+c.Consumer.Group.Rebalance.Timeout+joinReserve)
-	return c
+	return r.cfg.Security.secure(c)
 }
 
 // react gives one message to a reactor.
@@ -318,7 +320,7 @@ func (r *Reactors) Run(ctx context.Context) error {
 // reach asks whether the brokers answer. A router whose subscriptions fail can
 // neither be run again nor be closed.
 func (r *Reactors) reach(ctx context.Context) error {
-	client, err := kgo.NewClient(baseOptions(r.cfg.Brokers, r.cfg.ClientID, r.logger)...)
+	client, err := kgo.NewClient(baseOptions(r.cfg.Brokers, r.cfg.Security, r.cfg.ClientID, r.logger)...)
 	if err != nil {
 		return event.Errorf(event.CodeInvalid, "running reactors with brokers %s: %w", strings.Join(r.cfg.Brokers, ","), err)
 	}

@@ -19,6 +19,8 @@ import (
 type ReaderConfig struct {
 	// Brokers are the addresses to begin with.
 	Brokers []string
+	// Security is how they are spoken with; the zero value in the open.
+	Security Security
 	// ClientID is the name brokers know the client by; default "muster".
 	ClientID string
 	// Patience is how long a read waits for the next record before it fails;
@@ -51,7 +53,7 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	client, err := kgo.NewClient(baseOptions(cfg.Brokers, cfg.ClientID, cfg.Logger)...)
+	client, err := kgo.NewClient(baseOptions(cfg.Brokers, cfg.Security, cfg.ClientID, cfg.Logger)...)
 	if err != nil {
 		return nil, event.Errorf(event.CodeInvalid, "opening a reader of brokers %s: %w", strings.Join(cfg.Brokers, ","), err)
 	}
@@ -198,7 +200,7 @@ func lowerBound(sorted []int64, offset int64) int {
 
 func (r *Reader) consumer(offsets map[Partition]int64, partitionBytes int32) (*Consumer, error) {
 	return NewConsumer(ConsumerConfig{
-		Brokers: r.cfg.Brokers, ClientID: r.cfg.ClientID, Logger: r.cfg.Logger, PartitionBytes: partitionBytes,
+		Brokers: r.cfg.Brokers, Security: r.cfg.Security, ClientID: r.cfg.ClientID, Logger: r.cfg.Logger, PartitionBytes: partitionBytes,
 	}, offsets)
 }
 

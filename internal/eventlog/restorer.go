@@ -18,6 +18,8 @@ import (
 type RestorerConfig struct {
 	// Brokers are the addresses to begin with.
 	Brokers []string
+	// Security is how they are spoken with; the zero value in the open.
+	Security Security
 	// ClientID is the name brokers know the client by; default "muster".
 	ClientID string
 	// Logger is for what nobody is told otherwise; default discards.
@@ -48,7 +50,7 @@ func NewRestorer(ctx context.Context, cfg RestorerConfig, topics ...string) (*Re
 	if cfg.ClientID == "" {
 		cfg.ClientID = defaultClientID
 	}
-	client, err := kgo.NewClient(append(baseOptions(cfg.Brokers, cfg.ClientID, cfg.Logger),
+	client, err := kgo.NewClient(append(baseOptions(cfg.Brokers, cfg.Security, cfg.ClientID, cfg.Logger),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchMaxBytes(maxMessageBytes),

@@ -25,7 +25,7 @@ func TestTheReadModelsFollowTheLog(t *testing.T) {
 	brokers := enginetest.Kafka(t)
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = 2
-	require.NoError(t, manifest.Ensure(t.Context(), brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), brokers, eventlog.Security{}))
 	pool := enginetest.Postgres(t)
 	appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: brokers})
 	require.NoError(t, err)

@@ -76,7 +76,7 @@ func newOrganisation(t *testing.T, more ...runner.Projection) *organisation {
 func newOrganisationOn(t *testing.T, brokers []string, manifest eventlog.Manifest, more ...runner.Projection) *organisation {
 	t.Helper()
 	manifest.Partitions = 3
-	err := manifest.Ensure(t.Context(), brokers)
+	err := manifest.Ensure(t.Context(), brokers, eventlog.Security{})
 	require.NoError(t, err)
 	o := &organisation{
 		T: t, pool: enginetest.Postgres(t), registry: event.NewRegistry(), now: time.Now().UTC(),

@@ -122,7 +122,7 @@ func newWorld(t *testing.T) *world {
 	event.Register[counted](w.registry)
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = 3
-	require.NoError(t, manifest.Ensure(t.Context(), brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), brokers, eventlog.Security{}))
 	var err error
 	w.appender, err = eventlog.NewAppender(eventlog.AppenderConfig{Brokers: brokers})
 	require.NoError(t, err)

@@ -51,7 +51,7 @@ func newOrganisation(t *testing.T) *organisation {
 	brokers := enginetest.Kafka(t)
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = 3
-	require.NoError(t, manifest.Ensure(t.Context(), brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), brokers, eventlog.Security{}))
 	o := &organisation{pool: enginetest.Postgres(t), registry: event.NewRegistry()}
 	eve.Register(o.registry)
 	anvil.Register(o.registry)

@@ -64,7 +64,7 @@ func newStoresWith(t *testing.T, change func(*api.Config, *storesParts)) *stores
 	anvil.Register(registry)
 	manifest := eventlog.DefaultManifest()
 	manifest.Partitions = 2
-	require.NoError(t, manifest.Ensure(t.Context(), brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), brokers, eventlog.Security{}))
 	appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: brokers})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, appender.Close()) })

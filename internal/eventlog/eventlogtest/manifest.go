@@ -20,7 +20,7 @@ const (
 )
 
 func (s *suite) manifestAcceptsItsOwn(t *testing.T) {
-	require.NoError(t, Manifest().Ensure(t.Context(), s.Brokers))
+	require.NoError(t, Manifest().Ensure(t.Context(), s.Brokers, eventlog.Security{}))
 }
 
 func (s *suite) manifestReportsDeviations(t *testing.T) {
@@ -32,7 +32,7 @@ func (s *suite) manifestReportsDeviations(t *testing.T) {
 	wanted.DeleteRetention = 30 * 24 * time.Hour
 	wanted.PoisonRetention = 6 * 24 * time.Hour
 
-	err := wanted.Ensure(t.Context(), s.Brokers)
+	err := wanted.Ensure(t.Context(), s.Brokers, eventlog.Security{})
 
 	require.Equal(t, event.CodeConflict, event.CodeOf(err))
 	var deviation *eventlog.DeviationError
@@ -55,7 +55,7 @@ func (s *suite) manifestReportsDeviations(t *testing.T) {
 func (s *suite) manifestRefusesPartitionCount(t *testing.T) {
 	wanted := Manifest()
 	wanted.Partitions++
-	err := wanted.Ensure(t.Context(), s.Brokers)
+	err := wanted.Ensure(t.Context(), s.Brokers, eventlog.Security{})
 	require.Equal(t, event.CodeConflict, event.CodeOf(err))
 	require.ErrorContains(t, err, "its streams would move")
 	require.ErrorContains(t, err, `partition count is "4", must be "5"`)

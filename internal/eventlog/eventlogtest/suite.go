@@ -47,7 +47,7 @@ const deadline = 90 * time.Second
 func Run(t *testing.T, b Backend) {
 	s := &suite{Backend: b}
 	manifest := Manifest()
-	require.NoError(t, manifest.Ensure(t.Context(), b.Brokers))
+	require.NoError(t, manifest.Ensure(t.Context(), b.Brokers, eventlog.Security{}))
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)

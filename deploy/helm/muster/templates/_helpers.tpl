@@ -54,6 +54,8 @@ anvilCredentials: MUSTER_ANVIL_CREDENTIALS
 emailPassword: MUSTER_NOTIFY_EMAIL_PASSWORD_FILE
 webhookURL: MUSTER_NOTIFY_WEBHOOK_URL_FILE
 webhookSecret: MUSTER_NOTIFY_WEBHOOK_SECRET_FILE
+kafkaPassword: MUSTER_KAFKA_PASSWORD_FILE
+kafkaCA: MUSTER_KAFKA_CA_FILE
 {{- end }}
 
 {{- define "muster.podSecurity" -}}
