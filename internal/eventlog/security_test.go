@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"github.com/muster-sync/muster/domain/eve"
 	"github.com/muster-sync/muster/domain/event"
 	"github.com/muster-sync/muster/internal/eventlog"
 )
@@ -24,7 +23,7 @@ func guarded(t *testing.T, mechanism eventlog.Mechanism) (brokers []string, s ev
 	server := httptest.NewUnstartedServer(nil)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: server.TLS.Certificates}), //nolint:gosec // what the client asks for counts
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: server.TLS.Certificates}),
 		kfake.EnableSASL(), kfake.Superuser(string(mechanism), "muster", "correct horse"))
 	require.NoError(t, err)
 	t.Cleanup(cluster.Close)
@@ -49,8 +48,7 @@ func TestBrokersWithTLSAndUsersAreSpokenWithByAllParts(t *testing.T) {
 			appender, err := eventlog.NewAppender(eventlog.AppenderConfig{Brokers: brokers, Security: security})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, appender.Close()) }()
-			e, err := event.New(uuid.New(), event.Character(1), "test", time.Now(), eve.CharacterEnabled{CharacterID: 1, Reason: "asked for"})
-			require.NoError(t, err)
+			e := event.Event{ID: uuid.New(), Type: journal{}.EventType(), Source: "test", Stream: event.Character(1), Time: time.Now(), Data: []byte(`{}`)}
 			require.NoError(t, appender.Append(t.Context(), e))
 
 			reader, err := eventlog.NewReader(eventlog.ReaderConfig{Brokers: brokers, Security: security})
@@ -64,7 +62,7 @@ func TestBrokersWithTLSAndUsersAreSpokenWithByAllParts(t *testing.T) {
 			restorer.Close()
 
 			registry := event.NewRegistry()
-			eve.Register(registry)
+			event.Register[journal](registry)
 			reactors, err := eventlog.NewReactors(eventlog.ReactorsConfig{Brokers: brokers, Security: security, Registry: registry, SessionTimeout: 6 * time.Second, CloseTimeout: 10 * time.Second})
 			require.NoError(t, err)
 			told := make(chan uuid.UUID, 1)
