@@ -39,7 +39,7 @@ type RetentionPlanned struct {
 	Reason     retention.Reason `json:"reason" enum:"older than the policy keeps,replaced before the time that can be asked for,not the last observation of its day,held by a later closing,its character was forgotten"`
 	Characters int              `json:"characters" doc:"Of how many."`
 	Events     int              `json:"events"`
-	Oldest     time.Time        `json:"oldest" doc:"The earliest that they are of."`
+	Oldest     time.Time        `json:"oldest" doc:"When the first of them was observed or decided, which may be long after what it tells of."`
 }
 
 func (s *Server) registerRetention() {

@@ -59,9 +59,13 @@ func (v *visit) newestFindings() (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.tableOf(list{
+	t := v.tableOf(list{
 		ID: "anvil-latest", NoFiles: true, Quiet: true, Columns: findingColumns("", "opened_at", "consortium", "record", "kind", "severity"),
-	}, answered), nil
+	}, answered)
+	if t.Next != "" {
+		t.Next = "/findings"
+	}
+	return t, nil
 }
 
 // openFindings leads to the open findings of a severity.
