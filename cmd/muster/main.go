@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	mangokong "github.com/alecthomas/mango-kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/muster-sync/muster/internal/eventlog"
@@ -81,6 +83,8 @@ func (p program) execute(ctx context.Context, parser *kong.Kong, cli *commandLin
 			status = int(wish)
 		}
 	}()
+	// A shell that asks what may come next is answered, and nothing else is done.
+	kongcompletion.Register(parser)
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "muster: %v\n", err)
@@ -158,6 +162,9 @@ type commandLine struct {
 	Readers readersCommand `cmd:"" help:"Views of stable names over the read models, and a role that may read them alone, for dashboards."`
 
 	Retention retentionCommand `cmd:"" help:"What is older than the policies keep: plan, remove, prove that it is gone."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Print what makes bash, zsh or fish complete commands and flags."`
+	Man        mangokong.ManFlag         `help:"Print the manual page." hidden:""`
 
 	Doctor doctorCommand `cmd:"" help:"Tell whether everything is in order: settings, engines, topics, tables, read models, clocks, disks, services; and what to do if not."`
 
