@@ -20,6 +20,7 @@ import (
 
 	"github.com/muster-sync/muster/internal/engine/enginetest"
 	"github.com/muster-sync/muster/internal/engine/supervise"
+	"github.com/muster-sync/muster/internal/eventlog"
 )
 
 // parsed is what `muster up` is told on a command line, the engines of a test among it.
@@ -38,6 +39,7 @@ func parsed(t *testing.T, args ...string) *commandLine {
 func wired(t *testing.T, args ...string) *roles {
 	t.Helper()
 	requireEngines(t)
+	eventlog.LogSarama(slog.New(slog.DiscardHandler))
 	cli := parsed(t, append([]string{
 		"--kafka-brokers", strings.Join(enginetest.Kafka(t), ","), "--postgres-dsn", enginetest.PostgresDSN(t), "--clickhouse-dsn", enginetest.ClickHouse(t),
 		"--sso-client-id", "test", "--contact", "test@example.org", "--anvil-credentials", "none", "--sam-url", "http://127.0.0.1:1", "--rawls-url", "http://127.0.0.1:1",

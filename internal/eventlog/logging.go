@@ -15,8 +15,13 @@ import (
 
 // LogSarama sends the log lines of the sarama library to a logger at debug
 // level. Sarama has one logger for the whole process, so this belongs in a
-// program's main function, before anything else of this package is used.
-func LogSarama(logger *slog.Logger) { sarama.Logger = saramaLogger{logger} }
+// program's main function, before anything else of this package is used. The
+// first logger stays: what runs by then reads it.
+func LogSarama(logger *slog.Logger) {
+	if _, done := sarama.Logger.(saramaLogger); !done {
+		sarama.Logger = saramaLogger{logger}
+	}
+}
 
 // saramaLogger adapts a logger to [sarama.StdLogger].
 type saramaLogger struct{ logger *slog.Logger }

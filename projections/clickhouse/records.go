@@ -41,7 +41,7 @@ const (
 func Records() runner.Projection {
 	return runner.Projection{
 		Name:    RecordsName,
-		Version: 1,
+		Version: 2,
 		Topics:  []string{event.TopicEVE},
 		Schema:  recordsSchema,
 
@@ -52,7 +52,7 @@ func Records() runner.Projection {
 			{Name: "presence", Key: "character_id, observed_at", Replacing: true},
 			{Name: "mails", Key: "character_id, mail_id", Replacing: true},
 			{Name: "notifications", Key: "character_id, notification_id", Replacing: true},
-			{Name: "sync_steps", Key: "section, character_id, at, event_id", Replacing: true},
+			{Name: "sync_steps", Key: "section, character_id, event_id", Replacing: true},
 			{Name: "affiliations", Key: "character_id, since", Replacing: true},
 		},
 		Bare:     []event.Type{eve.TypeJournalRecorded},

@@ -110,7 +110,8 @@ ORDER BY (character_id, notification_id)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- What the log says of reading sections: that something new was told, that a spell of
--- failures began or became another, that it ended.
+-- failures began or became another, that it ended. A reading that is made again after a crash
+-- gives the same event at another moment: the last copy counts, which is what compaction leaves.
 CREATE TABLE IF NOT EXISTS {database}.sync_steps
 (
     section       LowCardinality(String) CODEC(ZSTD(1)),
@@ -124,7 +125,7 @@ CREATE TABLE IF NOT EXISTS {database}.sync_steps
 )
 ENGINE = ReplacingMergeTree(log_offset)
 PARTITION BY toYYYYMM(at)
-ORDER BY (section, character_id, at, event_id)
+ORDER BY (section, character_id, event_id)
 SETTINGS non_replicated_deduplication_window = 10000;
 
 -- Where characters were since when.

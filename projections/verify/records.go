@@ -58,7 +58,7 @@ func (o *Records) Apply(e event.Recorded, p event.Payload) error {
 	}
 	note := func(what, words string, day time.Time) { o.told[id][what] = recorded{noted{e.ID, words}, day} }
 	step := func(s eve.Section, at time.Time, words string) {
-		note(fmt.Sprintf("step of %s at %s by %s", s, inMillis(at), e.ID), words, time.Time{})
+		note(fmt.Sprintf("step of %s by %s", s, e.ID), words+" at "+inMillis(at), time.Time{})
 	}
 	switch p := p.(type) {
 	case eve.CharacterForgotten:
@@ -262,7 +262,7 @@ func recordTables() []recordTable {
 			var at time.Time
 			var id uuid.UUID
 			err := rows.Scan(&character, &section, &at, &id, &step, &class)
-			row(character, fmt.Sprintf("step of %s at %s by %s", section, inMillis(at), id), step+" "+class)
+			row(character, fmt.Sprintf("step of %s by %s", section, id), step+" "+class+" at "+inMillis(at))
 			return err
 		}},
 		{"affiliations", "since, corporation_id, alliance_id", func(rows driver.Rows, row func(int64, string, string)) error {

@@ -127,7 +127,8 @@ CREATE TABLE IF NOT EXISTS `muster_records_g1`.notifications ON CLUSTER `muster`
 ENGINE = Distributed('muster', 'muster_records_g1', 'notifications_local', sipHash64(character_id) % 3);
 
 -- What the log says of reading sections: that something new was told, that a spell of
--- failures began or became another, that it ended.
+-- failures began or became another, that it ended. A reading that is made again after a crash
+-- gives the same event at another moment: the last copy counts, which is what compaction leaves.
 CREATE TABLE IF NOT EXISTS `muster_records_g1`.sync_steps_local ON CLUSTER `muster`
 (
     section       LowCardinality(String) CODEC(ZSTD(1)),
@@ -141,7 +142,7 @@ CREATE TABLE IF NOT EXISTS `muster_records_g1`.sync_steps_local ON CLUSTER `must
 )
 ENGINE = ReplicatedReplacingMergeTree(log_offset)
 PARTITION BY toYYYYMM(at)
-ORDER BY (section, character_id, at, event_id)
+ORDER BY (section, character_id, event_id)
 SETTINGS replicated_deduplication_window_seconds = 2592000, replicated_deduplication_window = 10000;
 
 CREATE TABLE IF NOT EXISTS `muster_records_g1`.sync_steps ON CLUSTER `muster` AS `muster_records_g1`.sync_steps_local
