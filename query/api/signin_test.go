@@ -209,7 +209,7 @@ func TestWhoAmI(t *testing.T) {
 
 	program := access.Principal{ID: "token:" + tokenID.String(), TokenID: tokenID.String(), Scope: []access.Action{access.ActionExport}, Expires: moment.Add(time.Hour)}
 	c.world.session, c.world.signedIn = "sess10n", program
-	require.JSONEq(t, `{"id": "token:`+tokenID.String()+`", "kind": "program", "token_id": "`+tokenID.String()+`", "superuser": false, "permissions": [],
+	require.JSONEq(t, `{"id": "token:`+tokenID.String()+`", "kind": "program", "main_id": null, "token_id": "`+tokenID.String()+`", "superuser": false, "permissions": [],
 		"actions": ["exports.read", "me.read"], "scope": ["exports.read"], "expires_at": "2026-05-01T13:00:00Z", "compliance_groups": []}`, c.get("/v1/me", signedIn()...).text)
 	c.requireProblem(c.get("/v1/characters", signedIn()...), http.StatusForbidden, "its token is not for that")
 
