@@ -166,6 +166,7 @@ func TestTheEventOfEachRowIsInTheLogAndOfTheRightStream(t *testing.T) {
 		list, _ := b["projections"].([]any)
 		return len(list) == 9 && !slices.ContainsFunc(list, func(p any) bool { return p.(map[string]any)["lag_records"].(float64) != 0 })
 	})
+	s.eventually("/v1/characters/90000001/wallet", func(b map[string]any) bool { return b["value"] != nil })
 	seen := map[string]int{}
 	events := map[uuid.UUID]api.Event{}
 	trace := func(path string, r row, streams []string) {
