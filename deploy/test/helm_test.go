@@ -52,11 +52,10 @@ func valuesOf(t *testing.T, name string) map[string]any {
 }
 
 // with are values with others put over them.
-func with(values map[string]any, text string) map[string]any {
+func with(t *testing.T, values map[string]any, text string) map[string]any {
+	t.Helper()
 	over := map[string]any{}
-	if err := yaml.Unmarshal([]byte(text), &over); err != nil {
-		panic("BUG: values of a test that are no YAML: " + err.Error())
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &over))
 	return loader.MergeMaps(values, over)
 }
 
@@ -176,7 +175,7 @@ func TestValuesThatCannotBeMeantAreRefused(t *testing.T) {
 		`settings: {MUSTER_POSTGRES_DSN: "postgres://u:p@h/d"}`, `settings: {MUSTER_SECRET_KEY: x}`, `settings: {MUSTER_SECRET_KEY_FILE: /x}`, `settings: {LD_PRELOAD: x}`, `settings: {MUSTER_MAX_MAILS: 3}`,
 		`ingress: {enabled: true}`, `ingress: {enabled: true, host: a.example.org}`, `secrets: {secretKey: {name: "", key: k}}`, `serviceMonitor: {interval: often}`,
 	} {
-		_, err := render(t, with(valuesOf(t, "smallest.yaml"), text))
+		_, err := render(t, with(t, valuesOf(t, "smallest.yaml"), text))
 		require.Error(t, err, text)
 	}
 	_, err := render(t, nil)
