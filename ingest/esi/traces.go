@@ -14,10 +14,8 @@ import (
 
 // Attributes of the span of a sync.
 const (
-	traceSection   = attribute.Key("muster.section")
-	traceCharacter = attribute.Key("muster.character_id")
-	traceResult    = attribute.Key("muster.result")
-	traceEvents    = attribute.Key("muster.events")
+	traceSection = attribute.Key("muster.section")
+	traceResult  = attribute.Key("muster.result")
 )
 
 // traced is sync within a span, below which its requests and its append are.
@@ -25,8 +23,8 @@ func (s *Syncer) traced(ctx context.Context, character int64, section Section, s
 	ctx, span := tracing.Start(ctx, s.config.Tracer, "sync section", trace.SpanKindInternal)
 	outcome, err := s.sync(ctx, character, section, spare)
 	if span.IsRecording() {
-		span.SetAttributes(traceSection.String(string(section.Name)), traceCharacter.Int64(character),
-			traceResult.String(string(outcome.Result)), traceEvents.Int(outcome.Events))
+		span.SetAttributes(traceSection.String(string(section.Name)), tracing.CharacterID.Int64(character),
+			traceResult.String(string(outcome.Result)), tracing.Events.Int(outcome.Events))
 		failedAt(span, outcome.Failure)
 	}
 	tracing.End(span, err)
@@ -38,7 +36,7 @@ func (s *Syncer) tracedFollowUp(ctx context.Context, character int64, name eve.S
 	ctx, span := tracing.Start(ctx, s.config.Tracer, "follow up", trace.SpanKindInternal)
 	outcome, err := s.followUp(ctx, character, name)
 	if span.IsRecording() {
-		span.SetAttributes(traceSection.String(string(name)), traceCharacter.Int64(character), traceEvents.Int(outcome.Events))
+		span.SetAttributes(traceSection.String(string(name)), tracing.CharacterID.Int64(character), tracing.Events.Int(outcome.Events))
 		failedAt(span, outcome.Failure)
 	}
 	tracing.End(span, err)

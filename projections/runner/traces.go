@@ -14,7 +14,6 @@ const (
 	traceProjection = attribute.Key("muster.projection")
 	traceGeneration = attribute.Key("muster.generation")
 	traceRecords    = attribute.Key("muster.records")
-	traceEvents     = attribute.Key("muster.events")
 )
 
 // commitTraced writes a batch. If it is traced, its span began when it was folded, and
@@ -25,7 +24,7 @@ func (r *Runner) commitTraced(ctx context.Context, b Bound, f *fold, p *prepared
 	}
 	ctx, batch := r.Tracer.Start(ctx, "fold a batch", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(p.begun),
 		trace.WithLinks(p.origins.Links()...),
-		trace.WithAttributes(traceProjection.String(b.Name), traceGeneration.Int(f.generation.Number), traceRecords.Int(p.records), traceEvents.Int(p.folded)))
+		trace.WithAttributes(traceProjection.String(b.Name), traceGeneration.Int(f.generation.Number), traceRecords.Int(p.records), tracing.Events.Int(p.folded)))
 	committing, commit := r.Tracer.Start(ctx, "commit")
 	err := b.commit(committing, f, p)
 	tracing.End(commit, err)

@@ -16,10 +16,9 @@ import (
 
 // Attributes of a request's span.
 const (
-	traceCharacter = attribute.Key("muster.character_id")
-	traceGroup     = attribute.Key("esi.rate_group")
-	traceCached    = attribute.Key("esi.not_modified")
-	traceTokens    = attribute.Key("esi.tokens")
+	traceGroup  = attribute.Key("esi.rate_group")
+	traceCached = attribute.Key("esi.not_modified")
+	traceTokens = attribute.Key("esi.tokens")
 )
 
 // traced is send within a span. The span has the route as the catalogue writes it: the
@@ -31,7 +30,7 @@ func (r *reading) traced(ctx context.Context, paging url.Values, etag string, re
 		return answer, err
 	}
 	defer span.End()
-	span.SetAttributes(semconv.HTTPRequestMethodKey.String(r.route.Method), semconv.URLTemplate(r.route.Template), traceCharacter.Int64(r.character))
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(r.route.Method), semconv.URLTemplate(r.route.Template), tracing.CharacterID.Int64(r.character))
 	if group != "" {
 		span.SetAttributes(traceGroup.String(group))
 	}
